@@ -1,0 +1,2 @@
+//! The ctl crate.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The ipam crate.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The store crate.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The switch crate.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The tests crate.
+#![forbid(unsafe_code)]

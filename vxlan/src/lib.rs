@@ -1,0 +1,2 @@
+//! The vxlan crate.
+#![forbid(unsafe_code)]

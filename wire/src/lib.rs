@@ -1,0 +1,2 @@
+//! The wire crate.
+#![forbid(unsafe_code)]
