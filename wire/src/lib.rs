@@ -1,2 +1,45 @@
-//! The wire crate.
+//! Byte formats: parse once, rewrite in place, checksums.
+//!
+//! Pure: no file descriptor, no clock, no thread. Everything that comes from a wire is untrusted: parsers return
+//! [`Malformed`] and never panic, and whatever a successful parse hands out lies inside the frame.
 #![forbid(unsafe_code)]
+
+mod flow_key;
+mod frame;
+mod headers;
+mod mac;
+mod offload;
+mod time;
+
+pub use flow_key::FlowKey;
+pub use frame::{Frame, Pool};
+pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
+pub use mac::{Mac, ParseMacError};
+pub use offload::{Gso, Offload};
+pub use time::Time;
+
+/// EtherTypes that the switch knows (IEEE 802 numbers, IANA registry).
+pub mod ether_type {
+    /// IPv4, RFC 894.
+    pub const IPV4: u16 = 0x0800;
+    /// ARP, RFC 826.
+    pub const ARP: u16 = 0x0806;
+    /// 802.1Q customer tag.
+    pub const VLAN: u16 = 0x8100;
+    /// 802.1ad service tag.
+    pub const QINQ: u16 = 0x88a8;
+    /// IPv6, RFC 2464.
+    pub const IPV6: u16 = 0x86dd;
+}
+
+/// IP protocol numbers that the switch knows (IANA registry).
+pub mod protocol {
+    /// ICMP, RFC 792.
+    pub const ICMP: u8 = 1;
+    /// TCP, RFC 9293.
+    pub const TCP: u8 = 6;
+    /// UDP, RFC 768.
+    pub const UDP: u8 = 17;
+    /// ICMPv6, RFC 4443.
+    pub const ICMPV6: u8 = 58;
+}
