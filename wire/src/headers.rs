@@ -18,6 +18,21 @@ pub enum Malformed {
     /// more IPv6 extension headers than are followed
     #[error("more IPv6 extension headers than are followed")]
     TooManyExtensions,
+    /// the checksum to be completed lies outside the frame, or the frame is to be cut first
+    #[error("the checksum to be completed lies outside the frame, or the frame is to be cut first")]
+    Offload,
+    /// a wrong transport checksum
+    #[error("a wrong transport checksum")]
+    Checksum,
+    /// neighbour discovery with a hop limit other than 255: it crossed a router
+    #[error("neighbour discovery with a hop limit other than 255: it crossed a router")]
+    HopLimit,
+    /// fragmented neighbour discovery
+    #[error("fragmented neighbour discovery")]
+    Fragmented,
+    /// neighbour discovery with a code, an option or an address that it must not have
+    #[error("neighbour discovery with a code, an option or an address that it must not have")]
+    Discovery,
 }
 
 /// What follows the Ethernet header.
@@ -150,7 +165,10 @@ fn ipv6(packet: &[u8], headers: &mut Headers) -> Result<(), Malformed> {
             // Fragment header (RFC 8200 section 4.5). An atomic fragment (RFC 6946) is a whole datagram.
             44 => at.first_chunk::<8>().map(|f| {
                 let offset = u16::from_be_bytes([f[2], f[3]]);
-                headers.fragment = fragment(offset >> 3 != 0, offset & 1 != 0);
+                // An atomic one behind a real one changes nothing.
+                if headers.fragment == Fragment::Whole {
+                    headers.fragment = fragment(offset >> 3 != 0, offset & 1 != 0);
+                }
                 8
             }),
             _ => {

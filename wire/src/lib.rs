@@ -4,6 +4,8 @@
 //! [`Malformed`] and never panic, and whatever a successful parse hands out lies inside the frame.
 #![forbid(unsafe_code)]
 
+pub mod checksum;
+mod extensions;
 mod flow_key;
 mod frame;
 mod headers;

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn bad_text_is_refused() {
-        for text in ["", "02:42", "02:42:0a:0a:0a:02:03", "2:42:0a:0a:0a:02", "gg:42:0a:0a:0a:02", "+2:42:0a:0a:0a:02"] {
+        for text in ["", "02:42", "02:42:0a:0a:0a:02:03", "2:42:0a:0a:0a:02", "gg:42:0a:0a:0a:02", "+2:42:0a:0a:0a:02"]
+        {
             assert!(text.parse::<Mac>().is_err(), "{text}");
         }
     }

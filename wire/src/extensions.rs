@@ -1,0 +1,32 @@
+//! The IPv6 extension headers of a packet that was parsed, for the few that have to look at them again.
+//! Not a second parser: it walks what [`crate::parse`] has already found to fit.
+
+use crate::{Headers, Layer3};
+
+/// Routing header, RFC 8200 section 4.4.
+pub(crate) const ROUTING: u8 = 43;
+/// Fragment header, RFC 8200 section 4.5.
+pub(crate) const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+
+/// The extension headers between the IPv6 header and the transport header, as (number, bytes from its first on).
+pub(crate) fn extensions<'a>(frame: &'a [u8], headers: &Headers) -> impl Iterator<Item = (u8, &'a [u8])> {
+    let l3 = usize::from(headers.l3);
+    let mut next = frame.get(l3 + 6).copied().unwrap_or(0);
+    let mut rest = match headers.layer3 {
+        Layer3::Ipv6 => frame.get(l3 + 40..usize::from(headers.l4)).unwrap_or_default(),
+        _ => &[],
+    };
+    std::iter::from_fn(move || {
+        let (&after, &length) = (rest.first()?, rest.get(1)?);
+        let found = (next, rest);
+        let len = match next {
+            FRAGMENT => 8,
+            AUTHENTICATION => (usize::from(length) + 2) * 4,
+            _ => (usize::from(length) + 1) * 8,
+        };
+        next = after;
+        rest = rest.get(len..).unwrap_or_default();
+        Some(found)
+    })
+}
