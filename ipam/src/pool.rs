@@ -59,8 +59,8 @@ impl Pool {
 
     /// The address that `owner` should get at `now` (milliseconds since the Unix epoch); changes nothing.
     ///
-    /// That is the one it holds already; else `want`, if given and free; else the one it released a moment
-    /// ago, while that rests; else the lowest free one of the range. Others never get a resting address.
+    /// With `want`, that one or an error. Else the one it holds already; else the one it released a moment ago,
+    /// while that rests; else the lowest free one of the range. Others never get a resting address.
     ///
     /// # Errors
     /// For a `want` that cannot be had: [`Error::NotInSubnet`], [`Error::Reserved`], [`Error::InUse`],
