@@ -1,1 +1,41 @@
-//! Frames in and out of the kernel.
+//! Frames in and out of the kernel: TAP links, the VXLAN underlay's UDP sockets, and memory ports for tests.
+//!
+//! Knows descriptors and their errors, not what is in a frame. It never waits and never retries for longer than one
+//! call: readiness is the poll loop's business, which registers the descriptors itself. The only crate with unsafe code.
+
+mod error;
+mod ifreq;
+pub mod interface;
+pub mod limits;
+mod memory;
+mod tap;
+
+pub use error::Error;
+pub use memory::Memory;
+pub use tap::{Offloads, Tap, TapOptions};
+
+/// What came of an attempt to read a frame from a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// There is a frame, with its offload metadata.
+    Frame,
+    /// Nothing is waiting; the poller says when there is.
+    Empty,
+    /// The link was deleted, alone or with its namespace. The port is of no use any more.
+    Gone,
+}
+
+/// What came of an attempt to write a frame to a port. Only `Done` means that the frame went in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The kernel took the frame.
+    Done,
+    /// No room now.
+    Full,
+    /// The link is down.
+    Down,
+    /// The kernel does not take this frame: its offload metadata contradicts it, or it is shorter than a header.
+    Refused,
+    /// The link was deleted, alone or with its namespace. The port is of no use any more.
+    Gone,
+}

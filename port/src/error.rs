@@ -1,0 +1,168 @@
+//! Why a port, socket or interface cannot be had. Every text names the object, the cause and, where one is known, the remedy.
+//! Errors of single frames are not here: they are outcomes (`Received`, `Sent`, `SendOutcome`).
+
+use std::io;
+use std::net::IpAddr;
+
+/// Why something could not be opened or looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// port NAME: not a name for a link (1 to 15 bytes, no space, slash, colon or percent sign)
+    #[error(
+        "port {name}: not a name for a link (1 to 15 bytes, no space, slash, colon or percent sign)"
+    )]
+    LinkName {
+        /// The name as it was given.
+        name: String,
+    },
+
+    /// port NAME: cannot STEP: CAUSE (REMEDY)
+    #[error("port {name}: cannot {step}: {}{}", cause(source), tap_remedy(source))]
+    Tap {
+        /// The link.
+        name: String,
+        /// What was tried, such as `open /dev/net/tun`.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// underlay ADDRESS:PORT: CAUSE (REMEDY)
+    #[error(
+        "underlay {}: {}{}",
+        endpoint(local, port),
+        cause(source),
+        underlay_remedy(source)
+    )]
+    Underlay {
+        /// The VTEP address.
+        local: IpAddr,
+        /// The VXLAN port.
+        port: u16,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// interface NAME: no such interface in this network namespace (see `ip link`)
+    #[error("interface {name}: no such interface in this network namespace (see `ip link`)")]
+    NoInterface {
+        /// The name as it was given.
+        name: String,
+    },
+
+    /// address ADDRESS: no interface of this network namespace has it (see `ip address`)
+    #[error("address {address}: no interface of this network namespace has it (see `ip address`)")]
+    NoOwner {
+        /// The address as it was given.
+        address: IpAddr,
+    },
+
+    /// interface NAME: cannot read its MTU: CAUSE
+    #[error("interface {name}: cannot read its MTU: {}", cause(source))]
+    Mtu {
+        /// The interface.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// interfaces: cannot list them: CAUSE
+    #[error("interfaces: cannot list them: {}", cause(source))]
+    List {
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// open files: cannot raise the limit to COUNT: CAUSE
+    #[error("open files: cannot raise the limit to {wanted}: {}", cause(source))]
+    OpenFiles {
+        /// The limit that was asked for.
+        wanted: u64,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The system's text without the number, in the middle of a sentence.
+fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        // "TUN/TAP ..." and the like keep their capitals.
+        Some(first) if !letters.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn endpoint(local: &IpAddr, port: &u16) -> String {
+    std::net::SocketAddr::new(*local, *port).to_string()
+}
+
+fn tap_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => " (needs CAP_NET_ADMIN)",
+        Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => {
+            " (load the kernel's tun module, or let the container have this device)"
+        }
+        Some(libc::EBUSY | libc::EEXIST) => {
+            " (a link of this name exists: delete it or choose another name)"
+        }
+        _ => "",
+    }
+}
+
+fn underlay_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => {
+            " (another VXLAN device or switch holds it; choose another with --vxlan-port)"
+        }
+        Some(libc::EADDRNOTAVAIL) => {
+            " (no interface here has this address; choose another with --advertise)"
+        }
+        Some(libc::EAFNOSUPPORT) => {
+            " (this IP version is off on this host; choose another address with --advertise)"
+        }
+        Some(libc::EPERM | libc::EACCES) => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        Some(libc::EMFILE | libc::ENFILE) => " (raise the limit of open files)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_name_object_cause_and_remedy() {
+        let os = io::Error::from_raw_os_error;
+        let tap = Error::Tap {
+            name: "web0".into(),
+            step: "open /dev/net/tun",
+            source: os(libc::EPERM),
+        };
+        assert_eq!(
+            tap.to_string(),
+            "port web0: cannot open /dev/net/tun: operation not permitted (needs CAP_NET_ADMIN)"
+        );
+        let underlay = |local: &str, errno| {
+            Error::Underlay {
+                local: local.parse().unwrap(),
+                port: 4789,
+                source: os(errno),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            underlay("10.0.0.1", libc::EADDRINUSE),
+            "underlay 10.0.0.1:4789: address already in use \
+             (another VXLAN device or switch holds it; choose another with --vxlan-port)"
+        );
+        assert!(
+            underlay("fd00::1", libc::EADDRNOTAVAIL)
+                .starts_with("underlay [fd00::1]:4789: cannot assign")
+        );
+    }
+}
