@@ -5,7 +5,7 @@
 mod transport;
 
 pub use transport::{complete, is_partial, verify_transport};
-pub(crate) use transport::{pseudo, segment_end};
+pub(crate) use transport::{complete_at, pseudo, segment_end};
 
 /// Bytes per step: eight lanes of two bytes fill a 128-bit register.
 const STEP: usize = 16;

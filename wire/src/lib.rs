@@ -5,17 +5,23 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+mod cut;
 mod extensions;
+mod ecn;
 mod flow_key;
 mod frame;
 mod headers;
+mod infer;
 mod mac;
 mod offload;
 mod time;
 
+pub use cut::{Cut, CutError, cut};
+pub use ecn::{ecn, set_ecn};
 pub use flow_key::FlowKey;
 pub use frame::{Frame, Pool};
 pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
+pub use infer::infer_offload;
 pub use mac::{Mac, ParseMacError};
 pub use offload::{Gso, Offload};
 pub use time::Time;

@@ -1,0 +1,6 @@
+//! Whole frames against independent references: etherparse as the builder and oracle, naive code as the model.
+
+mod cut;
+mod headers;
+mod packet;
+mod total;

@@ -1,0 +1,72 @@
+//! Nothing panics, whatever the bytes: arbitrary ones, and good packets with damage.
+
+use proptest::prelude::*;
+use wire::{Frame, Headers, Offload, checksum};
+
+use crate::headers::inside;
+use crate::packet::packet;
+
+/// Runs everything that takes a frame.
+fn exercise(frame: &mut Frame, headers: &Headers) {
+    let bytes = frame.bytes();
+    checksum::verify_transport(bytes, headers);
+    checksum::is_partial(bytes, headers);
+    let before = bytes.len();
+    let mut out = Vec::new();
+    match wire::cut(frame, headers, b"12345678", &mut out) {
+        Ok(cut) => assert_eq!(out.len(), cut.segment_len * (cut.count - 1) + cut.last_len),
+        Err(_) => assert!(out.is_empty()),
+    }
+    let _ = checksum::complete(frame);
+    assert_eq!(frame.len(), before);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0usize..4, offload: [u8; 10]) {
+        let mut bytes = bytes;
+        if let (Some(at), Some(ether_type)) = (bytes.get_mut(12..15), [[8, 0, 0x45], [0x86, 0xdd, 0x60], [8, 6, 0]].get(kind)) {
+            at.copy_from_slice(ether_type);
+        }
+        let Ok(headers) = wire::parse(&bytes) else { return Ok(()) };
+        prop_assert!(inside(&bytes, &headers));
+        let mut frame = Frame::from_bytes(&bytes);
+        frame.offload = Offload::from_bytes(&offload);
+        exercise(&mut frame, &headers);
+    }
+
+    #[test]
+    fn damaged_packets(
+        packet in packet(300),
+        damage in prop::collection::vec((0usize..100, any::<u8>()), 0..4),
+        offload: [u8; 10],
+        kind in prop::sample::select(vec![0u8, 1, 4, 5]),
+        cut_to in 0usize..400,
+    ) {
+        let mut bytes = packet.bytes();
+        for (at, byte) in damage {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+        bytes.truncate(cut_to.max(14));
+        let Ok(headers) = wire::parse(&bytes) else { return Ok(()) };
+        prop_assert!(inside(&bytes, &headers));
+        let mut frame = Frame::from_bytes(&bytes);
+        let mut offload = offload;
+        offload[1] = kind;
+        frame.offload = Offload::from_bytes(&offload);
+        exercise(&mut frame, &headers);
+    }
+
+    /// Headers that belong to another frame are a caller's mistake: the result is useless, but there is one.
+    #[test]
+    fn foreign_headers(a in packet(300), b in packet(300), size in 1u16..400, len in 0usize..300) {
+        let headers = wire::parse(&b.bytes()).unwrap();
+        let (mut frame, _) = a.super_frame(usize::from(size));
+        let short = frame.bytes()[..len.min(frame.len())].to_vec();
+        exercise(&mut frame, &headers);
+        let mut frame = Frame::from_bytes(&short);
+        exercise(&mut frame, &headers);
+    }
+}
