@@ -1,0 +1,45 @@
+# Two commands for a newcomer, both doing their own set-up: `make demo` and `make test`.
+# Cargo knows what is out of date; this file only names the ways to call it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build programs test demo bench fuzz lint
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# What make's own jobserver is for does not apply: cargo schedules by itself.
+MAKEFLAGS += --no-print-directory
+
+# Namespaces need root. Cargo itself stays the caller's, so that target/ does too: only the built test
+# programs are run by sudo.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$(PATH)")
+RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+
+STORE ?= consul
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 30
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: ## Install what build and tests need (Debian packages, Consul)
+	@.ci/setup
+
+build: setup ## Build the programs, optimised, into target/release
+	@cargo build --release --locked -p ctl
+
+# Programs and test programs in one call: one set of features, so nothing is built twice.
+programs: setup
+	@cargo build --locked --workspace --bins --tests
+
+test: programs ## Run all tests, unit to namespaces
+	@$(if $(ROOT),$(RUNNER)='$(ROOT)') cargo test --locked --workspace
+
+demo: build ## Two hosts, Consul, two containers, one network (or STORE=file: one host, no server)
+	@cargo build --release --locked -p tests --bin demo
+	@$(ROOT) target/release/demo --store $(STORE)
+
+lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@.ci/check-deps
