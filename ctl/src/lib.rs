@@ -1,2 +1,11 @@
-//! The ctl crate.
+//! The control plane and its programs: what the operator asked for (networks, endpoints), what hosts agree on (the
+//! store), and what the engine is told. `vswitchd` serves the [`api`], `vsctl` and the OCI hook use its [`client`].
+//! Frames are never seen here: the engine (`switch`) runs on its own thread and takes updates.
 #![forbid(unsafe_code)]
+
+pub mod api;
+pub mod cli;
+pub mod client;
+pub mod model;
+pub mod oci;
+pub mod sandbox;

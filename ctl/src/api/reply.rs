@@ -1,0 +1,269 @@
+//! Bodies of replies. `vsctl` reads the same structures and ignores fields it does not know.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use wire::Mac;
+
+/// `GET /v1/show`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Show {
+    /// The host's name.
+    pub name: String,
+    /// Of vswitchd.
+    pub version: String,
+    /// Of vswitchd.
+    pub pid: u32,
+    /// Since vswitchd started.
+    pub uptime_seconds: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Our VTEP address; none: no overlay networks here.
+    pub advertise: Option<IpAddr>,
+    /// UDP port of the underlay.
+    pub vxlan_port: u16,
+    /// MTU of the interface that has the VTEP address, in bytes.
+    pub underlay_mtu: Option<u32>,
+    /// The shared state.
+    pub store: Store,
+    /// What the kernel offers.
+    pub features: Features,
+    /// How many networks are known, the predefined ones among them.
+    pub networks: usize,
+    /// How many endpoints are on this host.
+    pub ports: usize,
+    /// All known hosts, this one among them.
+    pub hosts: Vec<Host>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The store in [`Show`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Store {
+    /// Without secrets.
+    pub url: String,
+    /// Whether other hosts see it.
+    pub shared: bool,
+    /// Whether it answered last time.
+    pub connected: bool,
+    /// What is to be written as soon as it answers.
+    pub waiting: Vec<String>,
+    /// Why it did not answer, or refused.
+    pub last_error: Option<String>,
+}
+
+/// Offloads of the kernel; false as long as nothing needed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Features {
+    /// TCP super-frames on TAP links.
+    pub tso: bool,
+    /// UDP super-frames on TAP links (kernel 6.2).
+    pub uso: bool,
+    /// UDP_SEGMENT on the underlay.
+    pub udp_gso: bool,
+    /// UDP_GRO on the underlay: seen to join datagrams.
+    pub udp_gro: bool,
+}
+
+/// A host of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Unique in the cluster.
+    pub name: String,
+    /// Its VXLAN addresses.
+    pub vteps: Vec<IpAddr>,
+}
+
+/// A row of `GET /v1/networks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// 64 hex digits.
+    pub id: String,
+    /// Unique.
+    pub name: String,
+    /// `bridge`, `overlay`, `host` or `null`.
+    pub driver: String,
+    /// `local` or `global`.
+    pub scope: String,
+    /// RFC 3339 with nanoseconds.
+    pub created: String,
+    /// The address plan.
+    pub subnets: Vec<Subnet>,
+    /// Overlay only.
+    pub vni: Option<u32>,
+    /// In bytes; 0 where there is no link of ours.
+    pub mtu: u32,
+    /// No way to the outside.
+    pub internal: bool,
+    /// As created.
+    pub attachable: bool,
+    /// The user's own notes.
+    pub labels: BTreeMap<String, String>,
+    /// As created.
+    pub options: BTreeMap<String, String>,
+    /// Endpoints this host knows of, on every host if the network is in use here.
+    pub endpoints: usize,
+}
+
+/// A subnet of [`Network`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// The prefix.
+    pub subnet: IpNet,
+    /// Where dynamic addresses come from.
+    pub ip_range: Option<IpNet>,
+    /// The gateway.
+    pub gateway: Option<IpAddr>,
+    /// Reserved addresses by name.
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+/// `POST /v1/networks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// 64 hex digits.
+    pub id: String,
+    /// As asked.
+    pub name: String,
+    /// Empty when there is nothing to say.
+    pub warning: String,
+}
+
+/// A row of `GET /v1/ports`: one endpoint of this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    /// The sandbox's NAME.
+    pub name: String,
+    /// The network's name.
+    pub network: String,
+    /// 64 hex digits.
+    pub network_id: String,
+    /// 64 hex digits.
+    pub endpoint_id: String,
+    /// The runtime's id; empty when none was given.
+    pub container_id: String,
+    /// The link's name in the sandbox.
+    pub ifname: String,
+    /// The link's MAC address.
+    pub mac: Mac,
+    /// With prefix lengths, IPv4 first.
+    pub addresses: Vec<IpNet>,
+    /// Other names in this network.
+    pub aliases: Vec<String>,
+    /// In bytes.
+    pub mtu: u32,
+    /// `up`; `waiting`: its row is not in the store yet; `gone`: the sandbox vanished and the rest is being cleared.
+    pub state: String,
+    /// `tap`.
+    pub kind: String,
+    /// Whether the source guard is on.
+    pub guard: bool,
+    /// The namespace.
+    pub sandbox: Sandbox,
+    /// Frames from the container.
+    pub rx_frames: u64,
+    /// Bytes from the container.
+    pub rx_bytes: u64,
+    /// Frames to the container.
+    pub tx_frames: u64,
+    /// Bytes to the container.
+    pub tx_bytes: u64,
+    /// Frames of either direction that were dropped.
+    pub drops: u64,
+}
+
+/// The namespace of a [`Port`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// A process in it, if it was named by one.
+    pub pid: Option<u32>,
+    /// Its path.
+    pub netns: String,
+}
+
+/// A row of `GET /v1/fdb`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fdb {
+    /// The network's name.
+    pub network: String,
+    /// The station.
+    pub mac: Mac,
+    /// The sandbox it is behind, or
+    pub port: Option<String>,
+    /// the VTEP it is behind.
+    pub vtep: Option<IpAddr>,
+    /// `endpoint`, `learned` or `static`.
+    pub kind: String,
+    /// Since it was last seen; learned ones only.
+    pub age_seconds: Option<u64>,
+}
+
+/// A row of `GET /v1/neigh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// The network's name.
+    pub network: String,
+    /// The address that is answered for.
+    pub address: IpAddr,
+    /// Its owner.
+    pub mac: Mac,
+    /// The sandbox it is behind, or
+    pub port: Option<String>,
+    /// the VTEP it is behind.
+    pub vtep: Option<IpAddr>,
+}
+
+/// A row of `GET /v1/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// The network's name.
+    pub network: String,
+    /// Its VXLAN address.
+    pub vtep: IpAddr,
+    /// The host's name, when it is one of ours.
+    pub host: Option<String>,
+    /// `store` or `static`.
+    pub kind: String,
+    /// How many endpoints of the network it holds, as far as the store says.
+    pub endpoints: usize,
+}
+
+/// A row of `GET /v1/drops`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// snake_case name.
+    pub reason: String,
+    /// Since start.
+    pub count: u64,
+    /// For people.
+    pub meaning: String,
+}
+
+/// A row of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// RFC 3339 with nanoseconds.
+    pub time: String,
+    /// snake_case: `network_created`, `row_refused` ...
+    pub kind: String,
+    /// The network, port, host or row.
+    pub object: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// A row of `GET /v1/leases/REF`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The address.
+    pub address: IpAddr,
+    /// `<host>/<sandbox key>`.
+    pub owner: String,
+    /// The owner's host.
+    pub host: String,
+    /// `held` or `resting`.
+    pub state: String,
+}

@@ -1,0 +1,164 @@
+//! Bodies of requests. Unknown fields and wrong types are refused while reading, by name; everything that needs to
+//! know other objects is checked by the control plane.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use wire::Mac;
+
+/// `POST /v1/networks`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateNetwork {
+    /// A letter or digit, then letters, digits, `_`, `.`, `-`; at most 128. Unique among all networks the host knows.
+    pub name: String,
+    /// `bridge` (the default) or `overlay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// None: one IPv4 subnet from the driver's pools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<NewSubnet>,
+    /// Whether the network has IPv6 too; a subnet is chosen when none is given.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ipv6: bool,
+    /// Whether the network has no way to the outside.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub internal: bool,
+    /// Kept for Docker's sake: every container may be attached anyway.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub attachable: bool,
+    /// In bytes, 68 to 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// 1 to 16777215; overlay only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
+    /// The user's own notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Docker's driver options; an unknown key is refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+}
+
+/// One subnet of a new network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSubnet {
+    /// The prefix; none: one from the driver's pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<IpNet>,
+    /// Where dynamic addresses come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_range: Option<IpNet>,
+    /// The gateway; none: the first usable address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// Addresses that are never given, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+/// `POST /v1/networks/REF/connect`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connect {
+    /// The NAME of a sandbox that is attached somewhere already, or its container id.
+    pub name: String,
+    /// A static IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    /// A static IPv6 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip6: Option<IpAddr>,
+    /// A MAC address instead of the one derived from the IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The link's name; none: the lowest free `ethN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ifname: Option<String>,
+    /// Other names in this network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+}
+
+/// `POST /v1/networks/REF/disconnect`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disconnect {
+    /// The sandbox's NAME or container id.
+    pub name: String,
+    /// Succeed also when it is not connected.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+}
+
+/// `POST /v1/ports`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddPort {
+    /// The network: name, id, or unique prefix of an id.
+    pub network: String,
+    /// The sandbox's NAME on this host.
+    pub name: String,
+    /// A process in the namespace; this or `netns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// A path to the namespace; this or `pid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns: Option<PathBuf>,
+    /// The runtime's id of the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// The link's name; none: the lowest free `ethN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ifname: Option<String>,
+    /// A static IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    /// A static IPv6 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip6: Option<IpAddr>,
+    /// A MAC address instead of the one derived from the IPv4 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// Other names in this network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Whether the source guard is off for this port.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_spoof: bool,
+}
+
+/// `POST /v1/fdb`: exactly one of `port` and `vtep`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticFdb {
+    /// The network: name, id, or unique prefix of an id.
+    pub network: String,
+    /// The station.
+    pub mac: Mac,
+    /// The sandbox on this host behind which the station is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The VXLAN address behind which the station is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vtep: Option<IpAddr>,
+}
+
+/// `POST /v1/peers`: a VTEP that is none of our hosts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticPeer {
+    /// The network: name, id, or unique prefix of an id.
+    pub network: String,
+    /// Its VXLAN address.
+    pub vtep: IpAddr,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,19 @@
+//! The records that hosts share and the ones this host keeps: their JSON, their keys in the store, their rules.
+//! Pure: no store, no clock but what is passed in. A record that breaks its rules cannot be read.
+
+mod clock;
+mod cluster;
+mod endpoint;
+mod event;
+mod host;
+mod id;
+pub mod key;
+mod network;
+
+pub use clock::{now_millis, rfc3339};
+pub use cluster::{Cluster, FORMAT};
+pub use endpoint::{EndpointRecord, HostEndpoints};
+pub use event::{Event, EventLog};
+pub use host::HostRecord;
+pub use id::{is_id, is_name, new_id, random_hex, resolve};
+pub use network::{Driver, NetworkRecord, PREDEFINED, Scope, SubnetRecord};
