@@ -1,0 +1,80 @@
+//! `oci-hook`: called by an OCI runtime when a container is created and when it has ended.
+//! Reads the container's state from standard input and asks vswitchd; all that it decides is in `ctl::oci`.
+//! Invariant: `poststop` exits 0 whatever happens, because runtimes skip the hooks behind one that fails.
+#![forbid(unsafe_code)]
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use ctl::client::{Client, DEFAULT_SOCKET, SOCKET_VARIABLE};
+use ctl::oci::{self, Error, State};
+
+/// The longest state that is read, in bytes.
+const STATE_LIMIT: u64 = 1 << 20;
+
+/// Connects OCI containers to vswitch networks.
+///
+/// Called by runc, crun or podman with the container's state on standard input. The annotation org.vswitch.networks
+/// says which networks: RED[:ip=ADDRESS,ip6=ADDRESS,mac=MAC,ifname=NAME,alias=A+B][;BLUE...]. Without it nothing is
+/// done.
+#[derive(Parser)]
+#[command(name = "oci-hook", version)]
+struct Arguments {
+    /// The stage at which the runtime calls
+    #[arg(value_enum)]
+    stage: Stage,
+    /// vswitchd's socket
+    #[arg(long, value_name = "PATH", env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// The container's name where it has no annotation org.vswitch.name (default: its ID)
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Stage {
+    /// Attach, before the container's process starts
+    #[value(name = "createRuntime", alias = "prestart")]
+    Attach,
+    /// Detach, after the container has ended
+    #[value(name = "poststop")]
+    Detach,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            let removal = std::env::args().any(|argument| argument == "poststop");
+            return if removal || !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    let state = read_state();
+    let id = state.as_ref().map(|state| state.id.clone()).unwrap_or_default();
+    let Err(error) = state.and_then(|state| run(&arguments, state)) else { return ExitCode::SUCCESS };
+    let container = if id.is_empty() { String::new() } else { format!("container {id}: ") };
+    // Standard error may be closed; there is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "oci-hook: {container}{}", oci::one_line(&error));
+    if arguments.stage == Stage::Detach { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads to the end, so that the runtime never writes to a closed pipe.
+fn read_state() -> Result<State, Error> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(STATE_LIMIT).read_to_end(&mut bytes).map_err(Error::Start)?;
+    State::parse(&bytes)
+}
+
+fn run(arguments: &Arguments, state: State) -> Result<(), Error> {
+    let client = Client::new(&arguments.socket);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
+    runtime.block_on(async {
+        match arguments.stage {
+            Stage::Attach => oci::attach(state, arguments.name.as_deref(), &client).await,
+            Stage::Detach => oci::detach(state, &client).await,
+        }
+    })
+}

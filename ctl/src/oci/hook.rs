@@ -1,0 +1,113 @@
+//! What the hook asks of vswitchd for a container: one port per network, in order, or none at all; and their end.
+//! Not how the program is called (`bin/oci-hook`). Invariant: an attach that fails asks for the removal of all that
+//! it has, or may have, attached; both verbs answer well within the ten seconds that runtimes are often given.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use serde::de::IgnoredAny;
+
+use super::state::{NAME, NETWORKS, PUBLISH};
+use super::{Attachment, Error, State, parse_networks};
+use crate::api::AddPort;
+use crate::client::{self, Client, segment};
+
+/// The time for all attachments of a container together.
+const ATTACH: Duration = Duration::from_secs(7);
+/// The time for taking all of them back.
+const UNDO: Duration = Duration::from_secs(2);
+/// The time for the removal at the container's end.
+const DETACH: Duration = Duration::from_secs(8);
+
+/// Attaches the container to the networks of its annotations, in their order; without the annotation nothing is done.
+/// The container's name is its annotation's, else `name`, else its ID. Doing it twice is fine.
+///
+/// # Errors
+/// The first network that cannot be had, or what is wrong with the annotations; nothing stays attached then.
+pub async fn attach(state: State, name: Option<&str>, client: &Client) -> Result<(), Error> {
+    let state = state.with_annotations()?;
+    if state.annotation(PUBLISH)?.is_some() {
+        return Err(Error::Publish);
+    }
+    let Some(networks) = state.annotation(NETWORKS)? else { return Ok(()) };
+    let attachments = parse_networks(networks)?;
+    let pid = state.process().ok_or(Error::NoProcess)?;
+    if shares_our_network(pid)? {
+        let network = attachments.into_iter().next().map(|first| first.network).unwrap_or_default();
+        return Err(Error::HostNetwork { network });
+    }
+    let name = state.annotation(NAME)?.or(name).unwrap_or(&state.id);
+
+    let end = Instant::now() + ATTACH;
+    for (index, attachment) in attachments.iter().enumerate() {
+        let request = add_port(attachment, name, &state.id, pid);
+        let client = client.clone().with_deadline(end.saturating_duration_since(Instant::now()));
+        if let Err(source) = client.post::<_, IgnoredAny>("/v1/ports", &request).await {
+            // Where no answer came, the attachment may have been made all the same.
+            let made = if source.status().is_some() { index } else { index + 1 };
+            undo(&client, &state.id, &attachments[..made]).await;
+            return Err(Error::Attach { network: attachment.network.clone(), source });
+        }
+    }
+    Ok(())
+}
+
+/// Detaches the container from all its networks. That it is not known, or asked for none, is fine.
+///
+/// # Errors
+/// vswitchd could not be asked; it notices by itself that the namespace is gone.
+pub async fn detach(state: State, client: &Client) -> Result<(), Error> {
+    let id = state.id.clone();
+    // Annotations that cannot be read are no reason to leave something behind.
+    if state.with_annotations().is_ok_and(|state| matches!(state.annotation(NETWORKS), Ok(None))) {
+        return Ok(());
+    }
+    let client = client.clone().with_deadline(DETACH);
+    match client.delete::<IgnoredAny>(&format!("/v1/ports/{}", segment(&id))).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Detach { source }),
+    }
+}
+
+/// Any error as one line: runtimes print a hook's words inside a line of their own.
+pub fn one_line(error: &Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn add_port(attachment: &Attachment, name: &str, id: &str, pid: u32) -> AddPort {
+    AddPort {
+        network: attachment.network.clone(),
+        name: name.to_owned(),
+        pid: Some(pid),
+        container_id: Some(id.to_owned()),
+        ifname: attachment.ifname.clone(),
+        ip: attachment.ip.map(IpAddr::V4),
+        ip6: attachment.ip6.map(IpAddr::V6),
+        mac: attachment.mac,
+        aliases: attachment.aliases.clone(),
+        ..AddPort::default()
+    }
+}
+
+/// Takes attachments back, the last one first; by network, so that what the container ID has elsewhere is not touched.
+/// What fails here is left to the runtime's call of `poststop` and to the end of the namespace.
+async fn undo(client: &Client, id: &str, made: &[Attachment]) {
+    let end = Instant::now() + UNDO;
+    for attachment in made.iter().rev() {
+        let client = client.clone().with_deadline(end.saturating_duration_since(Instant::now()));
+        let path = format!("/v1/ports/{}?network={}", segment(id), segment(&attachment.network));
+        if let Err(client::Error::Unreachable { .. }) = client.delete::<IgnoredAny>(&path).await {
+            return;
+        }
+    }
+}
+
+/// Whether process `pid` is in the network namespace of this program, which a runtime starts in its own.
+fn shares_our_network(pid: u32) -> Result<bool, Error> {
+    let look = |path: String| fs::metadata(path).map_err(|source| Error::Namespace { pid, source });
+    let (its, ours) = (look(format!("/proc/{pid}/ns/net"))?, look("/proc/self/ns/net".into())?);
+    Ok((its.dev(), its.ino()) == (ours.dev(), ours.ino()))
+}

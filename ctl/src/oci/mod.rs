@@ -1,0 +1,14 @@
+//! The OCI runtime hook: what a runtime says about a container (its state), what the container asks for (its
+//! annotations), and the calls to vswitchd that follow. Not the attaching itself: that is the daemon's.
+//! Invariant: creating a container fails with a reason, and keeps nothing, when a network cannot be had; removing one
+//! always completes.
+
+mod annotation;
+mod error;
+mod hook;
+mod state;
+
+pub use annotation::{Attachment, parse_networks};
+pub use error::{AnnotationError, Error};
+pub use hook::{attach, detach, one_line};
+pub use state::State;

@@ -1,0 +1,20 @@
+//! Sandboxes: opening the network namespace of a container and putting a link of the switch into it.
+//! Not who gets which address or name (that is `control`), and not the frames (that is `port`).
+//! Invariant: whatever happens, the calling thread stays in its own namespace, and a failed attach leaves no link
+//! anywhere. A namespace dies with its container: nothing here outlives a call except the TAP's descriptor, which was
+//! opened in the host's namespace and so does not hold the container's.
+
+mod attach;
+mod error;
+mod link;
+mod netlink;
+mod netns;
+mod remove;
+mod thread;
+
+pub use attach::{Attached, attach};
+pub use error::Error;
+pub use link::LinkSpec;
+pub(crate) use link::is_name;
+pub use netns::{Netns, Reference};
+pub use remove::remove;

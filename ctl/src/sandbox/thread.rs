@@ -1,0 +1,47 @@
+//! The short-lived thread of one operation: the only place that changes its network namespace.
+//! Not a pool: a thread that has entered a sandbox ends with the operation, so no later work can run in the wrong
+//! namespace, and neither the runtime's nor the data thread ever leaves its own.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::sched::{CloneFlags, setns};
+use tokio::sync::oneshot;
+
+use super::{Error, Netns};
+
+/// The namespace of the process: of its main thread, which never changes it.
+pub(super) const OWN: &str = "/proc/self/ns/net";
+
+/// Runs `work` in a thread of its own, which starts in the process's own namespace, and waits for its answer. When the
+/// caller stops waiting, the work is finished all the same and its answer is dropped (a TAP's link goes with it).
+pub(super) async fn run<T, W>(sandbox: &str, work: W) -> Result<T, Error>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    let (answer, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("sandbox".into()).spawn(move || {
+        // A caller that is gone does not want the answer; dropping it undoes the work.
+        let _ = answer.send(work());
+    });
+    let broken = |source| Error::Thread { sandbox: sandbox.to_owned(), source };
+    thread.map_err(broken)?;
+    result.await.unwrap_or_else(|_| Err(broken(io::Error::other("the thread ended early"))))
+}
+
+/// Moves the calling thread into `netns`. Only for threads of [`run`].
+pub(super) fn enter(netns: &Netns) -> Result<(), Error> {
+    enter_file(netns.file())
+        .map_err(|source| Error::Enter { sandbox: netns.reference().path.display().to_string(), source })
+}
+
+/// Moves the calling thread into the process's own namespace, where TAPs are opened. Only for threads of [`run`].
+pub(super) fn enter_own() -> Result<(), Error> {
+    File::open(OWN).and_then(|own| enter_file(&own)).map_err(|source| Error::Enter { sandbox: OWN.into(), source })
+}
+
+fn enter_file(file: &File) -> io::Result<()> {
+    setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+}
