@@ -8,9 +8,7 @@ use std::net::IpAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// port NAME: not a name for a link (1 to 15 bytes, no space, slash, colon or percent sign)
-    #[error(
-        "port {name}: not a name for a link (1 to 15 bytes, no space, slash, colon or percent sign)"
-    )]
+    #[error("port {name}: not a name for a link (1 to 15 bytes, no space, slash, colon or percent sign)")]
     LinkName {
         /// The name as it was given.
         name: String,
@@ -28,12 +26,7 @@ pub enum Error {
     },
 
     /// underlay ADDRESS:PORT: CAUSE (REMEDY)
-    #[error(
-        "underlay {}: {}{}",
-        endpoint(local, port),
-        cause(source),
-        underlay_remedy(source)
-    )]
+    #[error("underlay {}: {}{}", endpoint(local, port), cause(source), underlay_remedy(source))]
     Underlay {
         /// The VTEP address.
         local: IpAddr,
@@ -107,24 +100,16 @@ fn tap_remedy(error: &io::Error) -> &'static str {
         Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => {
             " (load the kernel's tun module, or let the container have this device)"
         }
-        Some(libc::EBUSY | libc::EEXIST) => {
-            " (a link of this name exists: delete it or choose another name)"
-        }
+        Some(libc::EBUSY | libc::EEXIST) => " (a link of this name exists: delete it or choose another name)",
         _ => "",
     }
 }
 
 fn underlay_remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => {
-            " (another VXLAN device or switch holds it; choose another with --vxlan-port)"
-        }
-        Some(libc::EADDRNOTAVAIL) => {
-            " (no interface here has this address; choose another with --advertise)"
-        }
-        Some(libc::EAFNOSUPPORT) => {
-            " (this IP version is off on this host; choose another address with --advertise)"
-        }
+        Some(libc::EADDRINUSE) => " (another VXLAN device or switch holds it; choose another with --vxlan-port)",
+        Some(libc::EADDRNOTAVAIL) => " (no interface here has this address; choose another with --advertise)",
+        Some(libc::EAFNOSUPPORT) => " (this IP version is off on this host; choose another address with --advertise)",
         Some(libc::EPERM | libc::EACCES) => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         Some(libc::EMFILE | libc::ENFILE) => " (raise the limit of open files)",
         _ => "",
@@ -138,31 +123,19 @@ mod tests {
     #[test]
     fn texts_name_object_cause_and_remedy() {
         let os = io::Error::from_raw_os_error;
-        let tap = Error::Tap {
-            name: "web0".into(),
-            step: "open /dev/net/tun",
-            source: os(libc::EPERM),
-        };
+        let tap = Error::Tap { name: "web0".into(), step: "open /dev/net/tun", source: os(libc::EPERM) };
         assert_eq!(
             tap.to_string(),
             "port web0: cannot open /dev/net/tun: operation not permitted (needs CAP_NET_ADMIN)"
         );
         let underlay = |local: &str, errno| {
-            Error::Underlay {
-                local: local.parse().unwrap(),
-                port: 4789,
-                source: os(errno),
-            }
-            .to_string()
+            Error::Underlay { local: local.parse().unwrap(), port: 4789, source: os(errno) }.to_string()
         };
         assert_eq!(
             underlay("10.0.0.1", libc::EADDRINUSE),
             "underlay 10.0.0.1:4789: address already in use \
              (another VXLAN device or switch holds it; choose another with --vxlan-port)"
         );
-        assert!(
-            underlay("fd00::1", libc::EADDRNOTAVAIL)
-                .starts_with("underlay [fd00::1]:4789: cannot assign")
-        );
+        assert!(underlay("fd00::1", libc::EADDRNOTAVAIL).starts_with("underlay [fd00::1]:4789: cannot assign"));
     }
 }

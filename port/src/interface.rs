@@ -26,9 +26,7 @@ pub fn mtu_of(address: IpAddr) -> Result<(String, u32), Error> {
 /// No interface has it.
 pub fn owner_of(address: IpAddr) -> Result<String, Error> {
     let owner = list()?.find(|(_, owned)| *owned == Some(address));
-    owner
-        .map(|(name, _)| name)
-        .ok_or(Error::NoOwner { address })
+    owner.map(|(name, _)| name).ok_or(Error::NoOwner { address })
 }
 
 /// The addresses of interface `ifname` in the kernel's order, IPv4 first, link-local ones included. May be empty.
@@ -44,20 +42,12 @@ pub fn addresses(ifname: &str) -> Result<Vec<IpAddr>, Error> {
             found.extend(address);
         }
     }
-    if known {
-        Ok(found)
-    } else {
-        Err(Error::NoInterface {
-            name: ifname.to_owned(),
-        })
-    }
+    if known { Ok(found) } else { Err(Error::NoInterface { name: ifname.to_owned() }) }
 }
 
 /// Every interface at least once (with its link-layer address, or none), then once for every IP address.
 fn list() -> Result<impl Iterator<Item = (String, Option<IpAddr>)>, Error> {
-    let entries = getifaddrs().map_err(|errno| Error::List {
-        source: errno.into(),
-    })?;
+    let entries = getifaddrs().map_err(|errno| Error::List { source: errno.into() })?;
     Ok(entries.map(|entry| (entry.interface_name, entry.address.as_ref().and_then(ip))))
 }
 
@@ -67,14 +57,9 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 }
 
 fn mtu(name: &str) -> Result<u32, Error> {
-    let failed = |source| Error::Mtu {
-        name: name.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Mtu { name: name.to_owned(), source };
     // Any socket will do to ask through; a host without IPv4 still has one for IPv6.
-    let socket = UdpSocket::bind("0.0.0.0:0")
-        .or_else(|_| UdpSocket::bind("[::]:0"))
-        .map_err(failed)?;
+    let socket = UdpSocket::bind("0.0.0.0:0").or_else(|_| UdpSocket::bind("[::]:0")).map_err(failed)?;
     let mtu: c_int = ifreq::ask(socket.as_fd(), libc::SIOCGIFMTU, name, 0).map_err(failed)?;
     Ok(u32::try_from(mtu).unwrap_or(0))
 }

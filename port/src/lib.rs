@@ -8,11 +8,14 @@ mod ifreq;
 pub mod interface;
 pub mod limits;
 mod memory;
+mod sockopt;
 mod tap;
+mod underlay;
 
 pub use error::Error;
 pub use memory::Memory;
 pub use tap::{Offloads, Tap, TapOptions};
+pub use underlay::{Datagram, Datagrams, SendOutcome, Underlay, UnderlayStats};
 
 /// What came of an attempt to read a frame from a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,12 +9,7 @@ use crate::Error;
 /// # Errors
 /// The kernel refuses, which it has no reason to.
 pub fn raise_open_files() -> Result<u64, Error> {
-    let failed = |wanted| {
-        move |errno: nix::Error| Error::OpenFiles {
-            wanted,
-            source: errno.into(),
-        }
-    };
+    let failed = |wanted| move |errno: nix::Error| Error::OpenFiles { wanted, source: errno.into() };
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed(0))?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed(hard))?;

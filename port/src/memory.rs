@@ -26,19 +26,8 @@ impl Memory {
     /// Two ends; what goes into one comes out of the other. At most `capacity` frames wait in each direction.
     pub fn pair(capacity: usize) -> (Memory, Memory) {
         let (one, two) = (Queue::default(), Queue::default());
-        let left = Memory {
-            incoming: Arc::clone(&one),
-            outgoing: Arc::clone(&two),
-            capacity,
-        };
-        (
-            left,
-            Memory {
-                incoming: two,
-                outgoing: one,
-                capacity,
-            },
-        )
+        let left = Memory { incoming: Arc::clone(&one), outgoing: Arc::clone(&two), capacity };
+        (left, Memory { incoming: two, outgoing: one, capacity })
     }
 
     /// Takes the frame that waited longest; `Gone` when none is left and the other end was dropped.
@@ -97,23 +86,14 @@ mod tests {
         let mut frame = Frame::from_bytes(&[1; 60]);
         frame.offload = Offload::partial(34, 16);
         assert_eq!(left.send(&mut frame).unwrap(), Sent::Done);
-        assert_eq!(
-            left.send(&mut Frame::from_bytes(&[2; 14])).unwrap(),
-            Sent::Done
-        );
+        assert_eq!(left.send(&mut Frame::from_bytes(&[2; 14])).unwrap(), Sent::Done);
         assert_eq!(left.send(&mut frame).unwrap(), Sent::Full);
         assert_eq!(left.receive(&mut frame).unwrap(), Received::Empty);
 
         assert_eq!(right.receive(&mut frame).unwrap(), Received::Frame);
-        assert_eq!(
-            (frame.bytes(), frame.offload),
-            (&[1; 60][..], Offload::partial(34, 16))
-        );
+        assert_eq!((frame.bytes(), frame.offload), (&[1; 60][..], Offload::partial(34, 16)));
         assert_eq!(right.receive(&mut frame).unwrap(), Received::Frame);
-        assert_eq!(
-            (frame.bytes(), frame.offload),
-            (&[2; 14][..], Offload::NONE)
-        );
+        assert_eq!((frame.bytes(), frame.offload), (&[2; 14][..], Offload::NONE));
         assert_eq!(right.receive(&mut frame).unwrap(), Received::Empty);
     }
 
@@ -121,18 +101,12 @@ mod tests {
     fn the_other_end_gone_is_told_after_its_last_frame() {
         let (mut left, mut right) = Memory::pair(2);
         let mut frame = Frame::from_bytes(&[1; 60]);
-        assert_eq!(
-            left.send(&mut Frame::from_bytes(&[1; 13])).unwrap(),
-            Sent::Refused
-        );
+        assert_eq!(left.send(&mut Frame::from_bytes(&[1; 13])).unwrap(), Sent::Refused);
         assert_eq!(left.send(&mut frame).unwrap(), Sent::Done);
         drop(left);
         assert_eq!(right.receive(&mut frame).unwrap(), Received::Frame);
         assert_eq!(right.receive(&mut frame).unwrap(), Received::Gone);
-        assert_eq!(
-            right.send(&mut Frame::from_bytes(&[1; 60])).unwrap(),
-            Sent::Gone
-        );
+        assert_eq!(right.send(&mut Frame::from_bytes(&[1; 60])).unwrap(), Sent::Gone);
     }
 
     #[test]

@@ -50,17 +50,9 @@ impl Tap {
     /// The name is not one or is taken, there is no `/dev/net/tun`, or CAP_NET_ADMIN is missing.
     pub fn create(name: &str, options: &TapOptions) -> Result<Tap, Error> {
         if !is_link_name(name) {
-            return Err(Error::LinkName {
-                name: name.to_owned(),
-            });
+            return Err(Error::LinkName { name: name.to_owned() });
         }
-        let failed = |step| {
-            move |source| Error::Tap {
-                name: name.to_owned(),
-                step,
-                source,
-            }
-        };
+        let failed = |step| move |source| Error::Tap { name: name.to_owned(), step, source };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -74,10 +66,8 @@ impl Tap {
             flags |= libc::IFF_NAPI;
         }
         // The field is 16 bits wide and EXCL its highest bit: the cast keeps the bits.
-        ifreq::ask(file.as_fd(), libc::TUNSETIFF, name, flags as c_short)
-            .map_err(failed("create the link"))?;
-        set_header_size(file.as_fd(), Offload::LEN)
-            .map_err(failed("set the offload header's size"))?;
+        ifreq::ask(file.as_fd(), libc::TUNSETIFF, name, flags as c_short).map_err(failed("create the link"))?;
+        set_header_size(file.as_fd(), Offload::LEN).map_err(failed("set the offload header's size"))?;
         let offloads = set_offloads(file.as_fd()).map_err(failed("set offloads"))?;
         Ok(Tap { file, offloads })
     }
@@ -150,39 +140,27 @@ fn is_link_name(name: &str) -> bool {
     (1..libc::IFNAMSIZ).contains(&name.len())
         && name != "."
         && name != ".."
-        && !name.bytes().any(|byte| {
-            matches!(byte, b'/' | b':' | b'%' | 0) || byte.is_ascii_whitespace() || byte == 0x0b
-        })
+        && !name
+            .bytes()
+            .any(|byte| matches!(byte, b'/' | b':' | b'%' | 0) || byte.is_ascii_whitespace() || byte == 0x0b)
 }
 
 fn set_header_size(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
     let len = len as c_int;
     // SAFETY: TUNSETVNETHDRSZ reads one int through the pointer, which is valid for the call.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const len) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sets all that the kernel knows. A kernel refuses the whole set for one bit that it does not know (USO before 6.2).
 fn set_offloads(fd: BorrowedFd<'_>) -> io::Result<Offloads> {
     let tso = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
     let uso = libc::TUN_F_USO4 | libc::TUN_F_USO6;
-    let taken = Offloads {
-        csum: true,
-        tso4: true,
-        tso6: true,
-        uso: true,
-    };
+    let taken = Offloads { csum: true, tso4: true, tso6: true, uso: true };
     match set_offload_bits(fd, tso | uso) {
         Ok(()) => Ok(taken),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            set_offload_bits(fd, tso).map(|()| Offloads {
-                uso: false,
-                ..taken
-            })
+            set_offload_bits(fd, tso).map(|()| Offloads { uso: false, ..taken })
         }
         Err(error) => Err(error),
     }
@@ -190,18 +168,8 @@ fn set_offloads(fd: BorrowedFd<'_>) -> io::Result<Offloads> {
 
 fn set_offload_bits(fd: BorrowedFd<'_>, bits: c_uint) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes its argument by value; no memory is touched.
-    let result = unsafe {
-        libc::ioctl(
-            fd.as_raw_fd(),
-            libc::TUNSETOFFLOAD,
-            libc::c_ulong::from(bits),
-        )
-    };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -213,22 +181,9 @@ mod tests {
         for good in ["a", "eth0", "vs-0123456789ab", "ä0"] {
             assert!(is_link_name(good), "{good}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "a b",
-            "tap%d",
-            "a:1",
-            "sixteen-letters-",
-            "nul\0",
-        ] {
+        for bad in ["", ".", "..", "a/b", "a b", "tap%d", "a:1", "sixteen-letters-", "nul\0"] {
             assert!(!is_link_name(bad), "{bad}");
-            assert!(matches!(
-                Tap::create(bad, &TapOptions::default()),
-                Err(Error::LinkName { .. })
-            ));
+            assert!(matches!(Tap::create(bad, &TapOptions::default()), Err(Error::LinkName { .. })));
         }
     }
 }

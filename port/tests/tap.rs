@@ -36,16 +36,10 @@ fn read_until(tap: &mut Tap, what: &str, mut wanted: impl FnMut(&Frame) -> bool)
 }
 
 fn mac_of(name: &str) -> [u8; 6] {
-    let output = Command::new("ip")
-        .args(["-br", "link", "show", name])
-        .output()
-        .unwrap();
+    let output = Command::new("ip").args(["-br", "link", "show", name]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut mac = [0; 6];
-    for (byte, digits) in mac
-        .iter_mut()
-        .zip(text.split_whitespace().nth(2).unwrap().split(':'))
-    {
+    for (byte, digits) in mac.iter_mut().zip(text.split_whitespace().nth(2).unwrap().split(':')) {
         *byte = u8::from_str_radix(digits, 16).unwrap();
     }
     mac
@@ -53,11 +47,7 @@ fn mac_of(name: &str) -> [u8; 6] {
 
 /// Where the calling thread's namespace can be opened by others.
 fn namespace_path() -> String {
-    format!(
-        "/proc/{}/task/{}/ns/net",
-        std::process::id(),
-        nix::unistd::gettid()
-    )
+    format!("/proc/{}/task/{}/ns/net", std::process::id(), nix::unistd::gettid())
 }
 
 #[test]
@@ -68,9 +58,7 @@ fn what_the_kernel_sends_is_read() {
         assert_eq!(tap.receive(&mut frame).unwrap(), Received::Empty);
         ip("link set t0 up");
         // Multicast listener reports: IPv6 with a hop-by-hop header.
-        let report = read_until(&mut tap, "listener report", |frame| {
-            frame.bytes().get(12..14) == Some(&[0x86, 0xdd])
-        });
+        let report = read_until(&mut tap, "listener report", |frame| frame.bytes().get(12..14) == Some(&[0x86, 0xdd]));
         assert_eq!(report.bytes()[..2], [0x33, 0x33]);
         assert_eq!(report.offload.gso(), Gso::None);
     });
@@ -98,13 +86,8 @@ fn an_arp_request_written_is_answered() {
             );
             let mut bytes = Vec::new();
             request.write(&mut bytes).unwrap();
-            assert_eq!(
-                tap.send(&mut Frame::from_bytes(&bytes)).unwrap(),
-                Sent::Done
-            );
-            let answer = read_until(&mut tap, "ARP answer", |frame| {
-                frame.bytes().get(12..14) == Some(&[8, 6])
-            });
+            assert_eq!(tap.send(&mut Frame::from_bytes(&bytes)).unwrap(), Sent::Done);
+            let answer = read_until(&mut tap, "ARP answer", |frame| frame.bytes().get(12..14) == Some(&[8, 6]));
             assert_eq!(answer.bytes()[..6], PEER_MAC);
             assert_eq!(answer.bytes()[20..28], [&[0, 2][..], &mac].concat());
             assert_eq!(answer.bytes()[28..32], [10, 9, 0, 1]);
@@ -126,22 +109,15 @@ fn a_udp_super_frame_comes_whole_where_the_kernel_can() {
     within(|| {
         let mut tap = with_neighbour();
         let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::UdpGsoSegment, &1000)
-            .unwrap();
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::UdpGsoSegment, &1000).unwrap();
         socket.send_to(&[7; 20_000], "10.9.0.2:9").unwrap();
         let of_ours = |frame: &Frame| frame.bytes()[12..14] == [8, 0] && frame.bytes()[23] == 17;
         let frame = read_until(&mut tap, "datagram", of_ours);
         if tap.offloads().uso {
-            assert_eq!(
-                (frame.offload.gso(), frame.offload.gso_size()),
-                (Gso::Udp, 1000)
-            );
+            assert_eq!((frame.offload.gso(), frame.offload.gso_size()), (Gso::Udp, 1000));
             assert_eq!(frame.len(), 14 + 20 + 8 + 20_000);
         } else {
-            assert_eq!(
-                (frame.offload.gso(), frame.len()),
-                (Gso::None, 14 + 20 + 8 + 1000)
-            );
+            assert_eq!((frame.offload.gso(), frame.len()), (Gso::None, 14 + 20 + 8 + 1000));
         }
         assert_eq!(frame.offload.partial_checksum(), Some((34, 6)));
     });
@@ -163,13 +139,7 @@ fn tcp_super_frames_pass_from_tap_to_tap() {
                 unshare(CloneFlags::CLONE_NEWNET).unwrap();
                 ready.send(home).unwrap();
                 eventually("t1 here", || {
-                    Command::new("ip")
-                        .args(["link", "show", "t1"])
-                        .output()
-                        .unwrap()
-                        .status
-                        .success()
-                        .then_some(())
+                    Command::new("ip").args(["link", "show", "t1"]).output().unwrap().status.success().then_some(())
                 });
                 ip("addr add 10.9.0.2/24 dev t1");
                 ip("link set t1 up");
@@ -179,12 +149,7 @@ fn tcp_super_frames_pass_from_tap_to_tap() {
                 let mut received = vec![0; LEN];
                 stream.read_exact(&mut received).unwrap();
                 stream.write_all(b"!").unwrap();
-                assert!(
-                    received
-                        .iter()
-                        .enumerate()
-                        .all(|(at, byte)| *byte == (at % 251) as u8)
-                );
+                assert!(received.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
                 finished.recv().unwrap();
             });
             ip(&format!("link set t1 netns {}", wait.recv().unwrap()));
@@ -200,11 +165,7 @@ fn tcp_super_frames_pass_from_tap_to_tap() {
                     while Instant::now() < end && !stop.load(Ordering::Relaxed) {
                         let mut idle = true;
                         for forth in [true, false] {
-                            let (from, to) = if forth {
-                                (&mut left, &mut right)
-                            } else {
-                                (&mut right, &mut left)
-                            };
+                            let (from, to) = if forth { (&mut left, &mut right) } else { (&mut right, &mut left) };
                             while from.receive(&mut frame).unwrap() == Received::Frame {
                                 idle = false;
                                 largest = largest.max(frame.len());
@@ -224,10 +185,7 @@ fn tcp_super_frames_pass_from_tap_to_tap() {
                 stop.store(true, Ordering::Relaxed);
                 wires.join().unwrap()
             });
-            assert!(
-                largest > 10_000,
-                "no super-frame seen: {largest} bytes at most"
-            );
+            assert!(largest > 10_000, "no super-frame seen: {largest} bytes at most");
             done.send(()).unwrap();
             server.join().unwrap();
         });
@@ -242,15 +200,9 @@ fn a_bad_offload_header_and_a_runt_are_refused() {
         let mut frame = Frame::from_bytes(&[0; 60]);
         frame.offload = Offload::partial(200, 16);
         assert_eq!(tap.send(&mut frame).unwrap(), Sent::Refused);
-        assert_eq!(
-            tap.send(&mut Frame::from_bytes(&[0; 13])).unwrap(),
-            Sent::Refused
-        );
+        assert_eq!(tap.send(&mut Frame::from_bytes(&[0; 13])).unwrap(), Sent::Refused);
         assert_eq!(tap.send(&mut Frame::new()).unwrap(), Sent::Refused);
-        assert_eq!(
-            tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(),
-            Sent::Done
-        );
+        assert_eq!(tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(), Sent::Done);
     });
 }
 
@@ -258,10 +210,7 @@ fn a_bad_offload_header_and_a_runt_are_refused() {
 fn a_link_that_is_down_says_so() {
     within(|| {
         let mut tap = create("t0");
-        assert_eq!(
-            tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(),
-            Sent::Down
-        );
+        assert_eq!(tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(), Sent::Down);
     });
 }
 
@@ -270,19 +219,8 @@ fn a_name_in_use_is_an_error_that_says_so() {
     within(|| {
         let _tap = create("t0");
         let error = Tap::create("t0", &TapOptions::default()).unwrap_err();
-        assert!(matches!(
-            error,
-            Error::Tap {
-                step: "create the link",
-                ..
-            }
-        ));
-        assert!(
-            error
-                .to_string()
-                .contains("delete it or choose another name"),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Tap { step: "create the link", .. }));
+        assert!(error.to_string().contains("delete it or choose another name"), "{error}");
         ip("link add v0 type veth peer name v1");
         assert!(Tap::create("v0", &TapOptions::default()).is_err());
     });
@@ -314,20 +252,12 @@ fn a_link_goes_with_the_namespace_it_was_moved_to() {
             left.recv().unwrap();
             ip("link set eth0 up");
         });
-        ip(&format!(
-            "link set t0 netns {} name eth0",
-            container.recv().unwrap()
-        ));
+        ip(&format!("link set t0 netns {} name eth0", container.recv().unwrap()));
         let mut frame = Frame::new();
         assert_eq!(tap.receive(&mut frame).unwrap(), Received::Empty);
         leave.send(()).unwrap();
         thread.join().unwrap();
-        eventually("end of the link", || {
-            (tap.receive(&mut frame).unwrap() == Received::Gone).then_some(())
-        });
-        assert_eq!(
-            tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(),
-            Sent::Gone
-        );
+        eventually("end of the link", || (tap.receive(&mut frame).unwrap() == Received::Gone).then_some(()));
+        assert_eq!(tap.send(&mut Frame::from_bytes(&[0; 60])).unwrap(), Sent::Gone);
     });
 }

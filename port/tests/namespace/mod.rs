@@ -16,22 +16,14 @@ pub(crate) fn within<T: Send>(test: impl FnOnce() -> T + Send) -> T {
             ip("link set lo up");
             test()
         });
-        run.join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
 /// Runs `ip` with these words in the calling thread's namespace.
 pub(crate) fn ip(words: &str) {
-    let output = Command::new("ip")
-        .args(words.split_whitespace())
-        .output()
-        .expect("iproute2");
-    assert!(
-        output.status.success(),
-        "ip {words}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("ip").args(words.split_whitespace()).output().expect("iproute2");
+    assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Waits up to ten seconds for `probe` to find something.
