@@ -2,6 +2,7 @@
 //! becomes one. Every segment has all its lengths and checksums right. Nothing is appended when cutting fails.
 
 use crate::checksum::{self, fold};
+use crate::word::{get, put};
 use crate::{Fragment, Frame, Gso, Headers, Layer3, protocol};
 
 /// What was appended: `count` segments, each `segment_len` bytes long but the last, `prefix` included.
@@ -125,7 +126,7 @@ impl<'a> Segments<'a> {
             return Err(CutError::TooMany);
         }
         let head = &bytes[..payload];
-        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        let word = |at: usize| get(head, at);
         // One's complement: adding the complement takes a word out of a sum.
         let without = |at: usize| u32::from(!word(at));
         let pseudo = match checksum::pseudo(bytes, headers, 0) {
@@ -209,9 +210,4 @@ impl<'a> Segments<'a> {
             put(transport, 6, if fold(sum) == 0xffff { 0xffff } else { !fold(sum) });
         }
     }
-}
-
-#[inline]
-fn put(bytes: &mut [u8], at: usize, word: u16) {
-    bytes[at..at + 2].copy_from_slice(&word.to_be_bytes());
 }

@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn vx_20_mark_is_set_and_the_checksum_follows() {
-        let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(1, 2);
+        let builder =
+            etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(1, 2);
         let mut frame = Vec::new();
         builder.write(&mut frame, &[0; 8]).unwrap();
         let headers = parse(&frame).unwrap();

@@ -6,15 +6,17 @@
 
 pub mod checksum;
 mod cut;
-mod extensions;
 mod ecn;
+mod extensions;
 mod flow_key;
 mod frame;
 mod headers;
 mod infer;
+mod join;
 mod mac;
 mod offload;
 mod time;
+mod word;
 
 pub use cut::{Cut, CutError, cut};
 pub use ecn::{ecn, set_ecn};
@@ -22,6 +24,7 @@ pub use flow_key::FlowKey;
 pub use frame::{Frame, Pool};
 pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
 pub use infer::infer_offload;
+pub use join::{Joiner, Push};
 pub use mac::{Mac, ParseMacError};
 pub use offload::{Gso, Offload};
 pub use time::Time;

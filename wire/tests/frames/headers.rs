@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn fragments_of_a_datagram_hash_alike(a in packet(200), offset in 1u16..100) {
-        prop_assume!(!a.v6);
+        let a = Packet { v6: false, ..a };
         let key = |flags: u16| {
             let mut frame = a.bytes();
             frame[if a.tag.is_some() { 24 } else { 20 }..][..2].copy_from_slice(&flags.to_be_bytes());

@@ -2,5 +2,6 @@
 
 mod cut;
 mod headers;
+mod join;
 mod packet;
 mod total;

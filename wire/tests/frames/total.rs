@@ -1,7 +1,7 @@
 //! Nothing panics, whatever the bytes: arbitrary ones, and good packets with damage.
 
 use proptest::prelude::*;
-use wire::{Frame, Headers, Offload, checksum};
+use wire::{Frame, Headers, Joiner, Offload, Pool, Push, checksum};
 
 use crate::headers::inside;
 use crate::packet::packet;
@@ -12,6 +12,15 @@ fn exercise(frame: &mut Frame, headers: &Headers) {
     checksum::verify_transport(bytes, headers);
     checksum::is_partial(bytes, headers);
     let before = bytes.len();
+    let mut pool = Pool::new(4);
+    let mut joiner = Joiner::new().with_udp(true);
+    for _ in 0..3 {
+        match joiner.push(bytes, headers, &mut pool) {
+            Push::Full(frame) | Push::Flushed(Some(frame)) => pool.put(frame),
+            Push::Taken | Push::Flushed(None) | Push::BadChecksum => {}
+        }
+    }
+    joiner.flush();
     let mut out = Vec::new();
     match wire::cut(frame, headers, b"12345678", &mut out) {
         Ok(cut) => assert_eq!(out.len(), cut.segment_len * (cut.count - 1) + cut.last_len),
