@@ -4,14 +4,21 @@
 //! [`Snapshot`], which stays good when the store is away.
 #![forbid(unsafe_code)]
 
+mod consul;
 mod error;
+mod file;
+mod key;
 mod row;
+mod url;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::Error;
+pub use key::MAX_TRANSACTION;
 pub use row::{MAX_KEY, MAX_OPS, MAX_VALUE, Op, Row, Snapshot};
 
 /// What the trait's methods return: boxed, so that a store can be a trait object.
@@ -40,22 +47,21 @@ pub trait Store: Send + Sync {
     /// [`Error::Unreachable`], [`Error::Refused`], [`Error::BadKey`].
     fn watch<'a>(&'a self, prefix: &'a str, revision: u64) -> Future<'a, Result<Snapshot, Error>>;
 
-    /// Applies all steps or none, in order. At most [`MAX_OPS`].
+    /// Applies all steps or none, in order. At most [`MAX_OPS`] steps, [`MAX_TRANSACTION`] bytes of
+    /// values. Writing what a row already holds is not a change: its version stays, and nobody is woken.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a comparison failed, [`Error::SessionLost`], [`Error::TooLarge`], [`Error::BadKey`],
-    /// [`Error::Refused`]: nothing was written. [`Error::Unreachable`]: unknown; read before trying again.
+    /// [`Error::Conflict`] if a comparison failed or another session owns a row to publish, [`Error::SessionLost`],
+    /// [`Error::TooLarge`], [`Error::BadKey`], [`Error::Refused`]: nothing was written. [`Error::Unreachable`]: not
+    /// known; read before trying again.
     fn transact<'a>(&'a self, ops: Vec<Op>) -> Future<'a, Result<(), Error>>;
 
-    /// Opens a session that ends unless renewed within `ttl` (10 s to 86,400 s; renew at a third of it).
+    /// Opens a session that ends when it is not renewed for `ttl` (Consul: 10 s to 86,400 s, and it may end it only
+    /// after twice that). Renew at a third of it.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Refused`].
-    fn open_session<'a>(
-        &'a self,
-        name: &'a str,
-        ttl: Duration,
-    ) -> Future<'a, Result<String, Error>>;
+    fn open_session<'a>(&'a self, name: &'a str, ttl: Duration) -> Future<'a, Result<String, Error>>;
 
     /// Keeps a session alive for another time to live.
     ///
@@ -83,4 +89,35 @@ pub struct Options {
     pub client_key: Option<PathBuf>,
     /// Whether snapshots may come from any server, not only the leader: they still work without a leader.
     pub stale: bool,
+}
+
+/// Names what is set, never the token.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("token", &self.token.as_ref().map(|_| "(hidden)"))
+            .field("ca_cert", &self.ca_cert)
+            .field("client_cert", &self.client_cert)
+            .field("client_key", &self.client_key)
+            .field("stale", &self.stale)
+            .finish()
+    }
+}
+
+/// Opens the store a URL names. A server need not be up: requests say [`Error::Unreachable`] until it is.
+///
+/// `consul://HOST:PORT[,HOST:PORT]/PREFIX[?token=..&ca=..&cert=..&key=..&stale=1]`, `consul+tls://` the same by HTTPS;
+/// `file:///path/store.redb`, or `file://` for `store.redb` in `state_dir`. Call it within a tokio runtime.
+///
+/// # Errors
+/// [`Error::BadUrl`]; [`Error::Refused`] when a file cannot be read, or another process has the store's file;
+/// [`Error::Corrupt`] when the store's file is damaged.
+pub async fn open(url: &str, state_dir: &Path, options: Options) -> Result<Arc<dyn Store>, Error> {
+    match url::parse(url, options)? {
+        url::Target::Consul(cluster) => Ok(Arc::new(consul::Consul::new(&cluster)?)),
+        url::Target::File(path) => {
+            let path = path.unwrap_or_else(|| state_dir.join("store.redb"));
+            Ok(Arc::new(file::File::open(path).await?))
+        }
+    }
 }

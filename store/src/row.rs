@@ -9,7 +9,7 @@ pub const MAX_VALUE: usize = 128 * 1024;
 /// Longest key, in bytes.
 pub const MAX_KEY: usize = 512;
 
-/// Most operations one transaction may hold (Consul before 1.14 takes no more).
+/// Most steps one transaction may hold (Consul before 1.14 takes no more). An [`Op::DeleteIf`] counts as two.
 pub const MAX_OPS: usize = 64;
 
 /// One key and its value.
@@ -75,7 +75,7 @@ pub enum Op {
         /// Where.
         key: String,
     },
-    /// Removes a row that must still have this version.
+    /// Removes a row that must still be there and have this version.
     DeleteIf {
         /// Where.
         key: String,
@@ -103,6 +103,15 @@ impl Op {
             | Op::Delete { key }
             | Op::DeleteIf { key, .. }
             | Op::Expect { key, .. } => key,
+        }
+    }
+
+    /// What the step counts towards [`MAX_OPS`].
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Op::DeleteIf { .. } => 2,
+            _ => 1,
         }
     }
 
