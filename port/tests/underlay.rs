@@ -95,7 +95,7 @@ fn vx_20_ecn_goes_out_and_comes_in_with_single_datagrams_and_runs() {
             for (tos, len) in [(0, 10), (2, 10), (3, 10), (1, 40), (0, 40), (0xb8 | 2, 40)] {
                 let outcome = sender.send_marked(address(two), 5, tos, &pattern(len), 10).unwrap();
                 assert_eq!(outcome, SendOutcome::Done);
-                assert_eq!(receiver.receive(&mut batch).unwrap(), 1);
+                eventually("datagram", || (receiver.receive(&mut batch).unwrap() == 1).then_some(()));
                 let datagram = batch.iter().next().unwrap();
                 assert_eq!((datagram.tos, datagram.bytes.len(), datagram.segment), (tos, len, 10));
             }
@@ -126,14 +126,13 @@ fn vx_15_what_exceeds_the_mtu_is_never_fragmented() {
 fn what_cannot_be_reached_is_an_outcome() {
     within(|| {
         let mut underlay = Underlay::bind(address("127.0.0.1"), 4789).unwrap();
-        let unreachable = SendOutcome::Unreachable(ErrorKind::NetworkUnreachable);
-        assert_eq!(underlay.send(address("fd00::1"), 1, b"x", 1).unwrap(), unreachable);
-        assert!(matches!(underlay.send(address("10.1.2.3"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable(_)));
-        assert!(matches!(underlay.send(address("10.1.2.3"), 1, b"xxx", 1).unwrap(), SendOutcome::Unreachable(_)));
+        assert_eq!(underlay.send(address("fd00::1"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable);
+        assert_eq!(underlay.send(address("10.1.2.3"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable);
+        assert_eq!(underlay.send(address("10.1.2.3"), 1, b"xxx", 1).unwrap(), SendOutcome::Unreachable);
         assert!(underlay.stats().gso);
         let mut six = Underlay::bind(address("::1"), 4789).unwrap();
-        assert!(matches!(six.send(address("fd00::1"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable(_)));
-        assert!(matches!(six.send(address("10.1.2.3"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable(_)));
+        assert_eq!(six.send(address("fd00::1"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable);
+        assert_eq!(six.send(address("10.1.2.3"), 1, b"x", 1).unwrap(), SendOutcome::Unreachable);
     });
 }
 
@@ -148,7 +147,7 @@ fn a_lost_address_is_an_outcome_and_heals() {
         let mut underlay = Underlay::bind(address("10.1.0.1"), 4789).unwrap();
         assert_eq!(underlay.send(address("10.1.0.2"), 1, b"xxx", 1).unwrap(), SendOutcome::Done);
         ip("addr del 10.1.0.1/24 dev v0");
-        assert!(matches!(underlay.send(address("10.1.0.2"), 1, b"xxx", 1).unwrap(), SendOutcome::Unreachable(_)));
+        assert_eq!(underlay.send(address("10.1.0.2"), 1, b"xxx", 1).unwrap(), SendOutcome::Unreachable);
         ip("addr add 10.1.0.1/24 dev v0");
         assert_eq!(underlay.send(address("10.1.0.2"), 1, b"xxx", 1).unwrap(), SendOutcome::Done);
     });
@@ -196,10 +195,11 @@ fn a_full_receiver_counts_what_it_drops() {
         let mut sender = Underlay::bind(address("127.0.0.1"), 4789).unwrap();
         let receiver = Underlay::bind(address("127.0.0.2"), 4789).unwrap();
         let bytes = pattern(45 * 1450);
-        for _ in 0..1000 {
-            assert_ne!(sender.send(address("127.0.0.2"), 1, &bytes, 1450).unwrap(), SendOutcome::TooBig);
-        }
-        assert!(receiver.stats().dropped > 0);
+        // Not more than it takes: the kernel's own queue behind loopback is shared by all namespaces.
+        eventually("drop", || {
+            assert_eq!(sender.send(address("127.0.0.2"), 1, &bytes, 1450).unwrap(), SendOutcome::Done);
+            (receiver.stats().dropped > 0).then_some(())
+        });
     });
 }
 

@@ -25,7 +25,7 @@ use senders::Senders;
 
 /// What the receiver may hold before the kernel drops, in bytes: a hundred full GRO runs, with what they cost on top.
 const RECEIVE_BUFFER: i32 = 8 << 20;
-/// Most segments in one send: the kernel's limit before Linux 6.9.
+/// Most segments in one send: what every kernel with UDP_SEGMENT takes.
 const MAX_SEGMENTS: usize = 64;
 /// Most bytes in one send: the longest UDP payload over IPv4.
 const MAX_BYTES: usize = 65_507;
@@ -152,12 +152,12 @@ impl Underlay {
         }
         let Some(name) = Name::new(SocketAddr::new(to, self.port), self.local.is_ipv6()) else {
             // No route leads from one IP version to the other.
-            return Ok(SendOutcome::Unreachable(io::ErrorKind::NetworkUnreachable));
+            return Ok(SendOutcome::Unreachable);
         };
         let tos = control::Tos { value: tos, v6: to.is_ipv6() };
         let socket = self.senders.socket(entropy)?;
         if bytes.len() <= segment {
-            return transmit::each(socket, &name, tos, bytes, segment);
+            return transmit::one(socket, &name, tos, bytes);
         }
         if !self.gso || self.without_gso > 0 {
             self.without_gso = self.without_gso.saturating_sub(1);
@@ -166,7 +166,7 @@ impl Underlay {
         if let Some(outcome) = transmit::run(socket, &name, tos, bytes, segment)? {
             return Ok(outcome);
         }
-        // Refused: a device without checksum offload, an IPsec route, or (before Linux 6.14) just too long a segment.
+        // Refused: a device without checksum offload, an IPsec route, or (an older kernel) just too long a segment.
         let outcome = transmit::each(socket, &name, tos, bytes, segment)?;
         if outcome == SendOutcome::Done {
             self.without_gso = REFUSAL_LASTS;

@@ -17,9 +17,17 @@ pub enum SendOutcome {
     /// No room now; what was not taken is lost.
     Full,
     /// The kernel knows no way there, or a rule of the host forbids it.
-    Unreachable(io::ErrorKind),
+    Unreachable,
     /// A datagram is longer than the path's MTU, and is never fragmented.
     TooBig,
+}
+
+/// Sends one datagram.
+pub(super) fn one(fd: BorrowedFd<'_>, to: &Name, tos: Tos, bytes: &[u8]) -> io::Result<SendOutcome> {
+    match submit(fd, to, &Control::outgoing(None, tos), bytes) {
+        Ok(()) => Ok(SendOutcome::Done),
+        Err(error) => outcome(error),
+    }
 }
 
 /// Sends the whole run with one call; `None` if the kernel does not cut for this destination (or, an older one, if a
@@ -32,21 +40,28 @@ pub(super) fn run(
     segment: usize,
 ) -> io::Result<Option<SendOutcome>> {
     let Ok(size) = u16::try_from(segment) else { return Ok(None) };
-    let control = Control::outgoing(Some(size), tos);
+    let Err(error) = submit(fd, to, &Control::outgoing(Some(size), tos), bytes) else {
+        return Ok(Some(SendOutcome::Done));
+    };
+    match error.raw_os_error() {
+        Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOPROTOOPT) => Ok(None),
+        _ => outcome(error).map(Some),
+    }
+}
+
+fn submit(fd: BorrowedFd<'_>, to: &Name, control: &Control, bytes: &[u8]) -> io::Result<()> {
     let mut piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let message = message(to, &control, &raw mut piece);
+    let message = message(to, control, &raw mut piece);
     loop {
         // SAFETY: `message` points to `to`, `control`, `piece` and through it `bytes`, each with its true length; all
         // outlive the call, which only reads them.
         let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, FLAGS) };
         if sent >= 0 {
-            return Ok(Some(SendOutcome::Done));
+            return Ok(());
         }
         let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOPROTOOPT) => return Ok(None),
-            _ => return outcome(error).map(Some),
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }
@@ -114,7 +129,7 @@ fn outcome(error: io::Error) -> io::Result<SendOutcome> {
             | libc::EACCES
             // What the kernel says when the source address is no longer one of this host's.
             | libc::EINVAL,
-        ) => Ok(SendOutcome::Unreachable(error.kind())),
+        ) => Ok(SendOutcome::Unreachable),
         _ => Err(error),
     }
 }
