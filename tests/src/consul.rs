@@ -31,11 +31,7 @@ impl Consul {
 
     /// The agent's place and address, without starting it: for hosts that come up before their store.
     pub fn prepare(host: &Host) -> Consul {
-        Consul {
-            host: host.clone(),
-            address: host.address4(),
-            process: None,
-        }
+        Consul { host: host.clone(), address: host.address4(), process: None }
     }
 
     /// Starts the agent again on the data it had.
@@ -78,14 +74,8 @@ impl Consul {
             let said = crate::traffic::http::get(&self.host, &leader)?;
             ensure!(said.contains(":8300"), "no leader yet: {said}");
             // The leader's own catalogue entry comes a moment later; sessions need it.
-            let nodes = crate::traffic::http::get(
-                &self.host,
-                &format!("http://{address}:8500/v1/catalog/nodes"),
-            )?;
-            ensure!(
-                nodes.contains("\"store\""),
-                "not in the catalogue yet: {nodes}"
-            );
+            let nodes = crate::traffic::http::get(&self.host, &format!("http://{address}:8500/v1/catalog/nodes"))?;
+            ensure!(nodes.contains("\"store\""), "not in the catalogue yet: {nodes}");
             Ok(())
         })?;
         Ok(())
@@ -115,10 +105,6 @@ impl Consul {
 
     /// The keys below a prefix.
     pub fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        Ok(self
-            .kv(&["get", "-keys", "-separator=", prefix])?
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        Ok(self.kv(&["get", "-keys", "-separator=", prefix])?.lines().map(str::to_owned).collect())
     }
 }

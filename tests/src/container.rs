@@ -42,14 +42,9 @@ impl Runtime {
         // crun 1.8 takes version 2 beside version 1 for a broken set-up; it sees version 1 alone.
         let hybrid = Path::new("/sys/fs/cgroup/unified").is_dir();
         let wrapper: &[&str] = match self {
-            Runtime::Crun if hybrid => &[
-                "unshare",
-                "-m",
-                "sh",
-                "-c",
-                "umount /sys/fs/cgroup/unified && exec \"$@\"",
-                "sh",
-            ],
+            Runtime::Crun if hybrid => {
+                &["unshare", "-m", "sh", "-c", "umount /sys/fs/cgroup/unified && exec \"$@\"", "sh"]
+            }
             _ => &[],
         };
         wrapper.iter().chain(&call).map(|s| s.to_string()).collect()
@@ -106,25 +101,13 @@ impl Container {
         let prefix = runtime.argv(lab.dir());
         let (dir_text, pid_text) = (dir.display().to_string(), pid_file.display().to_string());
         let mut argv: Vec<&str> = prefix.iter().map(String::as_str).collect();
-        argv.extend([
-            "run",
-            "--detach",
-            "--bundle",
-            &dir_text,
-            "--pid-file",
-            &pid_text,
-            &id,
-        ]);
+        argv.extend(["run", "--detach", "--bundle", &dir_text, "--pid-file", &pid_text, &id]);
         // The container keeps the standard streams, so they are a file, not a pipe to wait on.
         let status = Process::start(Some(&netns), &argv, &[], &log)?.wait()?;
         let said = fs::read_to_string(&log).unwrap_or_default();
         if !status.success() {
             let _ = runtime.run(lab.dir(), Some(&netns), &["delete", "--force", &id]);
-            bail!(
-                "{} run {id}: {status}: {}",
-                runtime.program(),
-                said.trim_end()
-            );
+            bail!("{} run {id}: {status}: {}", runtime.program(), said.trim_end());
         }
         let pid = fs::read_to_string(&pid_file)
             .with_context(|| format!("{} wrote no pid file: {said}", runtime.program()))?;
@@ -163,11 +146,7 @@ impl Container {
     }
 
     fn delete(&self) -> Result<String> {
-        let said = self.runtime.run(
-            &self.lab,
-            Some(&self.netns),
-            &["delete", "--force", &self.id],
-        )?;
+        let said = self.runtime.run(&self.lab, Some(&self.netns), &["delete", "--force", &self.id])?;
         Ok(said + &fs::read_to_string(&self.log).unwrap_or_default())
     }
 }
@@ -192,9 +171,7 @@ pub(crate) fn remove_all(lab: &Path) {
         if !lab.join(runtime.program()).is_dir() {
             continue;
         }
-        let listed = runtime
-            .run(lab, None, &["list", "--format", "json"])
-            .unwrap_or_default();
+        let listed = runtime.run(lab, None, &["list", "--format", "json"]).unwrap_or_default();
         let rows: Option<Vec<Value>> = serde_json::from_str(&listed).unwrap_or_default();
         for id in rows.iter().flatten().filter_map(|row| row["id"].as_str()) {
             if let Err(error) = runtime.run(lab, None, &["delete", "--force", id]) {

@@ -44,9 +44,7 @@ fn spawn_child(netns: Option<&Netns>, mut command: Command) -> Result<Child> {
         let child = target.join().and_then(|()| command.spawn());
         let _ = tx.send(child);
     };
-    spawner()
-        .send(Box::new(job))
-        .map_err(|_| anyhow!("the spawning thread is gone"))?;
+    spawner().send(Box::new(job)).map_err(|_| anyhow!("the spawning thread is gone"))?;
     Ok(rx.recv().context("the spawning thread is gone")??)
 }
 
@@ -71,10 +69,7 @@ pub fn output_in(netns: Option<&Netns>, argv: &[&str]) -> Result<Output> {
     let mut argv_limited = vec!["timeout", "--foreground", "-k", "5", LIMIT];
     argv_limited.extend(argv);
     let mut command = command(&argv_limited);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = spawn_child(netns, command).with_context(|| format!("cannot run {argv:?}"))?;
     let output = child.wait_with_output()?;
     if output.status.code() == Some(124) {
@@ -109,29 +104,16 @@ pub struct Process {
 
 impl Process {
     /// Starts `argv` with the given extra environment; output is appended to `log`.
-    pub fn start(
-        netns: Option<&Netns>,
-        argv: &[&str],
-        env: &[(&str, &str)],
-        log: &Path,
-    ) -> Result<Process> {
+    pub fn start(netns: Option<&Netns>, argv: &[&str], env: &[(&str, &str)], log: &Path) -> Result<Process> {
         let out = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
         let mut command = command(argv);
-        command
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out);
+        command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = spawn_child(netns, command).with_context(|| format!("cannot run {argv:?}"))?;
-        Ok(Process {
-            child,
-            name: argv[0].rsplit('/').next().unwrap_or_default().to_owned(),
-            log: log.to_owned(),
-        })
+        Ok(Process { child, name: argv[0].rsplit('/').next().unwrap_or_default().to_owned(), log: log.to_owned() })
     }
 
     /// The process's id; setpriv has become the command by exec.

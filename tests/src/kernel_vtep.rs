@@ -39,21 +39,10 @@ impl KernelVtep {
         let (local, remote) = (segment.local.to_string(), segment.remote.to_string());
         // Over IPv6 the checksum is on by default, over IPv4 off; the switch takes both.
         host.exec(&[
-            "ip", "link", "add", "vx0", "mtu", &mtu, "type", "vxlan", "id", &vni, "dev", LINK,
-            "dstport", "4789", "local", &local, "remote", &remote,
+            "ip", "link", "add", "vx0", "mtu", &mtu, "type", "vxlan", "id", &vni, "dev", LINK, "dstport", "4789",
+            "local", &local, "remote", &remote,
         ])?;
-        host.exec(&[
-            "ip",
-            "link",
-            "add",
-            "br0",
-            "mtu",
-            &mtu,
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-        ])?;
+        host.exec(&["ip", "link", "add", "br0", "mtu", &mtu, "type", "bridge", "forward_delay", "0"])?;
         let inner = Netns::create()?;
         veth(host, "c0", &inner, "eth0", &mtu)?;
         for link in ["vx0", "c0"] {
@@ -63,17 +52,13 @@ impl KernelVtep {
         for address in segment.addresses {
             inner.exec(&["ip", "address", "add", address, "dev", "eth0"])?;
         }
-        Ok(KernelVtep {
-            host: host.clone(),
-            inner,
-        })
+        Ok(KernelVtep { host: host.clone(), inner })
     }
 
     /// Whether the container's end completes checksums itself, as behind a NIC (`false`), or leaves
     /// them to the veth, which passes them on unfinished (`true`, the kernel's default).
     pub fn partial_checksums(&self, on: bool) -> Result<()> {
-        self.inner
-            .exec(&["ethtool", "-K", "eth0", "tx", if on { "on" } else { "off" }])?;
+        self.inner.exec(&["ethtool", "-K", "eth0", "tx", if on { "on" } else { "off" }])?;
         Ok(())
     }
 
@@ -85,11 +70,7 @@ impl KernelVtep {
     /// The container's MAC address.
     pub fn mac(&self) -> Result<String> {
         let said = self.inner.exec(&["ip", "-br", "link", "show", "eth0"])?;
-        Ok(said
-            .split_whitespace()
-            .nth(2)
-            .unwrap_or_default()
-            .to_owned())
+        Ok(said.split_whitespace().nth(2).unwrap_or_default().to_owned())
     }
 }
 

@@ -28,10 +28,7 @@ impl Lab {
     /// Makes the lab's directory, and clears away labs whose owner is dead. Needs root.
     pub fn new() -> Result<Lab> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        ensure!(
-            nix::unistd::geteuid().is_root(),
-            "network namespaces need root: run `make test` (it uses sudo)"
-        );
+        ensure!(nix::unistd::geteuid().is_root(), "network namespaces need root: run `make test` (it uses sudo)");
         sweep();
         let pid = std::process::id();
         let dir = Path::new(ROOT).join(format!(
@@ -48,10 +45,7 @@ impl Lab {
             made = fs::create_dir_all(&dir);
         }
         made.with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Lab {
-            dir,
-            failed: Cell::new(false),
-        })
+        Ok(Lab { dir, failed: Cell::new(false) })
     }
 
     /// The lab's directory: short enough for unix socket paths below it.
@@ -148,42 +142,25 @@ pub fn sweep() {
 /// The labs of this process, for a handler that ends it.
 pub fn own_labs() -> Vec<PathBuf> {
     let prefix = format!("{}.", std::process::id());
-    lab_dirs()
-        .filter(|dir| {
-            dir.file_name()
-                .is_some_and(|n| n.to_string_lossy().starts_with(&prefix))
-        })
-        .collect()
+    lab_dirs().filter(|dir| dir.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix))).collect()
 }
 
 fn lab_dirs() -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(ROOT)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|e| e.path())
+    fs::read_dir(ROOT).into_iter().flatten().flatten().map(|e| e.path())
 }
 
 fn owner_lives(dir: &Path) -> bool {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let owner = name.split_once('-').map_or(&*name, |(owner, _)| owner);
-    owner.split_once('.').is_some_and(|(pid, start)| {
-        pid.parse()
-            .ok()
-            .and_then(start_time)
-            .is_some_and(|now| now.to_string() == start)
-    })
+    owner
+        .split_once('.')
+        .is_some_and(|(pid, start)| pid.parse().ok().and_then(start_time).is_some_and(|now| now.to_string() == start))
 }
 
 /// When a process started, in clock ticks after boot: with the pid, its identity (proc(5), field 22).
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 fn logs(dir: &Path) -> Vec<(PathBuf, String)> {

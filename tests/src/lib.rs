@@ -4,6 +4,8 @@
 //! Start at [`Lab`]; everything made from it cleans up when dropped.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod cluster;
 pub mod consul;
 pub mod container;
 pub mod exec;
@@ -19,6 +21,7 @@ pub mod underlay;
 pub mod vswitchd;
 pub mod wait;
 
+pub use cluster::{Cluster, Station};
 pub use consul::Consul;
 pub use container::{Container, Runtime};
 pub use host::Host;

@@ -21,16 +21,13 @@ impl Netns {
     pub fn create() -> Result<Netns> {
         let file = thread::scope(|s| {
             s.spawn(|| -> Result<File> {
-                unshare(CloneFlags::CLONE_NEWNET)
-                    .context("cannot make a network namespace (needs root)")?;
+                unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace (needs root)")?;
                 Ok(File::open("/proc/thread-self/ns/net")?)
             })
             .join()
             .map_err(|_| anyhow!("the thread that makes a namespace panicked"))?
         })?;
-        let netns = Netns {
-            file: Arc::new(file),
-        };
+        let netns = Netns { file: Arc::new(file) };
         // Addresses are unique here by construction: duplicate address detection only costs time.
         netns.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
         netns.sysctl("net.ipv6.conf.all.accept_dad", "0")?;
@@ -41,11 +38,8 @@ impl Netns {
     /// Opens the namespace of a process, or any nsfs path.
     pub fn open(path: impl AsRef<Path>) -> Result<Netns> {
         let path = path.as_ref();
-        let file = File::open(path)
-            .with_context(|| format!("cannot open namespace {}", path.display()))?;
-        Ok(Netns {
-            file: Arc::new(file),
-        })
+        let file = File::open(path).with_context(|| format!("cannot open namespace {}", path.display()))?;
+        Ok(Netns { file: Arc::new(file) })
     }
 
     /// Opens the namespace that the process `pid` lives in.
@@ -55,11 +49,7 @@ impl Netns {
 
     /// A path by which another process can open the namespace while this one lives.
     pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            self.file.as_raw_fd()
-        ))
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()))
     }
 
     /// Moves the calling thread into the namespace, for good: only for threads made for it.
@@ -82,9 +72,7 @@ impl Netns {
     /// Writes one `net.` sysctl of this namespace; dots separate, as in sysctl(8).
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        self.enter(|| {
-            std::fs::write(&path, value).with_context(|| format!("cannot set {name} to {value}"))
-        })
+        self.enter(|| std::fs::write(&path, value).with_context(|| format!("cannot set {name} to {value}")))
     }
 }
 

@@ -33,10 +33,7 @@ impl Capture {
         let log = host.dir().join(format!("tcpdump-{link}.log"));
         let process = Process::start(
             Some(&netns),
-            &[
-                "tcpdump", "-Z", "root", "-U", "-n", "-s", "0", "-B", "16384", "-i", link, "-w",
-                &path, filter,
-            ],
+            &["tcpdump", "-Z", "root", "-U", "-n", "-s", "0", "-B", "16384", "-i", link, "-w", &path, filter],
             &[],
             &log,
         )?;
@@ -54,10 +51,7 @@ impl Capture {
         thread::sleep(Duration::from_millis(200));
         self.process.terminate(Duration::from_secs(5))?;
         let said = self.process.log();
-        ensure!(
-            said.contains("0 packets dropped by kernel"),
-            "the capture lost frames: {said}"
-        );
+        ensure!(said.contains("0 packets dropped by kernel"), "the capture lost frames: {said}");
         Ok(Pcap { file: self.file })
     }
 }
@@ -85,10 +79,7 @@ impl Pcap {
         for field in fields {
             argv.extend(["-e", field]);
         }
-        Ok(exec::run_in(None, &argv)?
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        Ok(exec::run_in(None, &argv)?.lines().map(str::to_owned).collect())
     }
 
     /// How many frames pass a display filter.
@@ -102,11 +93,7 @@ impl Pcap {
         let all = self.count("frame")?;
         ensure!(all > 0, "the capture is empty");
         let other = self.fields("!vxlan", &["frame.number", "_ws.col.Info"])?;
-        ensure!(
-            other.is_empty(),
-            "not VXLAN: {:?}",
-            &other[..other.len().min(5)]
-        );
+        ensure!(other.is_empty(), "not VXLAN: {:?}", &other[..other.len().min(5)]);
         let complaints = self.fields(
             "_ws.malformed || _ws.short || ip.checksum.status == 0 || udp.checksum.status == 0 || \
              tcp.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0",
@@ -119,16 +106,9 @@ impl Pcap {
             &complaints[..complaints.len().min(5)]
         );
         let errors = self
-            .fields(
-                "_ws.expert.severity == \"Error\"",
-                &["frame.number", "_ws.expert.message"],
-            )
+            .fields("_ws.expert.severity == \"Error\"", &["frame.number", "_ws.expert.message"])
             .context("expert errors")?;
-        ensure!(
-            errors.is_empty(),
-            "expert errors: {:?}",
-            &errors[..errors.len().min(5)]
-        );
+        ensure!(errors.is_empty(), "expert errors: {:?}", &errors[..errors.len().min(5)]);
         Ok(all)
     }
 }

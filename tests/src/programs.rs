@@ -20,10 +20,6 @@ pub fn find(name: &str) -> Result<PathBuf> {
         }
     };
     let path = dir.join(name);
-    ensure!(
-        path.is_file(),
-        "{} is not built: run `make test`, or `cargo build -p ctl` first",
-        path.display()
-    );
+    ensure!(path.is_file(), "{} is not built: run `make test`, or `cargo build -p ctl` first", path.display());
     Ok(path)
 }

@@ -21,12 +21,7 @@ impl Sandbox {
     }
 
     fn start_in(netns: &Netns, dir: &Path) -> Result<Sandbox> {
-        let process = Process::start(
-            Some(netns),
-            &["sleep", "infinity"],
-            &[],
-            &dir.join("sandboxes.log"),
-        )?;
+        let process = Process::start(Some(netns), &["sleep", "infinity"], &[], &dir.join("sandboxes.log"))?;
         Ok(Sandbox { process })
     }
 

@@ -24,16 +24,7 @@ impl Underlay {
     /// Joins each host to a bridge in a namespace of its own, by a veth of this MTU in bytes.
     pub fn bridged(lab: &Path, hosts: &[&Host], mtu: u32) -> Result<Underlay> {
         let middle = Host::create(lab, MIDDLE)?;
-        middle.exec(&[
-            "ip",
-            "link",
-            "add",
-            LINK,
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-        ])?;
+        middle.exec(&["ip", "link", "add", LINK, "type", "bridge", "forward_delay", "0"])?;
         let underlay = Underlay { middle };
         address(&underlay.middle)?;
         for host in hosts {
@@ -46,8 +37,7 @@ impl Underlay {
     pub fn join(&self, host: &Host, mtu: u32) -> Result<()> {
         let (end, mtu) = (self.port(host), mtu.to_string());
         veth(host, LINK, &self.middle, &end, &mtu)?;
-        self.middle
-            .exec(&["ip", "link", "set", &end, "master", LINK, "up"])?;
+        self.middle.exec(&["ip", "link", "set", &end, "master", LINK, "up"])?;
         address(host)
     }
 
@@ -66,8 +56,7 @@ impl Underlay {
     /// Cuts the host's cable, or mends it.
     pub fn connect(&self, host: &Host, up: bool) -> Result<()> {
         let state = if up { "up" } else { "down" };
-        self.middle
-            .exec(&["ip", "link", "set", &self.port(host), state])?;
+        self.middle.exec(&["ip", "link", "set", &self.port(host), state])?;
         Ok(())
     }
 
@@ -79,35 +68,16 @@ impl Underlay {
 /// Makes the host's end behave as a NIC without offloads: whole segments with full checksums, none
 /// longer than the MTU, are what leaves it and what a capture on it sees.
 pub fn wire_like(host: &Host) -> Result<()> {
-    host.exec(&[
-        "ethtool",
-        "-K",
-        LINK,
-        "tx",
-        "off",
-        "tso",
-        "off",
-        "gso",
-        "off",
-        "tx-udp-segmentation",
-        "off",
-    ])?;
+    host.exec(&["ethtool", "-K", LINK, "tx", "off", "tso", "off", "gso", "off", "tx-udp-segmentation", "off"])?;
     Ok(())
 }
 
 /// A veth pair with one end in each place, both up.
-pub(crate) fn veth(
-    a: &impl Place,
-    a_name: &str,
-    b: &impl Place,
-    b_name: &str,
-    mtu: &str,
-) -> Result<()> {
+pub(crate) fn veth(a: &impl Place, a_name: &str, b: &impl Place, b_name: &str, mtu: &str) -> Result<()> {
     let b_netns = b.netns()?;
     let target = b_netns.path().display().to_string();
     a.exec(&[
-        "ip", "link", "add", a_name, "mtu", mtu, "type", "veth", "peer", "name", b_name, "mtu",
-        mtu, "netns", &target,
+        "ip", "link", "add", a_name, "mtu", mtu, "type", "veth", "peer", "name", b_name, "mtu", mtu, "netns", &target,
     ])?;
     a.exec(&["ip", "link", "set", a_name, "up"])?;
     b_netns.exec(&["ip", "link", "set", b_name, "up"])?;
@@ -120,14 +90,7 @@ fn address(host: &Host) -> Result<()> {
             IpAddr::V4(_) => 24,
             IpAddr::V6(_) => 64,
         };
-        host.exec(&[
-            "ip",
-            "address",
-            "add",
-            &format!("{address}/{length}"),
-            "dev",
-            LINK,
-        ])?;
+        host.exec(&["ip", "address", "add", &format!("{address}/{length}"), "dev", LINK])?;
     }
     host.exec(&["ip", "link", "set", LINK, "up"])?;
     Ok(())

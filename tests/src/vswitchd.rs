@@ -44,13 +44,7 @@ pub struct Vswitchd {
 impl Vswitchd {
     /// Starts the daemon on the host with this store and waits until its socket answers.
     pub fn start(host: &Host, store: &str) -> Result<Vswitchd> {
-        Vswitchd::start_with(
-            host,
-            Options {
-                store: Some(store.to_owned()),
-                ..Options::default()
-            },
-        )
+        Vswitchd::start_with(host, Options { store: Some(store.to_owned()), ..Options::default() })
     }
 
     /// Starts the daemon with these options and waits until its socket answers.
@@ -68,11 +62,7 @@ impl Vswitchd {
 
     /// Starts the daemon again on the state it had, and returns how long it took to answer.
     pub fn resume(&mut self) -> Result<Duration> {
-        ensure!(
-            self.process.is_none(),
-            "vswitchd runs already on {}",
-            self.host.name()
-        );
+        ensure!(self.process.is_none(), "vswitchd runs already on {}", self.host.name());
         let start = Instant::now();
         let argv = self.command()?;
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
@@ -153,34 +143,25 @@ impl Vswitchd {
     pub fn stop(&mut self) -> Result<()> {
         let mut process = self.process.take().context("vswitchd does not run")?;
         let status = process.terminate(STOP)?;
-        ensure!(
-            status.success(),
-            "vswitchd ended with {status} after SIGTERM"
-        );
+        ensure!(status.success(), "vswitchd ended with {status} after SIGTERM");
         Ok(())
     }
 
-    /// CPU time used so far, user and system, in seconds.
-    pub fn cpu_seconds(&self) -> Result<f64> {
+    /// CPU time that all its threads have used so far.
+    pub fn cpu_time(&self) -> Result<Duration> {
         let pid = self.pid().context("vswitchd does not run")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .context("stat")?
-            .1
-            .split_whitespace()
-            .collect();
-        // utime and stime, fields 14 and 15 of proc(5), in ticks of 1/100 s on Linux.
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(ticks as f64 / 100.0)
+        let mut nanoseconds = 0u64;
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            // The first field is time on a CPU in ns; /proc/PID/stat has ticks of 10 ms only.
+            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            nanoseconds += stat.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// Runs `vsctl` and returns all it said, whatever the exit code.
     pub fn vsctl_output(&self, args: &[&str]) -> Result<Output> {
-        let (program, socket) = (
-            self.vsctl.display().to_string(),
-            self.socket.display().to_string(),
-        );
+        let (program, socket) = (self.vsctl.display().to_string(), self.socket.display().to_string());
         let mut argv = vec![program.as_str(), "--socket", &socket];
         argv.extend(args);
         exec::output_in(Some(&self.host.netns()?), &argv)
@@ -189,9 +170,7 @@ impl Vswitchd {
     /// Runs `vsctl`; a non-zero exit is an error with what it said.
     pub fn vsctl(&self, args: &[&str]) -> Result<String> {
         let output = self.vsctl_output(args)?;
-        let said = String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned();
+        let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
         if !output.status.success() {
             bail!(
                 "vsctl {} on {}: {}: {said}{}",
@@ -207,20 +186,14 @@ impl Vswitchd {
     /// Runs `vsctl`, which must be refused, and returns the message on stderr.
     pub fn vsctl_refused(&self, args: &[&str]) -> Result<String> {
         let output = self.vsctl_output(args)?;
-        let said = String::from_utf8_lossy(&output.stderr)
-            .trim_end()
-            .to_owned();
+        let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
         ensure!(
             !output.status.success(),
             "vsctl {} was accepted: {}",
             args.join(" "),
             String::from_utf8_lossy(&output.stdout)
         );
-        ensure!(
-            !said.is_empty(),
-            "vsctl {} was refused without a word",
-            args.join(" ")
-        );
+        ensure!(!said.is_empty(), "vsctl {} was refused without a word", args.join(" "));
         Ok(said)
     }
 

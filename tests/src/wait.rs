@@ -6,11 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 /// Calls `check` until it succeeds and returns how long that took; after `limit`, its last error.
-pub fn until(
-    limit: Duration,
-    what: &str,
-    mut check: impl FnMut() -> Result<()>,
-) -> Result<Duration> {
+pub fn until(limit: Duration, what: &str, mut check: impl FnMut() -> Result<()>) -> Result<Duration> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(2);
     loop {

@@ -24,10 +24,7 @@ pub struct Hook {
 impl Hook {
     /// The built `oci-hook`, speaking to this daemon.
     pub fn of(daemon: &Vswitchd) -> Result<Hook> {
-        Ok(Hook {
-            program: programs::find("oci-hook")?,
-            socket: daemon.socket().to_owned(),
-        })
+        Ok(Hook { program: programs::find("oci-hook")?, socket: daemon.socket().to_owned() })
     }
 
     fn stage(&self, stage: &str) -> Value {
@@ -41,25 +38,18 @@ impl Hook {
 }
 
 /// Writes the bundle `dir`, and the lab's root file system if this is its first one.
-pub(super) fn write(
-    lab: &Path,
-    dir: &Path,
-    id: &str,
-    annotations: &[(&str, &str)],
-    hook: Option<&Hook>,
-) -> Result<()> {
+pub(super) fn write(lab: &Path, dir: &Path, id: &str, annotations: &[(&str, &str)], hook: Option<&Hook>) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let rootfs = lab.join("rootfs");
     if !rootfs.is_dir() {
         root_file_system(lab, &rootfs)?;
     }
-    let hooks = hook.map_or(json!({}), |hook| {
-        json!({ "createRuntime": hook.stage("createRuntime"), "poststop": hook.stage("poststop") })
-    });
-    let annotations: serde_json::Map<String, Value> = annotations
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), json!(value)))
-        .collect();
+    let hooks = hook.map_or(
+        json!({}),
+        |hook| json!({ "createRuntime": hook.stage("createRuntime"), "poststop": hook.stage("poststop") }),
+    );
+    let annotations: serde_json::Map<String, Value> =
+        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     let config = json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -88,8 +78,7 @@ pub(super) fn write(
         },
     });
     let path = dir.join("config.json");
-    fs::write(&path, serde_json::to_vec_pretty(&config)?)
-        .with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, serde_json::to_vec_pretty(&config)?).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What ping and iperf3 need, and no more.

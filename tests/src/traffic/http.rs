@@ -14,9 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub fn get(from: &impl Place, url: &str) -> Result<String> {
     let rest = url.strip_prefix("http://").context("not an http:// URL")?;
     let (server, path) = rest.split_once('/').context("no path in the URL")?;
-    let address: SocketAddr = server
-        .parse()
-        .with_context(|| format!("not IP:PORT: {server}"))?;
+    let address: SocketAddr = server.parse().with_context(|| format!("not IP:PORT: {server}"))?;
     let said = from.enter(|| {
         let mut connection = TcpStream::connect_timeout(&address, LIMIT)?;
         connection.set_read_timeout(Some(LIMIT))?;

@@ -30,21 +30,14 @@ pub fn tcp(a: &impl Place, b: &impl Place, at: IpAddr, load: Load, log_dir: &Pat
         &[],
         &log_dir.join("iperf3.log"),
     )?;
-    wait::until(
-        Duration::from_secs(5),
-        "iperf3 to listen",
-        || match server_netns
-            .exec(&["ss", "-Hltn", "sport", "=", ":5201"])?
-            .is_empty()
-        {
+    wait::until(Duration::from_secs(5), "iperf3 to listen", || {
+        match server_netns.exec(&["ss", "-Hltn", "sport", "=", ":5201"])?.is_empty() {
             true => bail!("not yet"),
             false => Ok(()),
-        },
-    )?;
+        }
+    })?;
     let (streams, seconds) = (load.streams.to_string(), load.seconds.to_string());
-    let argv = [
-        "iperf3", "-J", "-c", &address, "-p", "5201", "-P", &streams, "-t", &seconds, "-O", "1",
-    ];
+    let argv = ["iperf3", "-J", "-c", &address, "-p", "5201", "-P", &streams, "-t", &seconds, "-O", "1"];
     let output = exec::output_in(Some(&a.netns()?), &argv)?;
     let report: Value = serde_json::from_slice(&output.stdout).context("iperf3 printed no JSON")?;
     report["end"]["sum_received"]["bits_per_second"]

@@ -20,11 +20,7 @@ pub struct Pattern {
 impl Pattern {
     /// The pattern numbered `seed`.
     pub fn new(seed: u64) -> Pattern {
-        Pattern {
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            block: [0; 8],
-            used: 8,
-        }
+        Pattern { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), block: [0; 8], used: 8 }
     }
 
     /// Fills the buffer with the next bytes of the pattern.

@@ -42,11 +42,7 @@ impl Report {
 
     /// The longest hole, in datagrams.
     pub fn longest_gap(&self) -> u64 {
-        self.gaps
-            .iter()
-            .map(|(_, length)| *length)
-            .max()
-            .unwrap_or(0)
+        self.gaps.iter().map(|(_, length)| *length).max().unwrap_or(0)
     }
 }
 
@@ -62,9 +58,7 @@ pub struct Stream {
 impl Stream {
     /// Starts `rate` datagrams a second from `a` to `b`, whose address is `at`.
     pub fn start(a: &impl Place, b: &impl Place, at: IpAddr, rate: u32) -> Result<Stream> {
-        let sink = b.enter(|| {
-            UdpSocket::bind(SocketAddr::new(at, 0)).with_context(|| format!("cannot bind {at}"))
-        })?;
+        let sink = b.enter(|| UdpSocket::bind(SocketAddr::new(at, 0)).with_context(|| format!("cannot bind {at}")))?;
         let to = sink.local_addr()?;
         sink.set_read_timeout(Some(Duration::from_millis(50)))?;
         let source = open_source(&a.netns()?, to)?;
@@ -82,16 +76,10 @@ impl Stream {
     /// Stops sending, waits for what is still on its way, and reports.
     pub fn stop(self) -> Result<Report> {
         self.sending.store(false, Ordering::Relaxed);
-        let sent = self
-            .sender
-            .join()
-            .map_err(|_| anyhow!("the sender panicked"))??;
+        let sent = self.sender.join().map_err(|_| anyhow!("the sender panicked"))??;
         thread::sleep(Duration::from_millis(300));
         self.receiving.store(false, Ordering::Relaxed);
-        let numbers = self
-            .receiver
-            .join()
-            .map_err(|_| anyhow!("the receiver panicked"))??;
+        let numbers = self.receiver.join().map_err(|_| anyhow!("the receiver panicked"))??;
         Ok(report(sent, numbers))
     }
 }
@@ -163,10 +151,7 @@ mod tests {
     fn a_report_names_holes_duplicates_and_disorder() {
         let r = report(10, vec![0, 1, 3, 2, 2, 6, 7]);
         assert_eq!(r.gaps, [(4, 2), (8, 2)]);
-        assert_eq!(
-            (r.received, r.duplicates, r.reordered, r.longest_gap()),
-            (6, 1, 1, 2)
-        );
+        assert_eq!((r.received, r.duplicates, r.reordered, r.longest_gap()), (6, 1, 1, 2));
         assert!(r.ensure_complete().is_err());
         assert!(report(3, vec![2, 0, 1]).ensure_complete().is_ok());
     }

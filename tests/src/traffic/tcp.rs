@@ -23,26 +23,21 @@ pub fn transfer(a: &impl Place, b: &impl Place, at: IpAddr, bytes: u64) -> Resul
     thread::scope(|s| {
         let server = s.spawn(|| {
             b.enter(|| {
-                let listener = TcpListener::bind(SocketAddr::new(at, 0))
-                    .with_context(|| format!("cannot listen on {at}"))?;
+                let listener =
+                    TcpListener::bind(SocketAddr::new(at, 0)).with_context(|| format!("cannot listen on {at}"))?;
                 let _ = ready.send(listener.local_addr()?);
                 let connection = accept(&listener)?;
                 both_ways(connection, 2, 1, bytes).context("the accepting end")
             })
         });
-        let client = port
-            .recv_timeout(STALL)
-            .map_err(|_| anyhow!("the accepting end did not listen"))
-            .and_then(|to| {
-                a.enter(|| {
-                    let connection = TcpStream::connect_timeout(&to, STALL)
-                        .with_context(|| format!("cannot connect to {to}"))?;
-                    both_ways(connection, 1, 2, bytes).context("the connecting end")
-                })
-            });
-        let server = server
-            .join()
-            .map_err(|_| anyhow!("the accepting end panicked"))?;
+        let client = port.recv_timeout(STALL).map_err(|_| anyhow!("the accepting end did not listen")).and_then(|to| {
+            a.enter(|| {
+                let connection =
+                    TcpStream::connect_timeout(&to, STALL).with_context(|| format!("cannot connect to {to}"))?;
+                both_ways(connection, 1, 2, bytes).context("the connecting end")
+            })
+        });
+        let server = server.join().map_err(|_| anyhow!("the accepting end panicked"))?;
         client?;
         server
     })?;
@@ -60,10 +55,7 @@ fn accept(listener: &TcpListener) -> Result<TcpStream> {
                 return Ok(connection);
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                ensure!(
-                    Instant::now() < deadline,
-                    "nobody connected within {STALL:?}"
-                );
+                ensure!(Instant::now() < deadline, "nobody connected within {STALL:?}");
                 thread::sleep(Duration::from_millis(2));
             }
             Err(error) => return Err(error.into()),
@@ -89,9 +81,7 @@ fn write(mut connection: &TcpStream, mut pattern: Pattern, bytes: u64) -> Result
     while left > 0 {
         let part = &mut block[..left.min(BLOCK as u64) as usize];
         pattern.fill(part);
-        connection
-            .write_all(part)
-            .with_context(|| format!("writing, {left} bytes left"))?;
+        connection.write_all(part).with_context(|| format!("writing, {left} bytes left"))?;
         left -= part.len() as u64;
     }
     connection.shutdown(Shutdown::Write)?;
@@ -102,18 +92,12 @@ fn read(mut connection: &TcpStream, mut pattern: Pattern, bytes: u64) -> Result<
     let (mut block, mut expected) = (vec![0; BLOCK], vec![0; BLOCK]);
     let mut got = 0;
     loop {
-        let n = connection
-            .read(&mut block)
-            .with_context(|| format!("reading after {got} bytes"))?;
+        let n = connection.read(&mut block).with_context(|| format!("reading after {got} bytes"))?;
         if n == 0 {
             break;
         }
         pattern.fill(&mut expected[..n]);
-        if let Some(at) = block[..n]
-            .iter()
-            .zip(&expected[..n])
-            .position(|(a, b)| a != b)
-        {
+        if let Some(at) = block[..n].iter().zip(&expected[..n]).position(|(a, b)| a != b) {
             return Err(anyhow!("byte {} differs", got + at as u64));
         }
         got += n as u64;

@@ -17,9 +17,8 @@ const TRIES: u32 = 4;
 
 /// Sizes that matter: tiny, around every boundary of a 1450 or 1500 byte link, many fragments, 64,000.
 pub const SIZES: &[usize] = &[
-    1, 2, 3, 17, 18, 19, 63, 64, 65, 511, 1000, 1371, 1372, 1373, 1391, 1392, 1393, 1421, 1422,
-    1423, 1451, 1452, 1471, 1472, 1473, 2843, 2844, 2845, 2900, 4096, 8191, 8972, 9000, 16_384,
-    32_767, 40_000, 63_999, 64_000,
+    1, 2, 3, 17, 18, 19, 63, 64, 65, 511, 1000, 1371, 1372, 1373, 1391, 1392, 1393, 1421, 1422, 1423, 1451, 1452, 1471,
+    1472, 1473, 2843, 2844, 2845, 2900, 4096, 8191, 8972, 9000, 16_384, 32_767, 40_000, 63_999, 64_000,
 ];
 
 /// Sends a datagram of each size from `a`; `b`, whose address is `at`, echoes it. Each must come back
@@ -30,8 +29,7 @@ pub fn echo(a: &impl Place, b: &impl Place, at: IpAddr, sizes: &[usize]) -> Resu
     thread::scope(|s| {
         let server = s.spawn(|| {
             b.enter(|| {
-                let socket = UdpSocket::bind(SocketAddr::new(at, 0))
-                    .with_context(|| format!("cannot bind {at}"))?;
+                let socket = UdpSocket::bind(SocketAddr::new(at, 0)).with_context(|| format!("cannot bind {at}"))?;
                 socket.set_read_timeout(Some(Duration::from_millis(50)))?;
                 let _ = ready.send(socket.local_addr()?);
                 let mut buffer = vec![0; 65_536];
@@ -48,9 +46,7 @@ pub fn echo(a: &impl Place, b: &impl Place, at: IpAddr, sizes: &[usize]) -> Resu
             .map_err(|_| anyhow!("the echo server did not start"))
             .and_then(|to| a.enter(|| send_each(to, sizes)));
         done.store(true, Ordering::Relaxed);
-        server
-            .join()
-            .map_err(|_| anyhow!("the echo server panicked"))??;
+        server.join().map_err(|_| anyhow!("the echo server panicked"))??;
         sent
     })
 }
@@ -68,14 +64,9 @@ fn send_each(to: SocketAddr, sizes: &[usize]) -> Result<u32> {
         let payload = Pattern::bytes(size as u64, size);
         let mut tries = 0;
         loop {
-            ensure!(
-                tries < TRIES,
-                "a datagram of {size} bytes to {to} was never echoed"
-            );
+            ensure!(tries < TRIES, "a datagram of {size} bytes to {to} was never echoed");
             tries += 1;
-            socket
-                .send(&payload)
-                .with_context(|| format!("sending {size} bytes to {to}"))?;
+            socket.send(&payload).with_context(|| format!("sending {size} bytes to {to}"))?;
             match socket.recv(&mut buffer) {
                 Ok(n) if buffer[..n] == payload[..] => break,
                 // A late echo of the size before is not an error; wrong bytes of the right size are.

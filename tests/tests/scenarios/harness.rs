@@ -21,19 +21,10 @@ fn kernel_pair(lab: &Lab) -> Result<(KernelVtep, KernelVtep)> {
     let side = |host: &Host, other: &Host, addresses: &[&str]| {
         KernelVtep::create(
             host,
-            &Segment {
-                vni: 4096,
-                remote: other.address4(),
-                local: host.address4(),
-                addresses,
-                mtu: 1450,
-            },
+            &Segment { vni: 4096, remote: other.address4(), local: host.address4(), addresses, mtu: 1450 },
         )
     };
-    Ok((
-        side(&h1, &h2, &["10.9.0.1/24", "fd09::1/64"])?,
-        side(&h2, &h1, &["10.9.0.2/24", "fd09::2/64"])?,
-    ))
+    Ok((side(&h1, &h2, &["10.9.0.1/24", "fd09::1/64"])?, side(&h2, &h1, &["10.9.0.2/24", "fd09::2/64"])?))
 }
 
 #[test]
@@ -101,14 +92,10 @@ fn container_runs(runtime: Runtime) {
         let pid = container.pid();
         container.remove()?;
         // A zombie that nobody has fetched yet has no namespaces either.
-        tests::wait::until(
-            Duration::from_secs(2),
-            "the container's process to end",
-            || {
-                ensure!(Netns::of_pid(pid).is_err(), "{pid} lives");
-                Ok(())
-            },
-        )?;
+        tests::wait::until(Duration::from_secs(2), "the container's process to end", || {
+            ensure!(Netns::of_pid(pid).is_err(), "{pid} lives");
+            Ok(())
+        })?;
         Ok(())
     });
 }
@@ -130,16 +117,11 @@ fn a_killed_sandbox_takes_its_namespace_along() {
         let sandbox = Sandbox::start(&h1)?;
         // A veth end dies with its namespace, and takes the other end along: that is how it shows.
         let pid = sandbox.pid().to_string();
-        h1.exec(&[
-            "ip", "link", "add", "v0", "type", "veth", "peer", "name", "eth0", "netns", &pid,
-        ])?;
+        h1.exec(&["ip", "link", "add", "v0", "type", "veth", "peer", "name", "eth0", "netns", &pid])?;
         h1.exec(&["ip", "link", "show", "v0"])?;
         sandbox.kill9()?;
         tests::wait::until(Duration::from_secs(5), "the namespace to go", || {
-            ensure!(
-                h1.exec(&["ip", "link", "show", "v0"]).is_err(),
-                "v0 is still there"
-            );
+            ensure!(h1.exec(&["ip", "link", "show", "v0"]).is_err(), "v0 is still there");
             Ok(())
         })?;
         Ok(())
@@ -151,10 +133,7 @@ fn iperf3_reports_a_rate() {
     scenario(|lab| {
         let (h1, h2) = (lab.host("h1")?, lab.host("h2")?);
         lab.cable(&h1, &h2, 1500)?;
-        let load = Load {
-            streams: 1,
-            seconds: 1,
-        };
+        let load = Load { streams: 1, seconds: 1 };
         let rate = iperf::tcp(&h1, &h2, h2.address4(), load, lab.dir())?;
         ensure!(rate > 0.1, "{rate} Gbit/s");
         Ok(())
@@ -166,26 +145,13 @@ fn a_dropped_lab_leaves_nothing() {
     let dir = {
         let lab = Lab::new().expect("a lab");
         let h1 = lab.host("h1").expect("a host");
-        let _container =
-            Container::run_with(&lab, Runtime::Runc, &h1, "left", &[], None).expect("a container");
-        let _daemon = h1
-            .spawn("sleeper", &["sleep", "4242"], &[])
-            .expect("a process");
+        let _container = Container::run_with(&lab, Runtime::Runc, &h1, "left", &[], None).expect("a container");
+        let _daemon = h1.spawn("sleeper", &["sleep", "4242"], &[]).expect("a process");
         lab.dir().to_owned()
     };
     assert!(!dir.exists());
-    let tag = dir
-        .file_name()
-        .unwrap()
-        .to_string_lossy()
-        .rsplit('-')
-        .next()
-        .unwrap()
-        .to_owned();
+    let tag = dir.file_name().unwrap().to_string_lossy().rsplit('-').next().unwrap().to_owned();
     let own = format!("left-{}-{tag}", std::process::id());
-    let ps = Command::new("ps")
-        .args(["-eo", "args"])
-        .output()
-        .expect("ps runs");
+    let ps = Command::new("ps").args(["-eo", "args"]).output().expect("ps runs");
     assert!(!String::from_utf8_lossy(&ps.stdout).contains(&own));
 }

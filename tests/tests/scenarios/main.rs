@@ -2,4 +2,16 @@
 //! lab of its own. All need root, the packages of `.ci/setup` and the built programs: `make test`.
 #![forbid(unsafe_code)]
 
+mod api;
+mod crash;
 mod harness;
+mod hostile;
+mod idle;
+mod interop;
+mod isolation;
+mod local;
+mod oci;
+mod outage;
+mod overlay;
+mod scale;
+mod store_rows;
