@@ -93,14 +93,17 @@ impl Drop for Lab {
     }
 }
 
-/// Runs one scenario in a new lab; when it fails, prints the daemons' last log lines and panics.
+/// Runs `body` in a new lab; when it fails, prints the daemons' last log lines.
+pub fn run(body: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+    let lab = Lab::new()?;
+    let outcome = body(&lab);
+    lab.failed.set(outcome.is_err());
+    outcome
+}
+
+/// A test's body: [`run`], and a panic with the chain of reasons when it fails.
 pub fn scenario(body: impl FnOnce(&Lab) -> Result<()>) {
-    let outcome = Lab::new().and_then(|lab| {
-        let outcome = body(&lab);
-        lab.failed.set(outcome.is_err());
-        outcome
-    });
-    if let Err(error) = outcome {
+    if let Err(error) = run(body) {
         // The chain alone: where in the harness it was made says nothing about the failure.
         panic!("{error:#}");
     }
@@ -137,12 +140,6 @@ pub fn sweep() {
             eprintln!("lab: stale {error:#}");
         }
     }
-}
-
-/// The labs of this process, for a handler that ends it.
-pub fn own_labs() -> Vec<PathBuf> {
-    let prefix = format!("{}.", std::process::id());
-    lab_dirs().filter(|dir| dir.file_name().is_some_and(|n| n.to_string_lossy().starts_with(&prefix))).collect()
 }
 
 fn lab_dirs() -> impl Iterator<Item = PathBuf> {
