@@ -4,6 +4,7 @@
 //! [`Malformed`] and never panic, and whatever a successful parse hands out lies inside the frame.
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod checksum;
 mod cut;
 mod ecn;
@@ -13,7 +14,9 @@ mod frame;
 mod headers;
 mod infer;
 mod join;
+mod link;
 mod mac;
+pub mod nd;
 mod offload;
 mod time;
 mod word;

@@ -1,7 +1,9 @@
 //! Nothing panics, whatever the bytes: arbitrary ones, and good packets with damage.
 
+use std::net::Ipv6Addr;
+
 use proptest::prelude::*;
-use wire::{Frame, Headers, Joiner, Offload, Pool, Push, checksum};
+use wire::{Frame, Headers, Joiner, Mac, Offload, Pool, Push, checksum, nd};
 
 use crate::headers::inside;
 use crate::packet::packet;
@@ -12,6 +14,15 @@ fn exercise(frame: &mut Frame, headers: &Headers) {
     checksum::verify_transport(bytes, headers);
     checksum::is_partial(bytes, headers);
     let before = bytes.len();
+    let mut answer = Frame::new();
+    if let Some(arp) = wire::arp::parse(bytes, headers) {
+        wire::arp::reply(&mut answer, &arp, arp.sender_mac, arp.sender_mac, headers.tag);
+        assert!(wire::parse(answer.bytes()).is_ok());
+    }
+    let _ = nd::parse(bytes, headers);
+    nd::advertise(&mut answer, headers, Ipv6Addr::LOCALHOST, Mac::BROADCAST);
+    let advertised = wire::parse(answer.bytes()).map(|headers| nd::parse(answer.bytes(), &headers));
+    assert!(matches!(advertised, Ok(Ok(Some(nd::Message::Advertisement { .. })))));
     let mut pool = Pool::new(4);
     let mut joiner = Joiner::new().with_udp(true);
     for _ in 0..3 {
