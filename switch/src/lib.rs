@@ -1,2 +1,32 @@
-//! The switch crate.
+//! The engine: bridges, stations, flow cache, pipeline; and the turn that drives it over real ports.
+//!
+//! [`Switch`] has four verbs: [`Switch::apply`] takes a change of the tables, [`Switch::process`] (and
+//! [`Switch::decapsulate`] for the underlay) takes frames and says where they go, [`Switch::maintain`] ages the tables,
+//! [`Switch::next_deadline`] says when it wants to be called again. It is pure: time is an argument. Only [`turn`] touches
+//! file descriptors and reads the clock.
 #![forbid(unsafe_code)]
+
+mod admit;
+mod bridge;
+mod counters;
+mod decap;
+mod drop;
+mod dump;
+mod flow;
+mod forward;
+mod maintain;
+mod neighbour;
+mod out;
+mod pipeline;
+mod station;
+mod switch;
+pub mod turn;
+mod update;
+
+pub use counters::Counters;
+pub use drop::DropReason;
+pub use dump::{FdbKind, FdbRow, FlowRow, NeighbourRow, PeerRow, PortRow};
+pub use out::Out;
+pub use switch::{Datagram, Limits, Switch};
+pub use update::{BridgeId, BridgeSettings, Guard, Place, PortId, PortSettings, Update};
+pub use vxlan::{BadVni, Vni};

@@ -1,0 +1,77 @@
+//! Admission: may this frame come in here at all? Addresses that no station has, and the source guard: an endpoint sends
+//! as itself and nobody else. What is decided here depends on the flow key alone, except for ARP and ND.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use wire::{Headers, Layer3, arp, ether_type, nd, protocol};
+
+use crate::{DropReason, Guard};
+
+/// Checks the link layer's addresses.
+pub(crate) fn link(headers: &Headers) -> Result<(), DropReason> {
+    if !headers.key.src_mac().is_station() {
+        return Err(DropReason::BadSource);
+    }
+    if headers.key.dst_mac().is_link_local_control() {
+        return Err(DropReason::LinkLocalControl);
+    }
+    Ok(())
+}
+
+/// Checks that the frame is the endpoint's own.
+pub(crate) fn guard(guard: &Guard, frame: &[u8], headers: &Headers) -> Result<(), DropReason> {
+    if headers.key.src_mac() != guard.mac {
+        return Err(DropReason::GuardMac);
+    }
+    match headers.layer3 {
+        Layer3::Arp => guard_arp(guard, frame, headers),
+        Layer3::Ipv4 => match headers.key.src() {
+            Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) if is_dhcp_client(headers) => Ok(()),
+            Some(src) if guard.addresses.contains(&src) => Ok(()),
+            _ => Err(DropReason::GuardIp),
+        },
+        Layer3::Ipv6 => guard_ipv6(guard, frame, headers),
+        // A second tag would hide an address from this check.
+        Layer3::Other if matches!(headers.key.ether_type(), ether_type::VLAN | ether_type::QINQ) => {
+            Err(DropReason::GuardIp)
+        }
+        Layer3::Other => Ok(()),
+    }
+}
+
+fn guard_arp(guard: &Guard, frame: &[u8], headers: &Headers) -> Result<(), DropReason> {
+    let arp = arp::parse(frame, headers).ok_or(DropReason::Malformed)?;
+    let own = arp.sender.is_unspecified() || guard.addresses.contains(&IpAddr::V4(arp.sender));
+    if own && arp.sender_mac == guard.mac { Ok(()) } else { Err(DropReason::GuardArp) }
+}
+
+fn guard_ipv6(guard: &Guard, frame: &[u8], headers: &Headers) -> Result<(), DropReason> {
+    let Some(IpAddr::V6(src)) = headers.key.src() else { return Err(DropReason::GuardIp) };
+    let icmp = headers.key.protocol() == protocol::ICMPV6;
+    // `::` is the source of duplicate address detection and of the multicast reports that go with it.
+    let own = src.is_unicast_link_local() || guard.addresses.contains(&IpAddr::V6(src));
+    if !(own || src.is_unspecified() && icmp) {
+        return Err(DropReason::GuardIp);
+    }
+    if !icmp {
+        return Ok(());
+    }
+    let mine = |address: &Ipv6Addr| address.is_unicast_link_local() || guard.addresses.contains(&IpAddr::V6(*address));
+    match nd::parse(frame, headers) {
+        Err(_) => Err(DropReason::Malformed),
+        Ok(Some(nd::Message::RouterAdvertisement | nd::Message::Redirect)) => Err(DropReason::GuardNd),
+        Ok(Some(nd::Message::Advertisement { target, target_mac, .. })) => {
+            let honest = mine(&target) && target_mac.is_none_or(|mac| mac == guard.mac);
+            if honest { Ok(()) } else { Err(DropReason::GuardNd) }
+        }
+        Ok(Some(nd::Message::Solicitation { source_mac: Some(mac), .. })) if mac != guard.mac => {
+            Err(DropReason::GuardNd)
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn is_dhcp_client(headers: &Headers) -> bool {
+    let key = &headers.key;
+    key.protocol() == protocol::UDP && (key.src_port(), key.dst_port()) == (68, 67)
+}

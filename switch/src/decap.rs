@@ -1,0 +1,206 @@
+//! Frames from other hosts: checked, decided like local ones, and joined into super-frames again.
+//! Nothing is learned, answered or delivered before the datagram proved to be of a known network and VTEP.
+
+use vxlan::{Congestion, VtepId};
+use wire::{Frame, Headers, Layer3, Offload, Push, Time, checksum, parse};
+
+use crate::flow::Egress;
+use crate::forward::{Verdict, forward, listeners};
+use crate::station::{Origin, Spot};
+use crate::{BridgeId, Datagram, DropReason, Out, PortId, Switch, admit};
+
+/// Marks the ingress of a flow key as a tunnel: VNI above, VTEP number below.
+const TUNNEL: u64 = 1 << 63;
+
+impl Switch {
+    /// Takes datagrams from the underlay; what comes of them is added to `out`.
+    pub fn decapsulate<'a>(&mut self, now: Time, datagrams: impl Iterator<Item = Datagram<'a>>, out: &mut Out) {
+        for datagram in datagrams {
+            let vtep = self.vteps.get(&datagram.from);
+            for bytes in datagram.bytes.chunks(datagram.segment.max(1)) {
+                if let Err(reason) = self.inner(now, vtep, datagram.ecn, bytes, out) {
+                    self.counters.drop(reason);
+                }
+            }
+        }
+        self.flush_joined(out);
+    }
+
+    fn inner(
+        &mut self,
+        now: Time,
+        vtep: Option<VtepId>,
+        outer_ecn: u8,
+        datagram: &[u8],
+        out: &mut Out,
+    ) -> Result<(), DropReason> {
+        let (vni, bytes) = vxlan::decode(datagram).map_err(|_| DropReason::NotVxlan)?;
+        let id = *self.by_vni.get(&vni).ok_or(DropReason::UnknownVni)?;
+        let vtep = vtep.ok_or(DropReason::UnknownVtep)?;
+        let mut headers = parse(bytes).map_err(|_| DropReason::InnerMalformed)?;
+        if headers.tag.is_some() {
+            return Err(DropReason::TunnelTag);
+        }
+        headers.key.set_ingress(TUNNEL | u64::from(vni) << 32 | u64::from(vtep.0));
+        let verdict = match self.hit(now, &headers, bytes.len()) {
+            Some(Egress::Port(port)) => Verdict::Output(Egress::Port(port), crate::station::Stamp::NONE),
+            _ => self.walk_inner(now, id, vtep, &headers)?,
+        };
+        match (verdict, congestion(bytes, &headers, outer_ecn)) {
+            (_, Congestion::Drop) => Err(DropReason::Congestion),
+            (Verdict::Drop(reason), _) => Err(reason),
+            (Verdict::Output(Egress::Port(port), _), Congestion::Keep) => self.deliver(id, port, bytes, &headers, out),
+            (Verdict::Output(Egress::Port(port), _), Congestion::Set(ecn)) => {
+                self.flush_joined(out);
+                let frame = marked(bytes, &headers, ecn, out);
+                out.frames.push((port, frame));
+                Ok(())
+            }
+            (Verdict::Output(Egress::Tunnel { .. }, _), _) => Err(DropReason::SamePort),
+            (Verdict::Flood, congestion) => {
+                let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
+                self.flood_inner(id, vtep, bytes, &headers, ecn, out)
+            }
+        }
+    }
+
+    fn walk_inner(&mut self, now: Time, id: BridgeId, vtep: VtepId, headers: &Headers) -> Result<Verdict, DropReason> {
+        self.counters.misses += 1;
+        let bridge = self.bridges.get_mut(&id).ok_or(DropReason::UnknownVni)?;
+        if !bridge.peers.contains(&vtep) {
+            return Err(DropReason::UnknownVtep);
+        }
+        admit::link(headers)?;
+        let src = headers.key.src_mac();
+        let known = bridge.fdb.get(&src).and_then(|slot| self.stations.get(*slot));
+        if known.is_some_and(|s| s.origin == Origin::Endpoint && matches!(s.spot, Spot::Port(_))) {
+            return Err(DropReason::SourceHere);
+        }
+        let src = bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now);
+        let verdict = forward(bridge, &self.stations, Spot::Tunnel(vtep), headers.key.dst_mac(), &headers.key);
+        if let Verdict::Output(egress, dst) = verdict {
+            self.remember(now, headers, egress, src, dst);
+        }
+        Ok(verdict)
+    }
+
+    /// Hands a frame to one port, joined with its neighbours in the run where that is possible.
+    fn deliver(
+        &mut self,
+        id: BridgeId,
+        port: PortId,
+        bytes: &[u8],
+        headers: &Headers,
+        out: &mut Out,
+    ) -> Result<(), DropReason> {
+        if self.joined_for != Some(port) {
+            self.flush_joined(out);
+        }
+        // Twice: the first answer may be the frame that had to leave before this segment.
+        for _ in 0..2 {
+            match self.joiner.push(bytes, headers, &mut out.pool) {
+                Push::Taken => {
+                    self.joined_for = Some(port);
+                    self.counters.joined += 1;
+                    return Ok(());
+                }
+                Push::Full(frame) => {
+                    self.counters.joined += 1;
+                    out.frames.push((port, frame));
+                    return Ok(());
+                }
+                Push::Flushed(Some(frame)) => out.frames.push((port, frame)),
+                Push::Flushed(None) => break,
+                Push::BadChecksum => {
+                    self.flush_joined(out);
+                    let frame = self.partial(id, bytes, headers, out)?;
+                    out.frames.push((port, frame));
+                    return Ok(());
+                }
+            }
+        }
+        let mut frame = out.pool.get();
+        frame.fill(bytes);
+        out.frames.push((port, frame));
+        Ok(())
+    }
+
+    /// A frame whose checksum is not right. If it is the partial one that a Linux sender leaves when no device on the way
+    /// completes it (veth), it goes on as such; else it is dropped.
+    fn partial(&mut self, id: BridgeId, bytes: &[u8], headers: &Headers, out: &mut Out) -> Result<Frame, DropReason> {
+        if !checksum::is_partial(bytes, headers) {
+            return Err(DropReason::InnerChecksum);
+        }
+        let mtu = self.bridges.get(&id).map_or(0, |bridge| bridge.settings.mtu);
+        let offload = wire::infer_offload(headers, mtu).ok_or(DropReason::InnerSuperFrame)?;
+        self.counters.partial += 1;
+        let mut frame = out.pool.get();
+        frame.fill(bytes);
+        frame.offload = offload;
+        Ok(frame)
+    }
+
+    fn flood_inner(
+        &mut self,
+        id: BridgeId,
+        vtep: VtepId,
+        bytes: &[u8],
+        headers: &Headers,
+        ecn: Option<u8>,
+        out: &mut Out,
+    ) -> Result<(), DropReason> {
+        self.flush_joined(out);
+        let bridge = self.bridges.get(&id).ok_or(DropReason::UnknownVni)?;
+        let listeners = listeners(bridge, Spot::Tunnel(vtep), &headers.key);
+        if listeners.is_empty() {
+            return Err(DropReason::NobodyThere);
+        }
+        self.counters.floods += 1;
+        let offload = match checksum::verify_transport(bytes, headers) {
+            Some(false) => self.partial(id, bytes, headers, out)?.offload,
+            Some(true) => Offload::VALID,
+            None => Offload::NONE,
+        };
+        for egress in listeners {
+            let Egress::Port(port) = egress else { continue };
+            let mut frame = match ecn {
+                Some(ecn) => marked(bytes, headers, ecn, out),
+                None => {
+                    let mut frame = out.pool.get();
+                    frame.fill(bytes);
+                    frame
+                }
+            };
+            frame.offload = offload;
+            out.frames.push((port, frame));
+        }
+        Ok(())
+    }
+
+    fn flush_joined(&mut self, out: &mut Out) {
+        let frame = self.joiner.flush();
+        if let (Some(frame), Some(port)) = (frame, self.joined_for.take()) {
+            out.frames.push((port, frame));
+        }
+    }
+}
+
+/// What the outer mark means for the inner packet; nothing for a frame without IP.
+fn congestion(bytes: &[u8], headers: &Headers, outer: u8) -> Congestion {
+    if outer == 0 {
+        return Congestion::Keep;
+    }
+    match wire::ecn(bytes, headers) {
+        Some(inner) => vxlan::merge(inner, outer),
+        None => Congestion::Keep,
+    }
+}
+
+/// A copy of the frame with its ECN bits set.
+fn marked(bytes: &[u8], headers: &Headers, ecn: u8, out: &mut Out) -> Frame {
+    let mut frame = out.pool.get();
+    frame.fill(bytes);
+    debug_assert!(matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6));
+    wire::set_ecn(frame.bytes_mut(), headers, ecn);
+    frame
+}

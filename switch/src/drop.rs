@@ -1,0 +1,96 @@
+//! Why a frame was dropped. Every drop has exactly one reason, and every reason is counted and shown.
+
+use serde::Serialize;
+
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])+ $name:ident,)+) => {
+        /// Why a frame was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum DropReason { $($(#[doc = $meaning])+ $name,)+ }
+
+        impl DropReason {
+            /// All of them, in the order in which they are shown.
+            pub const ALL: &[DropReason] = &[$(DropReason::$name,)+];
+
+            /// What it means, in one line.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(DropReason::$name => concat!($($meaning),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// headers contradict the frame's length
+    Malformed,
+    /// offload metadata contradicts the frame's headers
+    BadOffload,
+    /// the port belongs to no network
+    NoNetwork,
+    /// addressed to 01:80:C2:00:00:0x, which a bridge never forwards
+    LinkLocalControl,
+    /// the source MAC address is not the endpoint's (source guard)
+    GuardMac,
+    /// the ARP sender is not the endpoint (source guard)
+    GuardArp,
+    /// the IP source is not the endpoint's (source guard)
+    GuardIp,
+    /// neighbour or router discovery that the endpoint may not send (source guard)
+    GuardNd,
+    /// the source is a group address or all zero
+    BadSource,
+    /// a frame from the underlay claims an endpoint of this host as its source
+    SourceHere,
+    /// the destination is behind the port that the frame came from
+    SamePort,
+    /// nobody else is in the network
+    NobodyThere,
+    /// longer than the network's MTU
+    TooBig,
+    /// an 802.1Q tag, which a tunnel does not carry
+    TunnelTag,
+    /// a datagram that is not VXLAN: too short, or no valid VNI
+    NotVxlan,
+    /// the VNI is not of a network on this host
+    UnknownVni,
+    /// the sender is not a known VTEP of the network
+    UnknownVtep,
+    /// the inner frame makes no sense
+    InnerMalformed,
+    /// the inner checksum is wrong
+    InnerChecksum,
+    /// congestion was met on the way, and the inner transport cannot be told (RFC 6040)
+    Congestion,
+    /// an inner super-frame whose segment size is not known
+    InnerSuperFrame,
+    /// the link's queue is full
+    PortFull,
+    /// the link is down
+    PortDown,
+    /// the kernel refused the frame
+    PortRefused,
+    /// the port is gone
+    PortGone,
+    /// the underlay's send queue is full
+    UnderlayFull,
+    /// the peer cannot be reached over the underlay
+    UnderlayUnreachable,
+    /// longer than the underlay carries
+    UnderlayTooBig,
+    /// this host has no VTEP address (--advertise)
+    NoUnderlay,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_the_index() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            assert!(!reason.meaning().is_empty());
+        }
+    }
+}

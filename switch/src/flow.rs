@@ -1,0 +1,150 @@
+//! The flow cache: one exact match decides a frame. Bounded; a full cache means slower frames, never lost ones.
+//! An entry is valid while the settings' epoch and the versions of its two stations are those that it was made with.
+
+use hashbrown::HashTable;
+use vxlan::{Vni, VtepId};
+use wire::{FlowKey, Time};
+
+use crate::PortId;
+use crate::station::Stamp;
+
+/// Where the frames of a flow go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Egress {
+    Port(PortId),
+    Tunnel { vtep: VtepId, vni: Vni, lane: u32, max_len: u32 },
+}
+
+/// A cached decision and what it depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) key: FlowKey,
+    pub(crate) egress: Egress,
+    pub(crate) epoch: u32,
+    pub(crate) src: Stamp,
+    pub(crate) dst: Stamp,
+    pub(crate) used: Time,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Flows live in chunks that never move, so that growth costs no pause.
+const CHUNK: usize = 1024;
+
+pub(crate) struct Flows {
+    seed: u64,
+    index: HashTable<u32>,
+    chunks: Vec<Vec<Option<Flow>>>,
+    free: Vec<u32>,
+    limit: usize,
+}
+
+impl Flows {
+    pub(crate) fn new(limit: usize, seed: u64) -> Flows {
+        Flows { seed, index: HashTable::with_capacity(limit), chunks: Vec::new(), free: Vec::new(), limit }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
+        let same = |&at: &u32| self.get(at).is_some_and(|flow| flow.key == *key);
+        self.index.find(key.hash(self.seed), same).copied()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: u32) -> Option<&Flow> {
+        self.chunks.get(at as usize / CHUNK)?.get(at as usize % CHUNK)?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut Flow> {
+        self.chunks.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)?.as_mut()
+    }
+
+    /// Adds a flow, or replaces the one with its key. `false` when the cache is full.
+    pub(crate) fn insert(&mut self, flow: Flow) -> bool {
+        if let Some(at) = self.find(&flow.key) {
+            if let Some(old) = self.get_mut(at) {
+                *old = flow;
+            }
+            return true;
+        }
+        if self.index.len() >= self.limit {
+            return false;
+        }
+        let hash = flow.key.hash(self.seed);
+        let at = self.place(flow);
+        let Flows { index, chunks, seed, .. } = self;
+        index.insert_unique(hash, at, |&at| {
+            chunks[at as usize / CHUNK][at as usize % CHUNK].as_ref().map_or(0, |flow| flow.key.hash(*seed))
+        });
+        true
+    }
+
+    fn place(&mut self, flow: Flow) -> u32 {
+        if let Some(at) = self.free.pop() {
+            self.chunks[at as usize / CHUNK][at as usize % CHUNK] = Some(flow);
+            return at;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let base = (self.chunks.len() - 1) * CHUNK;
+        let chunk = &mut self.chunks[base / CHUNK];
+        chunk.push(Some(flow));
+        (base + chunk.len() - 1) as u32
+    }
+
+    pub(crate) fn remove(&mut self, at: u32) {
+        let Some(hash) = self.get(at).map(|flow| flow.key.hash(self.seed)) else { return };
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == at) {
+            entry.remove();
+        }
+        self.chunks[at as usize / CHUNK][at as usize % CHUNK] = None;
+        self.free.push(at);
+    }
+
+    /// Slots in use or free: every number below it may be asked for.
+    pub(crate) fn slots(&self) -> u32 {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len()) as u32
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(number: u64) -> Flow {
+        let mut key = FlowKey::default();
+        key.set_ingress(number);
+        Flow {
+            key,
+            egress: Egress::Port(PortId(number as u32)),
+            epoch: 0,
+            src: Stamp::NONE,
+            dst: Stamp::NONE,
+            used: Time::ZERO,
+            frames: 0,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn holds_up_to_its_limit_and_finds_each() {
+        let mut flows = Flows::new(3_000, 7);
+        assert!((0..3_000).all(|n| flows.insert(flow(n))));
+        assert!(!flows.insert(flow(3_000)), "full");
+        assert!(flows.insert(flow(5)), "replacing needs no room");
+        for n in 0..3_000 {
+            let at = flows.find(&flow(n).key).unwrap();
+            assert_eq!(flows.get(at).unwrap().egress, Egress::Port(PortId(n as u32)));
+        }
+        let at = flows.find(&flow(77).key).unwrap();
+        flows.remove(at);
+        assert_eq!((flows.find(&flow(77).key), flows.len(), flows.slots()), (None, 2_999, 3_000));
+        assert!(flows.insert(flow(3_000)) && flows.slots() == 3_000, "the slot is used again");
+    }
+}

@@ -1,0 +1,150 @@
+//! One frame's life: parse once; a hit in the flow cache decides it; a miss walks the stages and caches what they decided.
+
+use wire::{Frame, Gso, Headers, Layer3, Time, parse, protocol};
+
+use crate::flow::{Egress, Flow};
+use crate::forward::{Verdict, forward, listeners};
+use crate::station::{Spot, Stamp};
+use crate::{DropReason, Out, PortId, Switch, admit, neighbour};
+
+impl Switch {
+    /// Takes the frames that a port received; what comes of them is added to `out`. `batch` is empty afterwards.
+    pub fn process(&mut self, now: Time, from: PortId, batch: &mut Vec<Frame>, out: &mut Out) {
+        let mut bytes = 0;
+        let frames = batch.len();
+        for frame in batch.drain(..) {
+            bytes += frame.len();
+            self.local(now, from, frame, out);
+        }
+        if let Some(port) = self.ports.get_mut(&from) {
+            port.rx.frames += frames as u64;
+            port.rx.bytes += bytes as u64;
+        }
+    }
+
+    fn local(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
+        let mut headers = match parse(frame.bytes()) {
+            Ok(headers) => headers,
+            Err(_) => return self.discard(from, DropReason::Malformed, frame, out),
+        };
+        if frame.offload.gso() == Gso::Unknown {
+            return self.discard(from, DropReason::BadOffload, frame, out);
+        }
+        headers.key.set_ingress(u64::from(from.0));
+        if let Some(egress) = self.hit(now, &headers, frame.len()) {
+            return self.emit(from, egress, frame, &headers, out);
+        }
+        match self.walk(now, from, &frame, &headers, out) {
+            Some(Verdict::Output(egress, _)) => self.emit(from, egress, frame, &headers, out),
+            Some(Verdict::Flood) => self.flood(from, frame, &headers, out),
+            Some(Verdict::Drop(reason)) => self.discard(from, reason, frame, out),
+            None => out.pool.put(frame),
+        }
+    }
+
+    /// What a cached flow says about a frame, if there is a valid one.
+    #[inline]
+    pub(crate) fn hit(&mut self, now: Time, headers: &Headers, len: usize) -> Option<Egress> {
+        let at = self.flows.find(&headers.key)?;
+        let (epoch, stations) = (self.epoch, &self.stations);
+        let flow = self.flows.get_mut(at)?;
+        if flow.epoch != epoch || !stations.is_current(flow.src) || !stations.is_current(flow.dst) {
+            return None;
+        }
+        flow.used = now;
+        flow.frames += 1;
+        flow.bytes += len as u64;
+        self.counters.hits += 1;
+        Some(flow.egress)
+    }
+
+    /// The stages, for a frame from a port: admit, answer, forward. `None`: it was answered here.
+    fn walk(&mut self, now: Time, from: PortId, frame: &Frame, headers: &Headers, out: &mut Out) -> Option<Verdict> {
+        self.counters.misses += 1;
+        let Some(port) = self.ports.get(&from) else { return Some(Verdict::Drop(DropReason::NoNetwork)) };
+        let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) else {
+            return Some(Verdict::Drop(DropReason::NoNetwork));
+        };
+        let admitted = admit::link(headers).and_then(|()| match &port.settings.guard {
+            Some(guard) => admit::guard(guard, frame.bytes(), headers),
+            None => Ok(()),
+        });
+        if let Err(reason) = admitted {
+            return Some(Verdict::Drop(reason));
+        }
+        let src = bridge.learn(&mut self.stations, headers.key.src_mac(), Spot::Port(from), now);
+        if let Some(reply) = neighbour::answer(bridge, frame.bytes(), headers, &mut out.pool) {
+            self.counters.replies += 1;
+            out.frames.push((from, reply));
+            return None;
+        }
+        let verdict = forward(bridge, &self.stations, Spot::Port(from), headers.key.dst_mac(), &headers.key);
+        if let Verdict::Output(egress, dst) = verdict {
+            self.remember(now, headers, egress, src, dst);
+        }
+        Some(verdict)
+    }
+
+    /// Caches a decision, unless the next frame with the same key may be decided otherwise.
+    pub(crate) fn remember(&mut self, now: Time, headers: &Headers, egress: Egress, src: Option<u32>, dst: Stamp) {
+        // ARP and ND are judged by their content.
+        if headers.layer3 == Layer3::Arp || headers.key.protocol() == protocol::ICMPV6 {
+            return;
+        }
+        let src = src.map_or(Stamp::NONE, |slot| self.stations.stamp(slot));
+        let (key, epoch) = (headers.key, self.epoch);
+        self.flows.insert(Flow { key, egress, epoch, src, dst, used: now, frames: 1, bytes: 0 });
+    }
+
+    fn flood(&mut self, from: PortId, frame: Frame, headers: &Headers, out: &mut Out) {
+        let Some(bridge) = self.ports.get(&from).and_then(|port| self.bridges.get(&port.settings.bridge)) else {
+            return self.discard(from, DropReason::NoNetwork, frame, out);
+        };
+        let mut listeners = listeners(bridge, Spot::Port(from), &headers.key);
+        let Some(last) = listeners.pop() else { return self.discard(from, DropReason::NobodyThere, frame, out) };
+        self.counters.floods += 1;
+        for egress in listeners {
+            let copy = out.pool.duplicate(&frame);
+            self.emit(from, egress, copy, headers, out);
+        }
+        self.emit(from, last, frame, headers, out);
+    }
+
+    #[inline]
+    fn emit(&mut self, from: PortId, egress: Egress, frame: Frame, headers: &Headers, out: &mut Out) {
+        match egress {
+            Egress::Port(port) => out.frames.push((port, frame)),
+            Egress::Tunnel { vtep, vni, lane, max_len } => {
+                let outcome = if headers.tag.is_some() {
+                    Err(DropReason::TunnelTag)
+                } else if segment_len(&frame, headers) > max_len as usize {
+                    Err(DropReason::TooBig)
+                } else if let Some(to) = self.vteps.address(vtep) {
+                    out.trains.push(to, lane, vni, &frame, headers).map_err(|_| DropReason::BadOffload)
+                } else {
+                    Err(DropReason::UnknownVtep)
+                };
+                match outcome {
+                    Ok(()) => out.pool.put(frame),
+                    Err(reason) => self.discard(from, reason, frame, out),
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self, from: PortId, reason: DropReason, frame: Frame, out: &mut Out) {
+        self.counters.drop(reason);
+        if let Some(port) = self.ports.get_mut(&from) {
+            port.drops += 1;
+        }
+        out.pool.put(frame);
+    }
+}
+
+/// The longest frame that this one becomes on a wire.
+fn segment_len(frame: &Frame, headers: &Headers) -> usize {
+    match frame.offload.gso() {
+        Gso::None => frame.len(),
+        _ => frame.len().min(usize::from(headers.payload) + usize::from(frame.offload.gso_size())),
+    }
+}

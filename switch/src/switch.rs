@@ -1,0 +1,221 @@
+//! The state of the engine and how updates change it.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+use vxlan::Vteps;
+use wire::{Joiner, Time};
+
+use crate::bridge::Bridge;
+use crate::counters::Traffic;
+use crate::flow::Flows;
+use crate::station::{Origin, Spot, Stations};
+use crate::{BridgeId, Counters, DropReason, Place, PortId, PortSettings, Update};
+
+/// Bounds of the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Flows in the cache; beyond it frames take the slower path.
+    pub flows: usize,
+    /// Whether the kernel takes UDP super-frames (USO, Linux 6.2), so that they may be joined.
+    pub join_udp: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { flows: 1 << 20, join_udp: true }
+    }
+}
+
+/// One or more datagrams of equal size from one sender, as the underlay received them.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// The outer source address.
+    pub from: IpAddr,
+    /// The outer ECN bits.
+    pub ecn: u8,
+    /// The payloads, one behind the other.
+    pub bytes: &'a [u8],
+    /// The size of each but the last.
+    pub segment: usize,
+}
+
+/// The engine. Pure: no clock, no descriptor, no thread.
+pub struct Switch {
+    pub(crate) bridges: HashMap<BridgeId, Bridge>,
+    pub(crate) by_vni: HashMap<u32, BridgeId>,
+    pub(crate) ports: HashMap<PortId, PortState>,
+    pub(crate) stations: Stations,
+    pub(crate) vteps: Vteps,
+    pub(crate) flows: Flows,
+    pub(crate) counters: Counters,
+    /// Changes with settings that any flow may depend on.
+    pub(crate) epoch: u32,
+    pub(crate) joiner: Joiner,
+    pub(crate) joined_for: Option<PortId>,
+    pub(crate) sweep: crate::maintain::Sweep,
+}
+
+#[derive(Debug)]
+pub(crate) struct PortState {
+    pub(crate) settings: PortSettings,
+    pub(crate) rx: Traffic,
+    pub(crate) tx: Traffic,
+    pub(crate) drops: u64,
+}
+
+impl Switch {
+    /// An engine without bridges. `seed` is a secret number: it keeps outsiders from building hash collisions.
+    pub fn new(limits: Limits, seed: u64) -> Switch {
+        Switch {
+            bridges: HashMap::new(),
+            by_vni: HashMap::new(),
+            ports: HashMap::new(),
+            stations: Stations::default(),
+            vteps: Vteps::default(),
+            flows: Flows::new(limits.flows, seed),
+            counters: Counters::new(),
+            epoch: 0,
+            joiner: Joiner::new().with_udp(limits.join_udp),
+            joined_for: None,
+            sweep: crate::maintain::Sweep::default(),
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Takes one change. What it refers to and is not there is passed over: the control plane's order makes it exist.
+    pub fn apply(&mut self, now: Time, update: Update) {
+        match update {
+            Update::Bridge { id, settings } => {
+                self.epoch = self.epoch.wrapping_add(1);
+                if let Some(vni) = self.bridges.get(&id).and_then(|old| old.settings.vni) {
+                    self.by_vni.remove(&vni.get());
+                }
+                if let Some(vni) = settings.vni {
+                    self.by_vni.insert(vni.get(), id);
+                }
+                match self.bridges.get_mut(&id) {
+                    Some(bridge) => bridge.settings = settings,
+                    None => drop(self.bridges.insert(id, Bridge::new(id, settings))),
+                }
+            }
+            Update::RemoveBridge { id } => self.remove_bridge(id),
+            Update::Port { id, settings } => self.set_port(id, settings),
+            Update::RemovePort { id } => self.remove_port(id),
+            Update::Endpoint { bridge, mac, addresses, place } => {
+                let spot = self.spot(place);
+                let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
+                bridge.neighbours.retain(|_, owner| *owner != mac);
+                bridge.neighbours.extend(addresses.into_iter().map(|address| (address, mac)));
+                bridge.place(&mut self.stations, mac, spot, Origin::Endpoint, now);
+            }
+            Update::RemoveEndpoint { bridge, mac, place } => {
+                let spot = self.spot(place);
+                let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
+                let Some(&slot) = bridge.fdb.get(&mac) else { return };
+                if self.stations.get(slot).is_some_and(|s| s.spot == spot && s.origin == Origin::Endpoint) {
+                    bridge.neighbours.retain(|_, owner| *owner != mac);
+                    bridge.forget(&mut self.stations, slot);
+                }
+            }
+            Update::Static { bridge, mac, place } => {
+                let spot = self.spot(place);
+                if let Some(bridge) = self.bridges.get_mut(&bridge) {
+                    bridge.place(&mut self.stations, mac, spot, Origin::Static, now);
+                }
+            }
+            Update::RemoveStatic { bridge, mac } => {
+                let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
+                let Some(&slot) = bridge.fdb.get(&mac) else { return };
+                if self.stations.get(slot).is_some_and(|s| s.origin == Origin::Static) {
+                    bridge.forget(&mut self.stations, slot);
+                }
+            }
+            Update::Peer { bridge, vtep } => {
+                let vtep = self.vteps.insert(vtep);
+                if let Some(bridge) = self.bridges.get_mut(&bridge)
+                    && !bridge.peers.contains(&vtep)
+                {
+                    bridge.peers.push(vtep);
+                }
+            }
+            Update::RemovePeer { bridge, vtep } => {
+                let (Some(vtep), Some(bridge)) = (self.vteps.get(&vtep), self.bridges.get_mut(&bridge)) else { return };
+                // Frames from there are refused from now on: flows that let them in must go.
+                self.epoch = self.epoch.wrapping_add(1);
+                bridge.peers.retain(|peer| *peer != vtep);
+                bridge.unlearn_spot(&mut self.stations, Spot::Tunnel(vtep));
+            }
+        }
+    }
+
+    /// Counts what a port took, or why it did not.
+    pub(crate) fn transmitted(&mut self, port: PortId, bytes: usize, outcome: Result<(), DropReason>) {
+        let state = self.ports.get_mut(&port);
+        match (outcome, state) {
+            (Ok(()), Some(state)) => state.tx.add(bytes),
+            (Ok(()), None) => {}
+            (Err(reason), state) => {
+                self.counters.drop(reason);
+                if let Some(state) = state {
+                    state.drops += 1;
+                }
+            }
+        }
+    }
+
+    /// Counts datagrams that the underlay did not take.
+    pub(crate) fn lost(&mut self, reason: DropReason, datagrams: usize) {
+        (0..datagrams).for_each(|_| self.counters.drop(reason));
+    }
+
+    fn spot(&mut self, place: Place) -> Spot {
+        match place {
+            Place::Port(port) => Spot::Port(port),
+            Place::Tunnel(vtep) => Spot::Tunnel(self.vteps.insert(vtep)),
+        }
+    }
+
+    fn set_port(&mut self, id: PortId, settings: PortSettings) {
+        match self.ports.get_mut(&id) {
+            Some(port) if port.settings.bridge == settings.bridge => {
+                self.epoch = self.epoch.wrapping_add(1);
+                port.settings = settings;
+            }
+            _ => {
+                self.remove_port(id);
+                let Some(bridge) = self.bridges.get_mut(&settings.bridge) else { return };
+                bridge.ports.push(id);
+                let none = Traffic::default();
+                self.ports.insert(id, PortState { settings, rx: none, tx: none, drops: 0 });
+            }
+        }
+    }
+
+    fn remove_port(&mut self, id: PortId) {
+        let Some(port) = self.ports.remove(&id) else { return };
+        if let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) {
+            bridge.ports.retain(|other| *other != id);
+            bridge.forget_spot(&mut self.stations, Spot::Port(id));
+        }
+    }
+
+    fn remove_bridge(&mut self, id: BridgeId) {
+        self.epoch = self.epoch.wrapping_add(1);
+        let Some(mut bridge) = self.bridges.remove(&id) else { return };
+        if let Some(vni) = bridge.settings.vni {
+            self.by_vni.remove(&vni.get());
+        }
+        for port in std::mem::take(&mut bridge.ports) {
+            self.ports.remove(&port);
+        }
+        let slots: Vec<u32> = bridge.fdb.values().copied().collect();
+        for slot in slots {
+            bridge.forget(&mut self.stations, slot);
+        }
+    }
+}

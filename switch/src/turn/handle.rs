@@ -1,0 +1,83 @@
+//! How the control plane talks to the data thread: messages over bounded rings, with a wake-up. Nothing is shared.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use mio::Waker;
+use port::Tap;
+
+use super::{Config, Notice, Turn, View};
+use crate::{PortId, Update};
+
+/// Messages that wait at the most; a sender then waits for the data thread, which takes some in every round.
+const RING: usize = 1_024;
+
+/// A look at the tables, from the data thread.
+type Look = Box<dyn FnOnce(&View<'_>) + Send>;
+
+pub(super) enum Command {
+    Apply(Vec<Update>),
+    Attach(PortId, Tap),
+    Detach(PortId),
+    Inspect(Look),
+    Stop,
+}
+
+/// The control plane's end. Cheap to clone. After the data thread has ended, messages are dropped.
+#[derive(Clone)]
+pub struct Handle {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Starts the data thread. `notify` is called (on that thread) after a notice was queued; it must not block.
+    ///
+    /// # Errors
+    /// The kernel has no descriptor or thread left.
+    pub fn start(
+        config: Config,
+        notify: Box<dyn Fn() + Send>,
+    ) -> io::Result<(Handle, Receiver<Notice>, JoinHandle<()>)> {
+        let (commands, inbox) = bounded(RING);
+        let (outbox, notices) = bounded(RING);
+        let (turn, waker) = Turn::new(config, inbox, outbox, notify)?;
+        let thread = thread::Builder::new().name("data".into()).spawn(move || turn.run())?;
+        Ok((Handle { commands, waker }, notices, thread))
+    }
+
+    /// Applies updates, in order.
+    pub fn apply(&self, updates: Vec<Update>) {
+        self.send(Command::Apply(updates));
+    }
+
+    /// Hands over the descriptor of a port; its [`Update::Port`] comes first.
+    pub fn attach(&self, id: PortId, tap: Tap) {
+        self.send(Command::Attach(id, tap));
+    }
+
+    /// Closes the descriptor of a port, and with it removes the link. [`Update::RemovePort`] does so as well.
+    pub fn detach(&self, id: PortId) {
+        self.send(Command::Detach(id));
+    }
+
+    /// Looks at the tables between two rounds. Keep it short: traffic waits. Send what was seen through a channel.
+    pub fn inspect(&self, look: impl FnOnce(&View<'_>) + Send + 'static) {
+        self.send(Command::Inspect(Box::new(look)));
+    }
+
+    /// Ends the data thread after what was said before. Links vanish with it.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "cannot wake the data thread");
+        }
+    }
+}

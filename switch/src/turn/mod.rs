@@ -1,0 +1,325 @@
+//! The turn: wait for work, take a batch from each port that has some, let the engine decide, send. The only place that
+//! touches descriptors and reads the clock, once per round.
+//!
+//! mio is edge-triggered: a port stays on the ready list until a read found it empty.
+
+mod handle;
+mod pace;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError};
+use hashbrown::{HashMap, HashSet};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use port::{Datagrams, Received, Tap, Underlay, UnderlayStats};
+use wire::{Frame, Time};
+
+use crate::{Datagram, Limits, Out, PortId, Switch, Update};
+use handle::Command;
+pub use handle::Handle;
+use pace::Pace;
+
+/// Frames taken from one port before the next port's turn.
+const BATCH: usize = 64;
+/// Bytes taken from one port before the next port's turn: more would leave the cache before it is sent.
+const BATCH_BYTES: usize = 256 * 1024;
+/// GRO runs taken from the underlay at once.
+const RUNS: usize = 8;
+/// Changes of the control plane taken between two rounds of traffic.
+const COMMANDS: usize = 64;
+
+const WAKE: Token = Token(0);
+const UNDERLAY: Token = Token(1);
+const FIRST_PORT: usize = 2;
+
+/// What the data thread needs to start.
+#[derive(Default)]
+pub struct Config {
+    /// The VXLAN underlay, if this host has one.
+    pub underlay: Option<Underlay>,
+    /// Bounds of the tables.
+    pub limits: Limits,
+}
+
+/// What the data thread has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The link of a port vanished, with its namespace or by somebody's hand. Its descriptor is closed already.
+    Gone(PortId),
+}
+
+/// What [`Handle::inspect`] shows.
+pub struct View<'a> {
+    /// The engine's tables.
+    pub switch: &'a Switch,
+    /// The engine's time, for the ages in them.
+    pub now: Time,
+    /// What the underlay can do and did.
+    pub underlay: Option<UnderlayStats>,
+}
+
+struct Turn {
+    poll: Poll,
+    switch: Switch,
+    out: Out,
+    batch: Vec<Frame>,
+    taps: HashMap<PortId, Tap>,
+    ready: VecDeque<PortId>,
+    queued: HashSet<PortId>,
+    underlay: Option<Underlay>,
+    datagrams: Datagrams,
+    underlay_ready: bool,
+    commands: Receiver<Command>,
+    notices: Sender<Notice>,
+    backlog: VecDeque<Notice>,
+    notify: Box<dyn Fn() + Send>,
+    origin: Instant,
+    pace: Pace,
+    stopped: bool,
+}
+
+impl Turn {
+    fn new(
+        config: Config,
+        commands: Receiver<Command>,
+        notices: Sender<Notice>,
+        notify: Box<dyn Fn() + Send>,
+    ) -> io::Result<(Turn, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        if let Some(underlay) = &config.underlay {
+            let descriptor = underlay.receiver().as_raw_fd();
+            poll.registry().register(&mut SourceFd(&descriptor), UNDERLAY, Interest::READABLE)?;
+        }
+        let turn = Turn {
+            poll,
+            switch: Switch::new(config.limits, rand::random()),
+            out: Out::new(2 * BATCH),
+            batch: Vec::with_capacity(BATCH),
+            taps: HashMap::new(),
+            ready: VecDeque::new(),
+            queued: HashSet::new(),
+            underlay: config.underlay,
+            datagrams: Datagrams::new(RUNS),
+            underlay_ready: false,
+            commands,
+            notices,
+            backlog: VecDeque::new(),
+            notify,
+            origin: Instant::now(),
+            pace: Pace::default(),
+            stopped: false,
+        };
+        Ok((turn, waker))
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        while !self.stopped {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the poll loop cannot wait for events; the data thread ends");
+                return;
+            }
+            let mut commanded = !self.commands.is_empty();
+            for event in &events {
+                match event.token() {
+                    WAKE => commanded = true,
+                    UNDERLAY => self.underlay_ready = true,
+                    Token(number) => self.wake(PortId((number - FIRST_PORT) as u32)),
+                }
+            }
+            let now = self.now();
+            if commanded {
+                self.obey(now);
+            }
+            let work = self.traffic(now);
+            self.pace.worked(now, work);
+            self.switch.maintain(now);
+            self.deliver_notices();
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.origin.elapsed()
+    }
+
+    /// How long to wait for events: not at all while there is work or reason to expect some at once.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.underlay_ready || !self.commands.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if !self.backlog.is_empty() {
+            return Some(Duration::from_millis(10));
+        }
+        let now = self.now();
+        if self.pace.expects_work(now) {
+            return Some(Duration::ZERO);
+        }
+        // A millisecond more, because the kernel's waits are whole milliseconds and must not end early.
+        self.switch.next_deadline().map(|deadline| deadline.since(now) + Duration::from_millis(1))
+    }
+
+    fn wake(&mut self, id: PortId) {
+        if self.taps.contains_key(&id) && self.queued.insert(id) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// One round over everything that is ready. Returns frames and bytes taken.
+    fn traffic(&mut self, now: Time) -> (usize, usize) {
+        let (mut frames, mut bytes) = (0, 0);
+        for _ in 0..self.ready.len() {
+            let Some(id) = self.ready.pop_front() else { break };
+            let more = self.fill_batch(id);
+            frames += self.batch.len();
+            bytes += self.batch.iter().map(Frame::len).sum::<usize>();
+            self.switch.process(now, id, &mut self.batch, &mut self.out);
+            self.transmit();
+            if more {
+                self.ready.push_back(id);
+            } else {
+                self.queued.remove(&id);
+            }
+        }
+        if self.underlay_ready {
+            let (runs, received) = self.receive_underlay(now);
+            frames += runs;
+            bytes += received;
+        }
+        (frames, bytes)
+    }
+
+    /// Reads from one port. Returns whether there may be more.
+    fn fill_batch(&mut self, id: PortId) -> bool {
+        let Some(tap) = self.taps.get_mut(&id) else { return false };
+        let mut bytes = 0;
+        while self.batch.len() < BATCH && bytes < BATCH_BYTES {
+            let mut frame = self.out.pool.get();
+            match tap.receive(&mut frame) {
+                Ok(Received::Frame) => {
+                    bytes += frame.len();
+                    self.batch.push(frame);
+                }
+                Ok(Received::Empty) => {
+                    self.out.pool.put(frame);
+                    return false;
+                }
+                Ok(Received::Gone) => {
+                    self.out.pool.put(frame);
+                    self.gone(id);
+                    return false;
+                }
+                Err(error) => {
+                    tracing::warn!(port = id.0, %error, "a read failed");
+                    self.out.pool.put(frame);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn receive_underlay(&mut self, now: Time) -> (usize, usize) {
+        let Some(underlay) = &mut self.underlay else { return (0, 0) };
+        match underlay.receive(&mut self.datagrams) {
+            Ok(0) => {
+                self.underlay_ready = false;
+                return (0, 0);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the underlay's socket failed to read");
+                self.underlay_ready = false;
+                return (0, 0);
+            }
+        }
+        let (mut runs, mut bytes) = (0, 0);
+        for run in self.datagrams.iter() {
+            runs += 1;
+            bytes += run.bytes.len();
+        }
+        let datagrams = self.datagrams.iter().map(|run| Datagram {
+            from: run.from.ip(),
+            ecn: run.tos & 0b11,
+            bytes: run.bytes,
+            segment: run.segment,
+        });
+        self.switch.decapsulate(now, datagrams, &mut self.out);
+        self.transmit();
+        (runs, bytes)
+    }
+
+    fn obey(&mut self, now: Time) {
+        for _ in 0..COMMANDS {
+            let Ok(command) = self.commands.try_recv() else { return };
+            match command {
+                Command::Apply(updates) => updates.into_iter().for_each(|update| self.apply(now, update)),
+                Command::Attach(id, tap) => self.attach(id, tap),
+                Command::Detach(id) => self.detach(id),
+                Command::Inspect(look) => {
+                    let underlay = self.underlay.as_ref().map(Underlay::stats);
+                    look(&View { switch: &self.switch, now, underlay });
+                }
+                Command::Stop => self.stopped = true,
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Time, update: Update) {
+        if let Update::RemovePort { id } = update {
+            self.detach(id);
+        }
+        self.switch.apply(now, update);
+    }
+
+    fn attach(&mut self, id: PortId, tap: Tap) {
+        let token = Token(id.0 as usize + FIRST_PORT);
+        let descriptor = tap.as_raw_fd();
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE) {
+            tracing::error!(port = id.0, %error, "the poll loop does not take the port");
+            return self.say(Notice::Gone(id));
+        }
+        self.taps.insert(id, tap);
+        self.wake(id);
+    }
+
+    /// Closes a port's descriptor; the kernel then takes it off the poll set by itself.
+    fn detach(&mut self, id: PortId) {
+        self.taps.remove(&id);
+    }
+
+    fn gone(&mut self, id: PortId) {
+        self.detach(id);
+        self.say(Notice::Gone(id));
+    }
+
+    fn say(&mut self, notice: Notice) {
+        self.backlog.push_back(notice);
+    }
+
+    /// Hands notices over; what does not fit the ring stays here for the next round.
+    fn deliver_notices(&mut self) {
+        let mut said = false;
+        while let Some(notice) = self.backlog.pop_front() {
+            match self.notices.try_send(notice) {
+                Ok(()) => said = true,
+                Err(TrySendError::Full(notice)) => {
+                    self.backlog.push_front(notice);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => self.stopped = true,
+            }
+        }
+        if said {
+            (self.notify)();
+        }
+    }
+}

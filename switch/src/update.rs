@@ -1,0 +1,156 @@
+//! What the control plane says to the engine: each update is one change of constant cost, never a rebuild.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use vxlan::Vni;
+use wire::Mac;
+
+/// The number of a bridge: one network on this host. Chosen by the caller, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BridgeId(pub u32);
+
+/// The number of a port. Chosen by the caller, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PortId(pub u32);
+
+/// Where a station is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Behind a port of this host.
+    Port(PortId),
+    /// Behind another host's VTEP.
+    Tunnel(IpAddr),
+}
+
+/// What a bridge is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeSettings {
+    /// The network's name, for tables and messages.
+    pub name: Arc<str>,
+    /// The VXLAN network, if frames travel to other hosts.
+    pub vni: Option<Vni>,
+    /// Longest packet, in bytes, without the Ethernet header.
+    pub mtu: u16,
+    /// How long a learned station is kept after its last frame; 300 s is usual (IEEE 802.1D table 7-5).
+    pub ageing: Duration,
+    /// Most stations that are learned.
+    pub station_limit: usize,
+    /// Most stations that are learned behind one port or one VTEP.
+    pub place_limit: usize,
+}
+
+impl BridgeSettings {
+    /// The usual settings for a network of that name.
+    pub fn new(name: &str, vni: Option<Vni>, mtu: u16) -> BridgeSettings {
+        BridgeSettings {
+            name: name.into(),
+            vni,
+            mtu,
+            ageing: Duration::from_secs(300),
+            station_limit: 65_536,
+            place_limit: 1_024,
+        }
+    }
+}
+
+/// Whose frames a port may send: the source guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The endpoint's MAC address.
+    pub mac: Mac,
+    /// The endpoint's IP addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What a port is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSettings {
+    /// Its name, for tables and messages.
+    pub name: Arc<str>,
+    /// The bridge that it belongs to.
+    pub bridge: BridgeId,
+    /// Its source guard; without one it may send as anybody, and its stations are learned.
+    pub guard: Option<Guard>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Adds a bridge, or changes its settings.
+    Bridge {
+        /// Which.
+        id: BridgeId,
+        /// Its settings from now on.
+        settings: BridgeSettings,
+    },
+    /// Removes a bridge with everything in it, its ports too.
+    RemoveBridge {
+        /// Which.
+        id: BridgeId,
+    },
+    /// Adds a port to an existing bridge, or changes its guard or name.
+    Port {
+        /// Which.
+        id: PortId,
+        /// Its settings from now on.
+        settings: PortSettings,
+    },
+    /// Removes a port and every station behind it.
+    RemovePort {
+        /// Which.
+        id: PortId,
+    },
+    /// Says where an endpoint is and which addresses it owns. Replaces what was said of that MAC address before.
+    Endpoint {
+        /// Its network.
+        bridge: BridgeId,
+        /// Its MAC address.
+        mac: Mac,
+        /// Its IP addresses, for which ARP and ND are answered.
+        addresses: Vec<IpAddr>,
+        /// Where it is.
+        place: Place,
+    },
+    /// Forgets an endpoint, if it is (still) at that place.
+    RemoveEndpoint {
+        /// Its network.
+        bridge: BridgeId,
+        /// Its MAC address.
+        mac: Mac,
+        /// Where it was.
+        place: Place,
+    },
+    /// A static forwarding entry: neither learned over nor aged out.
+    Static {
+        /// Its network.
+        bridge: BridgeId,
+        /// The station.
+        mac: Mac,
+        /// Where it is.
+        place: Place,
+    },
+    /// Removes a static entry.
+    RemoveStatic {
+        /// Its network.
+        bridge: BridgeId,
+        /// The station.
+        mac: Mac,
+    },
+    /// A VTEP that holds endpoints of the network: it gets floods, and frames from it are taken.
+    Peer {
+        /// The network.
+        bridge: BridgeId,
+        /// The VTEP.
+        vtep: IpAddr,
+    },
+    /// A VTEP that no longer holds any; stations learned behind it are forgotten.
+    RemovePeer {
+        /// The network.
+        bridge: BridgeId,
+        /// The VTEP.
+        vtep: IpAddr,
+    },
+}
