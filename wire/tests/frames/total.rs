@@ -14,6 +14,10 @@ fn exercise(frame: &mut Frame, headers: &Headers) {
     checksum::verify_transport(bytes, headers);
     checksum::is_partial(bytes, headers);
     let before = bytes.len();
+    wire::infer_offload(headers, before as u16);
+    if let Some(bits) = wire::ecn(bytes, headers) {
+        wire::set_ecn(&mut bytes.to_vec(), headers, bits);
+    }
     let mut answer = Frame::new();
     if let Some(arp) = wire::arp::parse(bytes, headers) {
         wire::arp::reply(&mut answer, &arp, arp.sender_mac, arp.sender_mac, headers.tag);
