@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs test demo bench fuzz lint
+.PHONY: help setup build programs test demo bench lint
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # What make's own jobserver is for does not apply: cargo schedules by itself.
@@ -16,8 +16,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$(PATH)")
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
 
 STORE ?= consul
-# Seconds for each fuzz target.
-FUZZ_SECONDS ?= 30
+# Which comparisons `make bench` runs; all when empty.
+CASES ?=
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,10 @@ test: programs ## Run all tests, unit to namespaces
 demo: build ## Two hosts, Consul, two containers, one network (or STORE=file: one host, no server)
 	@cargo build --release --locked -p tests --bin demo
 	@$(ROOT) target/release/demo --store $(STORE)
+
+bench: build ## Compare with the kernel's bridge and VXLAN; CASES="..." runs some only
+	@cargo build --release --locked -p tests --bin bench
+	@$(ROOT) target/release/bench $(CASES)
 
 lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
 	@cargo fmt --all --check

@@ -73,7 +73,7 @@ pub fn wire_like(host: &Host) -> Result<()> {
 }
 
 /// A veth pair with one end in each place, both up.
-pub(crate) fn veth(a: &impl Place, a_name: &str, b: &impl Place, b_name: &str, mtu: &str) -> Result<()> {
+pub fn veth(a: &impl Place, a_name: &str, b: &impl Place, b_name: &str, mtu: &str) -> Result<()> {
     let b_netns = b.netns()?;
     let target = b_netns.path().display().to_string();
     a.exec(&[
