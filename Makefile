@@ -17,7 +17,7 @@ RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z
 
 STORE ?= consul
 # Which comparisons `make bench` runs; all when empty.
-CASES ?=
+CASE ?=
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -39,9 +39,9 @@ demo: build ## Two hosts, Consul, two containers, one network (or STORE=file: on
 	@cargo build --release --locked -p tests --bin demo
 	@$(ROOT) target/release/demo --store $(STORE)
 
-bench: build ## Compare with the kernel's bridge and VXLAN; CASES="..." runs some only
+bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs some only
 	@cargo build --release --locked -p tests --bin bench
-	@$(ROOT) target/release/bench $(CASES)
+	@$(ROOT) target/release/bench $(CASE)
 
 lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
 	@cargo fmt --all --check
