@@ -158,6 +158,22 @@ fn header_bytes_that_differ_are_not_joined(#[case] at: usize, #[case] ip_field: 
     assert!(cut_again(&frames) == segments);
 }
 
+/// Bytes that no checksum covers, behind a tag: its EtherType, traffic class, flow label, hop limit.
+#[rstest]
+fn ipv6_header_bytes_that_differ_are_not_joined(#[values(12, 18, 19, 21, 25)] at: usize) {
+    let first = Packet { v6: true, tag: Some(5), ..Packet::tcp4(vec![1; 500]) };
+    let mut second = Packet { sequence: first.sequence + 500, ..first.clone() }.bytes();
+    if at == 12 {
+        second[12..14].copy_from_slice(&[0x88, 0xa8]);
+    } else {
+        second[at] ^= 1;
+    }
+    let segments = [first.bytes(), second];
+    let frames = join(&segments, false);
+    assert_eq!(frames.len(), 2);
+    assert!(cut_again(&frames) == segments);
+}
+
 #[test]
 fn identification_counts_or_means_nothing() {
     let two = |df, step| {
