@@ -75,6 +75,6 @@ impl Consul {
 }
 
 /// Whether a text has the form of Consul's session ids (UUIDs) and may stand in a path.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }

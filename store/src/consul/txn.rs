@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Consul;
 use super::client::{Request, is_about_rights, shown};
+use super::session::is_id;
 use crate::{Error, Op, key};
 
 /// One step as Consul's `PUT /v1/txn` takes it.
@@ -86,6 +87,9 @@ impl Consul {
             // An index of 0 asks that the key is absent; check-not-exists would cost a step of the 64.
             Op::Create { .. } => push("cas", Some(0), None),
             Op::Put { .. } => push("set", None, None),
+            Op::Publish { session, .. } if !is_id(session) => {
+                return Err(Error::SessionLost { session: session.clone() });
+            }
             Op::Publish { session, .. } => push("lock", None, Some(session)),
             Op::Delete { .. } => push("delete", None, None),
             Op::Expect { version: None, .. } => push("check-not-exists", None, None),
@@ -118,12 +122,17 @@ impl Consul {
             return self.client.denied(&what);
         }
         match op {
-            // "invalid session", or "session lookup failed" where it is not even a UUID.
-            Some(Op::Publish { session, .. }) if what.contains("session") => {
+            // Only the beginning counts: a key's name may follow, and say anything.
+            Some(Op::Publish { session, .. }) if is_lost_session(&what) => {
                 Error::SessionLost { session: session.clone() }
             }
             Some(op) => Error::Conflict { key: op.key().to_owned(), why: what },
             None => self.client.refused(what),
         }
     }
+}
+
+/// Whether a step was refused as its session is not there (any more).
+fn is_lost_session(what: &str) -> bool {
+    ["invalid session", "failed session lookup", "missing session"].iter().any(|start| what.starts_with(start))
 }
