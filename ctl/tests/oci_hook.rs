@@ -187,6 +187,16 @@ fn a_daemon_that_is_down_fails_the_container_at_once() {
 }
 
 #[test]
+fn a_runtime_that_discards_the_words_is_told_on_its_own_standard_error() {
+    // The shell stands for crun; in the background, because it would redirect itself for a command that it waits for.
+    let script = format!("{} createRuntime 2>/dev/null & wait $!; echo status $?", env!("CARGO_BIN_EXE_oci-hook"));
+    let output = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "status 1\n");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.starts_with("oci-hook: the runtime's state on standard input cannot be read"), "{words}");
+}
+
+#[test]
 fn a_wrong_command_line_is_told() {
     let nobody = Path::new("/nonexistent/vswitchd.sock");
     for arguments in [&[][..], &["createContainer"], &["createRuntime", "--no-such-option"]] {

@@ -3,7 +3,10 @@
 //! Invariant: `poststop` exits 0 whatever happens, because runtimes skip the hooks behind one that fails.
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,15 +59,30 @@ fn main() -> ExitCode {
     let id = state.as_ref().map(|state| state.id.clone()).unwrap_or_default();
     let Err(error) = state.and_then(|state| run(&arguments, state)) else { return ExitCode::SUCCESS };
     let container = if id.is_empty() { String::new() } else { format!("container {id}: ") };
-    // Standard error may be closed; there is nobody else to tell.
-    let _ = writeln!(std::io::stderr(), "oci-hook: {container}{}", oci::one_line(&error));
+    tell(&format!("oci-hook: {container}{}\n", oci::one_line(&error)));
     if arguments.stage == Stage::Detach { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says why on standard error, where runc takes it from for its own message. crun sends a hook's standard error to
+/// /dev/null and only tells the exit status: then it is said on the runtime's own. What cannot be said is lost.
+fn tell(line: &str) {
+    let device = |path: &str| fs::metadata(path).map(|found| found.rdev()).ok();
+    let discarded = device("/proc/self/fd/2").is_some_and(|ours| ours != 0 && Some(ours) == device("/dev/null"));
+    let _ = if discarded {
+        // Appending: another open file of the runtime's log must not overwrite it.
+        OpenOptions::new()
+            .append(true)
+            .open(format!("/proc/{}/fd/2", parent_id()))
+            .and_then(|mut runtime| runtime.write_all(line.as_bytes()))
+    } else {
+        io::stderr().write_all(line.as_bytes())
+    };
 }
 
 /// Reads to the end, so that the runtime never writes to a closed pipe.
 fn read_state() -> Result<State, Error> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(STATE_LIMIT).read_to_end(&mut bytes).map_err(Error::Start)?;
+    io::stdin().lock().take(STATE_LIMIT).read_to_end(&mut bytes).map_err(Error::Start)?;
     State::parse(&bytes)
 }
 
