@@ -1,6 +1,8 @@
 //! Sending what the engine decided. What a port or the underlay does not take is dropped with its reason: it is never
 //! kept, because a frame sent late is worse than a frame lost.
 
+use std::io;
+
 use port::{SendOutcome, Sent};
 
 use super::Turn;
@@ -19,19 +21,11 @@ impl Turn {
     fn transmit_frames(&mut self) {
         let mut frames = std::mem::take(&mut self.out.frames);
         for (id, mut frame) in frames.drain(..) {
-            let sent = self.taps.get_mut(&id).map(|tap| tap.send(&mut frame));
-            let outcome = match sent {
-                Some(Ok(Sent::Done)) => Ok(()),
-                Some(Ok(Sent::Full)) => Err(DropReason::PortFull),
-                Some(Ok(Sent::Down)) => Err(DropReason::PortDown),
-                Some(Ok(Sent::Refused) | Err(_)) => Err(DropReason::PortRefused),
-                Some(Ok(Sent::Gone)) => {
-                    self.gone(id);
-                    Err(DropReason::PortGone)
-                }
-                None => Err(DropReason::PortGone),
-            };
-            self.switch.transmitted(id, frame.len(), outcome);
+            let sent = self.taps.get_mut(&id).map_or(Ok(Sent::Gone), |tap| tap.send(&mut frame));
+            if matches!(sent, Ok(Sent::Gone)) && self.taps.contains_key(&id) {
+                self.gone(id);
+            }
+            self.switch.transmitted(id, frame.len(), port_outcome(sent));
             self.out.pool.put(frame);
         }
         self.out.frames = frames;
@@ -42,20 +36,47 @@ impl Turn {
         for train in out.trains.iter() {
             for (bytes, segment) in train.sends() {
                 let outcome = match underlay {
-                    Some(underlay) => underlay.send_marked(train.to, train.entropy, train.ecn, bytes, segment),
-                    None => {
-                        switch.lost(DropReason::NoUnderlay, bytes.len().div_ceil(segment));
-                        continue;
+                    Some(underlay) => {
+                        underlay_outcome(underlay.send_marked(train.to, train.entropy, train.ecn, bytes, segment))
                     }
+                    None => Err(DropReason::NoUnderlay),
                 };
-                let reason = match outcome {
-                    Ok(SendOutcome::Done) => continue,
-                    Ok(SendOutcome::Full) => DropReason::UnderlayFull,
-                    Ok(SendOutcome::TooBig) => DropReason::UnderlayTooBig,
-                    Ok(SendOutcome::Unreachable) | Err(_) => DropReason::UnderlayUnreachable,
-                };
-                switch.lost(reason, bytes.len().div_ceil(segment));
+                if let Err(reason) = outcome {
+                    switch.lost(reason, bytes.len().div_ceil(segment));
+                }
             }
         }
+    }
+}
+
+fn port_outcome(sent: io::Result<Sent>) -> Result<(), DropReason> {
+    match sent {
+        Ok(Sent::Done) => Ok(()),
+        Ok(Sent::Full) => Err(DropReason::PortFull),
+        Ok(Sent::Down) => Err(DropReason::PortDown),
+        Ok(Sent::Gone) => Err(DropReason::PortGone),
+        Ok(Sent::Refused) | Err(_) => Err(DropReason::PortRefused),
+    }
+}
+
+fn underlay_outcome(sent: io::Result<SendOutcome>) -> Result<(), DropReason> {
+    match sent {
+        Ok(SendOutcome::Done) => Ok(()),
+        Ok(SendOutcome::Full) => Err(DropReason::UnderlayFull),
+        Ok(SendOutcome::TooBig) => Err(DropReason::UnderlayTooBig),
+        Ok(SendOutcome::Unreachable) | Err(_) => Err(DropReason::UnderlayUnreachable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The outcomes that no test can bring about on a real link.
+    #[test]
+    fn full_queues_and_refusals_have_reasons() {
+        assert_eq!(port_outcome(Ok(Sent::Refused)), Err(DropReason::PortRefused));
+        assert_eq!(port_outcome(Ok(Sent::Full)), Err(DropReason::PortFull));
+        assert_eq!(underlay_outcome(Ok(SendOutcome::Full)), Err(DropReason::UnderlayFull));
     }
 }
