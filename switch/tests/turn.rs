@@ -12,7 +12,7 @@ use port::{Tap, TapOptions, Underlay};
 use switch::turn::{Config, Handle, Notice, View};
 use switch::{BridgeSettings, DropReason, Place, PortId, PortSettings, Update, Vni};
 use wire::Mac;
-use world::{RED, ip, mac, udp};
+use world::{RED, ip, mac};
 
 /// Runs `test` on a thread in a network namespace of its own; threads that it starts are there too.
 fn within(test: impl FnOnce() + Send + 'static) {
