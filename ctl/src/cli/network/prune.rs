@@ -1,0 +1,70 @@
+//! `vsctl network prune`: what nothing uses goes, after a question.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::is_predefined;
+use crate::api::Network;
+use crate::cli::error::Error;
+use crate::cli::session::Session;
+use crate::cli::table::printable;
+use crate::client::segment;
+
+/// What a network in use, or one that just got used, is refused with.
+const IN_USE: u16 = 409;
+
+/// Remove all networks that nothing is connected to
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vsctl network prune\n  vsctl network prune -f")]
+pub(crate) struct Prune {
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Prune {
+    /// Removes every network of the user's that has no endpoint on any host, and prints their names.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        if !self.force && !confirmed(session)? {
+            return Ok(());
+        }
+        let networks: Vec<Network> = session.client.get("/v1/networks").await?;
+        let mut outcome = Ok(());
+        let mut removed = Vec::new();
+        for network in networks {
+            if is_predefined(&network.name) || network.endpoints > 0 {
+                continue;
+            }
+            match session.client.delete::<()>(&format!("/v1/networks/{}", segment(&network.id))).await {
+                Ok(()) => removed.push(network.name),
+                // Used by a host whose endpoints are not known here, or removed meanwhile: nothing to prune.
+                Err(error) if error.status() == Some(IN_USE) || error.is_not_found() => {}
+                Err(error) => outcome = Err(session.survive(error.into())?),
+            }
+        }
+        if session.is_json() {
+            session.json(&removed)?;
+        } else if !removed.is_empty() {
+            session.line("Deleted Networks:")?;
+            removed.iter().try_for_each(|name| session.line(&printable(name)))?;
+        }
+        outcome
+    }
+}
+
+/// Asks on the terminal; anything but yes is no.
+fn confirmed(session: &mut Session<'_>) -> Result<bool, Error> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Error::Usage {
+            error: "network prune: there is no terminal to ask for confirmation".into(),
+            remedy: "give -f to prune without being asked".into(),
+        });
+    }
+    session.say("WARNING! This will remove all custom networks not used by at least one container.");
+    session.say("Are you sure you want to continue? [y/N]");
+    let mut answer = String::new();
+    stdin.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

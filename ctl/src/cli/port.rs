@@ -1,0 +1,186 @@
+//! Endpoints of this host: `add-port`, `del-port`, `ports`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+use wire::Mac;
+
+use super::error::Error;
+use super::session::{Session, read};
+use super::table::bytes;
+use crate::api::{self, AddPort as Request};
+use crate::client::segment;
+
+/// What an endpoint may be given instead of what vswitchd would choose.
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
+    /// A static IPv4 address
+    #[arg(long, value_name = "IPv4")]
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// A static IPv6 address
+    #[arg(long, value_name = "IPv6")]
+    pub(crate) ip6: Option<Ipv6Addr>,
+    /// A MAC address instead of the one derived from the IPv4 address
+    #[arg(long, visible_alias = "mac-address")]
+    pub(crate) mac: Option<Mac>,
+    /// Another name in this network; may be given several times
+    #[arg(long = "alias", value_name = "NAME")]
+    pub(crate) aliases: Vec<String>,
+    /// The link's name in the sandbox [default: the lowest free ethN]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ifname: Option<String>,
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  vsctl add-port RED web0 --pid 4711
+  vsctl add-port RED web0 --netns /run/netns/web0 --ip 10.10.10.80 --alias www
+  vsctl add-port BLUE router0 --pid 4711 --ifname eth1 --allow-spoof";
+
+/// Attach a container's network namespace to a network
+#[derive(Debug, Args)]
+#[command(after_help = ADD_EXAMPLES)]
+pub(crate) struct AddPort {
+    /// The network: name, ID, or unique prefix of an ID
+    network: String,
+    /// The sandbox's name on this host
+    name: String,
+    #[command(flatten)]
+    namespace: Namespace,
+    #[command(flatten)]
+    wishes: Wishes,
+    /// The runtime's ID of the container
+    #[arg(long, value_name = "ID")]
+    container_id: Option<String>,
+    /// Let it send from any MAC and IP address (for routers and bridges)
+    #[arg(long)]
+    allow_spoof: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Namespace {
+    /// A process in the namespace
+    #[arg(long)]
+    pid: Option<u32>,
+    /// A path to the namespace, such as /run/netns/web0
+    #[arg(long, value_name = "PATH")]
+    netns: Option<PathBuf>,
+}
+
+impl AddPort {
+    /// Attaches, and shows the link's name, addresses and MAC address.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        let Namespace { pid, netns } = self.namespace;
+        // vswitchd has another working directory.
+        let netns = netns.map(std::path::absolute).transpose().map_err(|error| Error::Usage {
+            error: format!("cannot make the path of the namespace absolute: {error}"),
+            remedy: "give --netns an absolute path".into(),
+        })?;
+        let request = Request {
+            network: self.network,
+            name: self.name,
+            pid,
+            netns,
+            container_id: self.container_id,
+            ifname: self.wishes.ifname,
+            ip: self.wishes.ip.map(Into::into),
+            ip6: self.wishes.ip6.map(Into::into),
+            mac: self.wishes.mac,
+            aliases: self.wishes.aliases,
+            allow_spoof: self.allow_spoof,
+        };
+        let path = "/v1/ports";
+        let answer: Value = session.client.post(path, &request).await?;
+        if session.is_json() {
+            return session.json(&answer);
+        }
+        let port: api::Port = read(path, &answer)?;
+        let addresses: String = port.addresses.iter().map(|address| format!(" {address}")).collect();
+        session.line(&format!("{}{addresses} {}", port.ifname, port.mac))
+    }
+}
+
+/// Detach a sandbox from one network, or from all
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vsctl del-port web0\n  vsctl del-port web0 RED")]
+pub(crate) struct DelPort {
+    /// The sandbox's name, or its container's ID
+    name: String,
+    /// Only from this network: name, ID, or unique prefix of an ID
+    network: Option<String>,
+}
+
+impl DelPort {
+    /// Detaches; says nothing when that is done.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        let mut path = format!("/v1/ports/{}", segment(&self.name));
+        if let Some(network) = &self.network {
+            path.push_str("?network=");
+            path.push_str(&segment(network));
+        }
+        Ok(session.client.delete(&path).await?)
+    }
+}
+
+/// Endpoints of this host and their counters
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vsctl ports\n  vsctl ports web0\n  vsctl ports --format json")]
+pub(crate) struct Ports {
+    /// Only this sandbox: its name, or its container's ID
+    name: Option<String>,
+}
+
+impl Ports {
+    /// Lists them by name and network.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        let path = match &self.name {
+            Some(name) => format!("/v1/ports/{}", segment(name)),
+            None => "/v1/ports".into(),
+        };
+        let headers = [
+            "NAME",
+            "NETWORK",
+            "IFNAME",
+            "ADDRESS",
+            "MAC",
+            "MTU",
+            "STATE",
+            "GUARD",
+            "RX FRAMES",
+            "RX BYTES",
+            "TX FRAMES",
+            "TX BYTES",
+            "DROPS",
+        ];
+        let sort = |rows: &mut Vec<api::Port>| {
+            rows.sort_by(|a, b| (&a.name, &a.network).cmp(&(&b.name, &b.network)));
+        };
+        session.list(&path, &headers, sort, row).await
+    }
+}
+
+fn row(port: &api::Port) -> Vec<String> {
+    vec![
+        port.name.clone(),
+        port.network.clone(),
+        port.ifname.clone(),
+        addresses(port),
+        port.mac.to_string(),
+        port.mtu.to_string(),
+        port.state.clone(),
+        if port.guard { "on" } else { "off" }.into(),
+        port.rx_frames.to_string(),
+        bytes(port.rx_bytes),
+        port.tx_frames.to_string(),
+        bytes(port.tx_bytes),
+        port.drops.to_string(),
+    ]
+}
+
+/// The addresses of a port with their prefix lengths, in one cell.
+pub(crate) fn addresses(port: &api::Port) -> String {
+    port.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

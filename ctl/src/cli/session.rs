@@ -1,0 +1,150 @@
+//! What a running command has: the way to the API, the wanted form, and where to write.
+//!
+//! Invariant: with `--format json` the API's answer is printed as it is, whatever fields it has.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::Error;
+use super::style::Style;
+use super::table::{Table, printable};
+use crate::client::{self, Client};
+
+/// The form of answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// The API's answer, indented.
+    Json,
+}
+
+/// One run of one command.
+pub(crate) struct Session<'a> {
+    /// The way to vswitchd.
+    pub(crate) client: Client,
+    /// The wanted form.
+    pub(crate) format: Format,
+    /// Of headings and alarms.
+    pub(crate) style: Style,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+}
+
+impl<'a> Session<'a> {
+    /// A session that writes answers to `out`, and what goes wrong to `err`.
+    pub(crate) fn new(
+        client: Client,
+        format: Format,
+        style: Style,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+    ) -> Self {
+        Self { client, format, style, out, err }
+    }
+
+    /// Whether the answer is wanted as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Writes a line of the answer.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Error> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Writes `text` as it is.
+    pub(crate) fn raw(&mut self, text: &[u8]) -> Result<(), Error> {
+        Ok(self.out.write_all(text)?)
+    }
+
+    /// Writes `value` as indented JSON.
+    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        serde_json::to_writer_pretty(&mut *self.out, value).map_err(|error| Error::Output(error.into()))?;
+        self.line("")
+    }
+
+    /// Writes a table, each line after `indent` blanks.
+    pub(crate) fn table(&mut self, table: &Table, indent: usize) -> Result<(), Error> {
+        table.lines().iter().try_for_each(|line| self.line(&format!("{:indent$}{line}", "")))
+    }
+
+    /// Gets the array at `path` and writes it: as it is, or as a table with a row for each element.
+    /// `arrange` may sort the elements of the table or leave some out.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        headers: &[&str],
+        arrange: impl FnOnce(&mut Vec<T>),
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> Result<(), Error> {
+        if self.is_json() {
+            let answer: Value = self.client.get(path).await?;
+            return self.json(&answer);
+        }
+        let mut elements: Vec<T> = self.client.get(path).await?;
+        arrange(&mut elements);
+        let mut table = Table::new(headers);
+        elements.iter().for_each(|element| table.row(row(element)));
+        self.table(&table, 0)
+    }
+
+    /// Writes what a change answered, if JSON is wanted; tables of changes have no lines.
+    pub(crate) fn changed(&mut self, answer: &Value) -> Result<(), Error> {
+        if self.is_json() && !answer.is_null() { self.json(answer) } else { Ok(()) }
+    }
+
+    /// Says something that is no part of the answer.
+    pub(crate) fn say(&mut self, text: &str) {
+        // Where standard error is closed there is nobody to tell.
+        let _ = self.out.flush();
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    /// Says what went wrong, and what helps.
+    pub(crate) fn tell(&mut self, error: &Error) {
+        if error.is_quiet() {
+            return;
+        }
+        let mut text = format!("error: {}", printable(&error.to_string()));
+        if let Some(remedy) = error.remedy() {
+            text.push_str("\n  remedy: ");
+            text.push_str(&printable(&remedy));
+        }
+        self.say(&text);
+    }
+
+    /// Goes through several objects: a failure is told and the rest goes on, but it decides the end.
+    /// What concerns vswitchd and not the object ends it at once.
+    pub(crate) fn survive(&mut self, error: Error) -> Result<Error, Error> {
+        match error {
+            Error::Client(client::Error::Refused { .. }) => {
+                self.tell(&error);
+                Ok(Error::Told)
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Writes out what is buffered.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Tells the error that ends the command, and gives its exit status.
+    pub(crate) fn end(mut self, error: &Error) -> ExitCode {
+        self.tell(error);
+        error.exit_code()
+    }
+}
+
+/// `value` as a `T`; `path` is where it came from.
+pub(crate) fn read<T: DeserializeOwned>(path: &str, value: &Value) -> Result<T, Error> {
+    T::deserialize(value).map_err(|source| Error::Answer { path: path.to_owned(), source })
+}

@@ -1,0 +1,8 @@
+//! `vsctl` as a program, against a server that answers what each test says.
+#![forbid(unsafe_code)]
+
+mod answers;
+mod fake;
+mod networks;
+mod streams;
+mod tables;
