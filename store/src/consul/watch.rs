@@ -62,7 +62,8 @@ impl Pace {
             failed: false,
         });
         let gained = now.duration_since(track.filled).as_secs_f64() * PER_SECOND;
-        track.tokens = (track.tokens + gained).min(BURST) - 1.0;
+        // Watches that were given up took their turn too, but they must not delay the others without end.
+        track.tokens = ((track.tokens + gained).min(BURST) - 1.0).max(-2.0);
         track.filled = now;
         let debt = Duration::from_secs_f64((-track.tokens).max(0.0) / PER_SECOND);
         let rest = track.rest_until.saturating_duration_since(now);
@@ -151,6 +152,15 @@ mod tests {
         pace.end("a/", End::Failed);
         let (rest, failed) = pace.begin("a/");
         assert!(failed && rest > Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_that_were_given_up_delay_little() {
+        let pace = Pace::default();
+        for _ in 0..1000 {
+            pace.begin("a/");
+        }
+        assert!(pace.begin("a/").0 <= Duration::from_millis(100));
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,16 @@ impl Changes {
         self.latest.send_replace(revision);
     }
 
+    /// Takes note of a revision that no [`record`](Self::record) told of: a commit that failed, and yet is on the disk.
+    pub(super) fn catch_up(&self, revision: u64) {
+        if revision > *self.latest.borrow() {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.forgotten = revision;
+            drop(recent);
+            self.latest.send_replace(revision);
+        }
+    }
+
     /// Sees each later [`record`](Self::record).
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
@@ -77,6 +87,15 @@ mod tests {
         assert!(changes.since("b/", 6) && changes.since("", 6) && changes.since("b/y", 6));
         assert!(!changes.since("", 7) && !changes.since("c/", 5));
         assert!(changes.since("c/", 0) && changes.since("c/", 4) && changes.since("c/", 99));
+    }
+
+    #[test]
+    fn a_revision_out_of_nowhere_wakes_once() {
+        let changes = Changes::new(5);
+        changes.catch_up(4);
+        assert!(!changes.since("a/", 5));
+        changes.catch_up(6);
+        assert!(changes.since("a/", 5) && !changes.since("a/", 6));
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(crate) struct File {
 struct Inner {
     table: Table,
     changes: Changes,
-    /// Locked for the length of each write, so that a session cannot end between being looked at and its row's write.
+    /// Locked for the length of each write, so that a session cannot end between being looked at and its row's write;
+    /// and of each read, so that what is read was told to the watchers.
     sessions: Mutex<Sessions>,
 }
 
@@ -74,8 +75,11 @@ impl File {
     async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
         let prefix = prefix.to_owned();
         self.run(move |inner| {
-            inner.expire(&mut inner.sessions())?;
-            inner.table.snapshot(&prefix)
+            let mut sessions = inner.sessions();
+            inner.expire(&mut sessions)?;
+            let snapshot = inner.table.snapshot(&prefix)?;
+            inner.changes.catch_up(snapshot.revision);
+            Ok(snapshot)
         })
         .await
     }

@@ -125,11 +125,12 @@ impl Agent {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
-            // A session needs the node in the catalogue, which follows a leader. With ACLs the list is empty.
+            // A session needs the node in the catalogue, which follows a leader. With ACLs the list is empty. By its
+            // name, as the answer may come from somebody else's agent on this port, until ours ends over it.
             if let Ok(answer) = http().get(&url).send().await
                 && answer.status() == 200
                 && let Ok(text) = answer.text().await
-                && (text != "[]" || self.has_acl())
+                && (text.contains(&format!("\"node{}\"", self.port)) || self.has_acl())
             {
                 return true;
             }

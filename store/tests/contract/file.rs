@@ -129,3 +129,53 @@ impl Rotate for u8 {
         *self ^= 0x5a;
     }
 }
+
+/// Runs itself again with a small file system of its own, which needs root.
+#[tokio::test]
+async fn a_full_disk_is_survived() {
+    const PLACE: &str = "VSWITCH_TEST_SMALL_DISK";
+    let Ok(folder) = std::env::var(PLACE) else {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = std::process::Command::new("unshare")
+            .args(["--mount", "sh", "-c"])
+            .arg(format!(
+                "mount -t tmpfs -o size=3m none \"${PLACE}\" && exec \"$0\" --exact file::a_full_disk_is_survived"
+            ))
+            .arg(std::env::current_exe().unwrap())
+            .env(PLACE, folder.path())
+            .output()
+            .unwrap();
+        assert!(
+            inner.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&inner.stdout),
+            String::from_utf8_lossy(&inner.stderr)
+        );
+        return;
+    };
+    let store = open(&format!("file://{folder}/s.redb")).await;
+    store.transact(vec![put("first", "1")]).await.unwrap();
+    let ballast = format!("{folder}/ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let mut written = 0;
+    let error = loop {
+        let value = vec![1; store::MAX_VALUE];
+        let key = format!("big/{written}");
+        match store.transact(vec![store::Op::Put { key, value }]).await {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100, "the disk never was full");
+    };
+    assert!(error.is_temporary(), "{error}");
+    assert!(error.to_string().contains("disk full"), "{error}");
+    std::fs::remove_file(&ballast).unwrap();
+    let mut tries = 0;
+    while let Err(error) = store.transact(vec![put("after", "1")]).await {
+        tries += 1;
+        assert!(error.is_temporary() && tries < 3, "{error}");
+    }
+    let rows = store.snapshot("").await.unwrap().rows;
+    assert!(rows.contains_key("first") && rows.contains_key("after"));
+    assert_eq!(rows.keys().filter(|key| key.starts_with("big/")).count(), written);
+}
