@@ -1,0 +1,66 @@
+//! What is sent through a topology, and the figures that come of it.
+
+mod bulk;
+mod ping_pong;
+mod small_frames;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::topology::Side;
+
+/// Which way a figure is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// A figure's unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+}
+
+impl Metric {
+    pub(crate) const fn higher(unit: &'static str) -> Metric {
+        Metric { unit, better: Better::Higher }
+    }
+
+    pub(crate) const fn lower(unit: &'static str) -> Metric {
+        Metric { unit, better: Better::Lower }
+    }
+}
+
+/// A kind of traffic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// As much TCP as goes through.
+    Tcp { streams: u32 },
+    /// As many UDP frames of 60 bytes as go through, one flow.
+    SmallFrames,
+    /// One byte there and back, one at a time, over TCP.
+    RequestResponse,
+}
+
+impl Load {
+    /// The figures of a run, in order.
+    pub(crate) fn metrics(self) -> &'static [Metric] {
+        match self {
+            Load::Tcp { .. } => const { &[Metric::higher("Gbit/s")] },
+            Load::SmallFrames => const { &[Metric::higher("frames/s")] },
+            Load::RequestResponse => const { &[Metric::higher("transactions/s"), Metric::lower("us p50")] },
+        }
+    }
+
+    /// One run of that length.
+    pub(crate) fn run(self, side: &Side, length: Duration) -> Result<Vec<f64>> {
+        match self {
+            Load::Tcp { streams } => Ok(vec![bulk::run(side, streams, length)?]),
+            Load::SmallFrames => Ok(vec![small_frames::run(side, length)?]),
+            Load::RequestResponse => ping_pong::run(side, length).map(|(rate, p50)| vec![rate, p50]),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the daemon costs while nobody sends.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tests::Lab;
+
+use crate::load::Metric;
+use crate::measure::Bench;
+use crate::report::{Row, show};
+use crate::topology::ours;
+
+const CONTAINERS: usize = 50;
+/// The containers' own neighbour discovery and router solicitations must be over: RFC 4861 §6.3.7 sends
+/// three, four seconds apart.
+const SETTLE: Duration = Duration::from_secs(13);
+
+/// Per cent of a core, of each run.
+pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Vec<Row>> {
+    let host = lab.host("idle1")?;
+    let daemon = ours::alone(&host)?;
+    let _containers = ours::attach_many(&daemon, CONTAINERS)?;
+    println!("  {CONTAINERS} containers are attached; waiting until they are quiet");
+    thread::sleep(SETTLE);
+    let mut shares = Vec::new();
+    let mut busy = false;
+    for run in 1..=bench.args.runs {
+        busy |= bench.guard.wait()?;
+        let (start, before) = (Instant::now(), daemon.cpu_time()?);
+        thread::sleep(bench.args.length());
+        let used = daemon.cpu_time()? - before;
+        let share = 100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64();
+        println!("  run {run} of {}  {} % of a core", bench.args.runs, show(share));
+        shares.push(share);
+    }
+    Ok(Row::alone(case, Metric::lower("% of a core"), &shares, busy).into_iter().collect())
+}

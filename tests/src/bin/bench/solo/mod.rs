@@ -1,0 +1,5 @@
+//! Cases without a peer: figures that are held against a fixed line.
+
+pub(crate) mod engine;
+pub(crate) mod idle;
+pub(crate) mod memory;

@@ -1,0 +1,55 @@
+//! The peer `kernel`: veth and bridge, and a `vxlan` device between hosts, as Docker's drivers set them up.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use tests::kernel_vtep::Segment;
+use tests::underlay::veth;
+use tests::{Host, KernelVtep, Lab, Netns, Place};
+
+use super::{A, B, Side, TUNNEL_MTU, VNI};
+
+/// Two containers on a bridge.
+pub(crate) fn local(lab: &Lab) -> Result<Side> {
+    let host = lab.host("kernel1")?;
+    no_netfilter(&host)?;
+    host.exec(&["ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0"])?;
+    host.exec(&["ip", "link", "set", "br0", "up"])?;
+    let (a, b) = (Netns::create()?, Netns::create()?);
+    for (inner, name, address) in [(&a, "c0", A), (&b, "c1", B)] {
+        veth(&host, name, inner, "eth0", "1500")?;
+        host.exec(&["ip", "link", "set", name, "master", "br0"])?;
+        inner.exec(&["ip", "address", "add", &with_length(address), "dev", "eth0"])?;
+    }
+    Side::new(a, b, Vec::new(), &host, Box::new(host.clone()))
+}
+
+/// A container behind a bridge and a `vxlan` device on each of two hosts.
+pub(crate) fn tunnel(lab: &Lab) -> Result<Side> {
+    let (one, two) = (lab.host("kernel2")?, lab.host("kernel3")?);
+    lab.cable(&one, &two, 1500)?;
+    let vtep = |host: &Host, other: &Host, address: Ipv4Addr| -> Result<KernelVtep> {
+        no_netfilter(host)?;
+        let (local, remote) = (host.address4(), other.address4());
+        let addresses = with_length(address);
+        KernelVtep::create(host, &Segment { vni: VNI, remote, local, addresses: &[&addresses], mtu: TUNNEL_MTU })
+    };
+    let (a, b) = (vtep(&one, &two, A)?, vtep(&two, &one, B)?);
+    let (sender, receiver) = (a.netns()?, b.netns()?);
+    Side::new(sender, receiver, vec![one.clone(), two], &one, Box::new((a, b)))
+}
+
+/// Bridged frames stay out of iptables, which would slow the kernel down. Absent without br_netfilter.
+fn no_netfilter(host: &Host) -> Result<()> {
+    let netns = host.netns()?;
+    for name in ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"] {
+        if std::path::Path::new("/proc/sys/net/bridge").exists() {
+            netns.sysctl(name, "0")?;
+        }
+    }
+    Ok(())
+}
+
+fn with_length(address: Ipv4Addr) -> String {
+    format!("{address}/24")
+}
