@@ -45,9 +45,10 @@ Exit status: 0 done, 1 refused or failed, 2 the command line is wrong.";
 struct Cli {
     /// vswitchd's socket
     #[arg(long, global = true, env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    #[arg(help_heading = "Everywhere", hide_env_values = true)]
     socket: PathBuf,
     /// Tables for people, or the API's answer as JSON
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
     format: Format,
     #[command(subcommand)]
     command: Command,

@@ -18,10 +18,9 @@ use crate::client::{self, Client};
 /// The form of answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns for people.
+    // No doc comments: clap would show them as a list in the help of every command.
     #[default]
     Table,
-    /// The API's answer, indented.
     Json,
 }
 

@@ -84,3 +84,13 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
         assert_eq!(refusal(line).kind(), kind, "{line}");
     }
 }
+
+#[test]
+fn help_fits_a_narrow_terminal() {
+    for (words, command) in commands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in help.lines() {
+            assert!(line.len() <= 90, "{words:?}: {line}");
+        }
+    }
+}

@@ -17,11 +17,12 @@ const EXAMPLES: &str = "\
 Examples:
   vsctl network create dev
   vsctl network create -d overlay --subnet 10.10.10.0/24 RED
-  vsctl network create -d overlay --subnet 10.20.0.0/16 --ip-range 10.20.5.0/24 --gateway 10.20.0.254 BLUE
-  vsctl network create -d overlay --ipv6 --subnet 10.30.0.0/24 --subnet fd00:30::/64 --vni 5000 GREEN
+  vsctl network create --subnet 10.20.0.0/16 --ip-range 10.20.5.0/24 BLUE
+  vsctl network create -d overlay --subnet 10.30.0.0/24,fd00:30::/64 --vni 5000 GREEN
 
 Options of docker that are understood with -o:
-  com.docker.network.driver.mtu, com.docker.network.driver.overlay.vxlanid_list";
+  com.docker.network.driver.mtu
+  com.docker.network.driver.overlay.vxlanid_list";
 
 /// Create a network and print its ID
 #[derive(Debug, Args)]
