@@ -3,9 +3,30 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use wire::{Headers, Layer3, arp, ether_type, nd, protocol};
+use wire::{Gso, Headers, Layer3, Mac, Offload, arp, ether_type, nd, protocol};
 
 use crate::{DropReason, Guard};
+
+/// Checks the offload metadata against the headers. Each frame has its own: no cached flow may answer for it.
+///
+/// Whoever completes a partial checksum writes where the sender said; anywhere but in a checksum field, that would forge
+/// what the guard has looked at. Behind the transport header it is the sender's own business: a tunnel in a container
+/// leaves the checksum of what it carries to the device, too.
+#[inline]
+pub(crate) fn offload(offload: Offload, headers: &Headers) -> Result<(), DropReason> {
+    if offload.gso() == Gso::Unknown {
+        return Err(DropReason::BadOffload);
+    }
+    let Some((start, offset)) = offload.partial_checksum() else { return Ok(()) };
+    let fits = match headers.key.protocol() {
+        protocol::TCP if start == headers.l4 => offset == 16,
+        protocol::UDP if start == headers.l4 => offset == 6,
+        // Linux never leaves these to a device, and they are judged by their content.
+        protocol::ICMPV6 => false,
+        _ => headers.layer3 != Layer3::Arp && start >= headers.payload,
+    };
+    if fits { Ok(()) } else { Err(DropReason::BadOffload) }
+}
 
 /// Checks the link layer's addresses.
 pub(crate) fn link(headers: &Headers) -> Result<(), DropReason> {
@@ -48,27 +69,38 @@ fn guard_arp(guard: &Guard, frame: &[u8], headers: &Headers) -> Result<(), DropR
 fn guard_ipv6(guard: &Guard, frame: &[u8], headers: &Headers) -> Result<(), DropReason> {
     let Some(IpAddr::V6(src)) = headers.key.src() else { return Err(DropReason::GuardIp) };
     let icmp = headers.key.protocol() == protocol::ICMPV6;
+    let mine = |address: Ipv6Addr| is_link_local_of(guard.mac, address) || guard.addresses.contains(&address.into());
     // `::` is the source of duplicate address detection and of the multicast reports that go with it.
-    let own = src.is_unicast_link_local() || guard.addresses.contains(&IpAddr::V6(src));
-    if !(own || src.is_unspecified() && icmp) {
+    if !(mine(src) || src.is_unspecified() && icmp) {
         return Err(DropReason::GuardIp);
     }
     if !icmp {
         return Ok(());
     }
-    let mine = |address: &Ipv6Addr| address.is_unicast_link_local() || guard.addresses.contains(&IpAddr::V6(*address));
     match nd::parse(frame, headers) {
         Err(_) => Err(DropReason::Malformed),
         Ok(Some(nd::Message::RouterAdvertisement | nd::Message::Redirect)) => Err(DropReason::GuardNd),
         Ok(Some(nd::Message::Advertisement { target, target_mac, .. })) => {
-            let honest = mine(&target) && target_mac.is_none_or(|mac| mac == guard.mac);
+            let honest = mine(target) && target_mac.is_none_or(|mac| mac == guard.mac);
             if honest { Ok(()) } else { Err(DropReason::GuardNd) }
         }
         Ok(Some(nd::Message::Solicitation { source_mac: Some(mac), .. })) if mac != guard.mac => {
             Err(DropReason::GuardNd)
         }
+        // Claiming another's address while that one tests it takes it away (RFC 4862 section 5.4.3). Endpoints' addresses
+        // are answered for by the switch; link-local ones are in no table.
+        Ok(Some(nd::Message::Solicitation { target, .. }))
+            if src.is_unspecified() && target.is_unicast_link_local() && !mine(target) =>
+        {
+            Err(DropReason::GuardNd)
+        }
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether `address` is the link-local one that belongs to `mac` (RFC 4291 appendix A), as Linux makes it.
+fn is_link_local_of(Mac([a, b, c, d, e, f]): Mac, address: Ipv6Addr) -> bool {
+    address.octets() == [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]
 }
 
 fn is_dhcp_client(headers: &Headers) -> bool {

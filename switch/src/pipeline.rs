@@ -27,8 +27,8 @@ impl Switch {
             Ok(headers) => headers,
             Err(_) => return self.discard(from, DropReason::Malformed, frame, out),
         };
-        if frame.offload.gso() == Gso::Unknown {
-            return self.discard(from, DropReason::BadOffload, frame, out);
+        if let Err(reason) = admit::offload(frame.offload, &headers) {
+            return self.discard(from, reason, frame, out);
         }
         headers.key.set_ingress(u64::from(from.0));
         if let Some(egress) = self.hit(now, &headers, frame.len()) {

@@ -61,7 +61,8 @@ impl BridgeSettings {
 pub struct Guard {
     /// The endpoint's MAC address.
     pub mac: Mac,
-    /// The endpoint's IP addresses.
+    /// The endpoint's IP addresses. Its link-local address goes without saying where it is made from `mac` (EUI-64, the
+    /// kernel's default); another one has to be listed.
     pub addresses: Vec<IpAddr>,
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use etherparse::{Icmpv6Header, Icmpv6Type, PacketBuilder};
 use rstest::rstest;
 use switch::{DropReason, PortId};
-use wire::{Mac, parse};
+use wire::{Frame, Mac, Offload, parse};
 use world::{Host, RED, arp, ip, mac, pair, raw, udp, udp_between, v6};
 
 fn host() -> (Host, PortId) {
@@ -91,14 +91,14 @@ fn b3_what_a_start_needs_is_allowed() {
     assert_eq!(host.ports(port, &probe), [2], "a probe for the own address is not answered");
     let dad = solicit(mac(2), Ipv6Addr::UNSPECIFIED, ipv6(2));
     assert_eq!(host.ports(port, &dad), [2], "nor is duplicate address detection for the own address");
-    let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x42, 0xaff, 0xfe0a, 0xa02);
+    let link_local = own_link_local();
     assert_eq!(host.ports(port, &solicit(mac(2), link_local, Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9))), [2]);
 }
 
 #[test]
 fn nd_05_forged_routers_and_neighbours_are_dropped() {
     let (mut host, port) = host();
-    let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+    let link_local = own_link_local();
     let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
     let router = icmpv6(
         mac(2),
@@ -111,6 +111,60 @@ fn nd_05_forged_routers_and_neighbours_are_dropped() {
     host.drops(DropReason::GuardNd, |host| !host.ports(port, &advertise(mac(2), ipv6(2), ipv6(3), mac(2))).is_empty());
     host.drops(DropReason::GuardNd, |host| !host.ports(port, &advertise(mac(2), ipv6(2), ipv6(2), mac(3))).is_empty());
     assert_eq!(host.ports(port, &advertise(mac(2), ipv6(2), ipv6(2), mac(2))), [2]);
+}
+
+/// The link-local address of `mac(2)`.
+fn own_link_local() -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0x42, 0xaff, 0xfe0a, 0xa02)
+}
+
+#[test]
+fn b3_a_link_local_address_is_an_endpoints_own_or_nobodys() {
+    let (mut host, port) = host();
+    let others = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x42, 0xaff, 0xfe0a, 0xa03);
+    let own = own_link_local();
+    assert_eq!(host.ports(port, &advertise(mac(2), own, own, mac(2))), [2]);
+    assert_eq!(host.ports(port, &solicit(mac(2), Ipv6Addr::UNSPECIFIED, own)), [2]);
+    host.drops(DropReason::GuardNd, |host| !host.ports(port, &advertise(mac(2), own, others, mac(2))).is_empty());
+    host.drops(DropReason::GuardIp, |host| !host.ports(port, &advertise(mac(2), others, others, mac(2))).is_empty());
+    host.drops(DropReason::GuardIp, |host| !host.ports(port, &solicit(mac(2), others, ipv6(9))).is_empty());
+    host.drops(DropReason::GuardNd, |host| {
+        !host.ports(port, &solicit(mac(2), Ipv6Addr::UNSPECIFIED, others)).is_empty()
+    });
+}
+
+/// A sender's socket may name any place for the checksum (PACKET_VNET_HDR).
+#[rstest]
+#[case::over_the_source_address(Offload::partial(14, 12))]
+#[case::over_the_source_mac(Offload::partial(0, 6))]
+#[case::over_the_ports(Offload::partial(34, 0))]
+fn b3_completing_a_checksum_forges_nothing(#[case] offload: Offload) {
+    let (mut one, mut two, port, _) = pair();
+    assert_eq!(one.send(port, &udp(2, 3, 18)).1.len(), 1, "the flow is cached");
+    let forged = || {
+        let mut frame = Frame::from_bytes(&udp(2, 3, 18));
+        frame.offload = offload;
+        frame
+    };
+    one.drops(DropReason::BadOffload, |host| !host.send_frame(port, forged()).1.is_empty());
+    two.endpoint(2, RED, ip(2));
+    two.drops(DropReason::BadOffload, |host| !host.send_frame(PortId(2), forged()).0.is_empty());
+}
+
+#[test]
+fn b3_completing_a_checksum_forges_no_arp() {
+    let (mut one, _, port, _) = pair();
+    let mut frame = Frame::from_bytes(&arp(2, mac(2), ip(2), mac(3), ip(3), mac(3)));
+    frame.offload = Offload::partial(14, 16);
+    one.drops(DropReason::BadOffload, |host| !host.send_frame(port, frame).1.is_empty());
+}
+
+#[test]
+fn a_tunnel_in_a_container_may_leave_its_checksum_to_the_device() {
+    let (mut one, _, port, _) = pair();
+    let mut frame = Frame::from_bytes(&udp(2, 3, 100));
+    frame.offload = Offload::partial(34 + 8 + 8 + 14 + 20, 16);
+    assert_eq!(one.send_frame(port, frame).1.len(), 1);
 }
 
 #[test]
