@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs test demo bench lint
+.PHONY: help setup build programs test demo bench fuzz lint
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # What make's own jobserver is for does not apply: cargo schedules by itself.
@@ -16,6 +16,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$(PATH)")
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
 
 STORE ?= consul
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 30
 # Which comparisons `make bench` runs; all when empty.
 CASE ?=
 
@@ -42,6 +44,13 @@ demo: build ## Two hosts, Consul, two containers, one network (or STORE=file: on
 bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs some only
 	@cargo build --release --locked -p tests --bin bench
 	@$(ROOT) target/release/bench $(CASE)
+
+fuzz: setup ## Feed every parser and the engine nonsense; FUZZ_SECONDS=... for each target
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@cd tests/fuzz && for target in $$(cargo fuzz list --fuzz-dir .); do \
+	    echo "== $$target"; mkdir -p corpus/$$target; \
+	    cargo fuzz run --fuzz-dir . -s none $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0; \
+	done
 
 lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
 	@cargo fmt --all --check

@@ -1,0 +1,38 @@
+//! What each fuzz target does with its input: one module each, `run(data)`, which panics when a promise is broken.
+//! Knows nothing of libFuzzer: the programs in `targets/` call it, and so does the ordinary test `tests/corpus`, which
+//! includes this file by its path. Inputs are plain bytes as they come from outside, so that a corpus can be read.
+#![forbid(unsafe_code)]
+
+mod mend;
+mod records;
+mod world;
+
+macro_rules! targets {
+    ($($(#[doc = $what:literal])+ $name:ident,)+) => {
+        $($(#[doc = $what])+ pub mod $name;)+
+
+        /// Every target by its name, which is that of its program and of its folder in the corpus.
+        pub const TARGETS: &[(&str, fn(&[u8]))] = &[$((stringify!($name), $name::run),)+];
+    };
+}
+
+targets! {
+    /// A frame: `wire::parse`, and what depends on nothing else.
+    wire_parse,
+    /// A frame: ARP and neighbour discovery, read and answered.
+    wire_discovery,
+    /// An offload header and a frame, as a TAP gives them: cut into segments.
+    wire_cut,
+    /// A row of frames: joined, and cut again.
+    wire_join,
+    /// An offload header and a frame: checksums verified, recognised as partial, completed.
+    wire_checksum,
+    /// A datagram of the underlay: the VXLAN header.
+    vxlan_decode,
+    /// Frames from a guarded port of an engine with two networks.
+    switch_process,
+    /// Datagrams from the underlay for an engine with two networks.
+    switch_decapsulate,
+    /// Rows: a subnet, a lease, a pool with leases.
+    ipam_json,
+}
