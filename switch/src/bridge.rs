@@ -15,12 +15,20 @@ pub(crate) struct Bridge {
     pub(crate) settings: BridgeSettings,
     /// MAC address to station slot.
     pub(crate) fdb: HashMap<Mac, u32>,
-    /// The endpoint table: whose IP address it is.
+    /// The endpoint table. An operator's static entry may put the station elsewhere; this is what it falls back to.
+    endpoints: HashMap<Mac, Endpoint>,
+    /// Whose IP address it is, from the endpoint table.
     pub(crate) neighbours: HashMap<IpAddr, Mac>,
     pub(crate) ports: Vec<PortId>,
     /// Head-end replication: the hosts that hold endpoints.
     pub(crate) peers: Vec<VtepId>,
     learned: Learned,
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    spot: Spot,
+    addresses: Vec<IpAddr>,
 }
 
 /// Learned stations by where they are, for limits and fair eviction: a place that is over its limit loses its own.
@@ -40,6 +48,7 @@ impl Bridge {
             id,
             settings,
             fdb: HashMap::new(),
+            endpoints: HashMap::new(),
             neighbours: HashMap::new(),
             ports: Vec::new(),
             peers: Vec::new(),
@@ -69,8 +78,69 @@ impl Bridge {
         self.fdb.get(&mac).copied()
     }
 
+    /// Takes an endpoint's row: where it is, and its addresses.
+    pub(crate) fn set_endpoint(
+        &mut self,
+        stations: &mut Stations,
+        mac: Mac,
+        spot: Spot,
+        addresses: Vec<IpAddr>,
+        now: Time,
+    ) {
+        self.disown(mac);
+        self.neighbours.extend(addresses.iter().map(|address| (*address, mac)));
+        self.endpoints.insert(mac, Endpoint { spot, addresses });
+        if self.origin(stations, mac) != Some(Origin::Static) {
+            self.place(stations, mac, spot, Origin::Endpoint, now);
+        }
+    }
+
+    /// Drops an endpoint's row, if it says that the endpoint is at `spot`.
+    pub(crate) fn remove_endpoint(&mut self, stations: &mut Stations, mac: Mac, spot: Spot) {
+        if self.endpoints.get(&mac).is_none_or(|endpoint| endpoint.spot != spot) {
+            return;
+        }
+        self.disown(mac);
+        if self.origin(stations, mac) == Some(Origin::Endpoint)
+            && let Some(&slot) = self.fdb.get(&mac)
+        {
+            self.forget(stations, slot);
+        }
+    }
+
+    /// Takes an operator's entry. It goes before an endpoint's row.
+    pub(crate) fn set_static(&mut self, stations: &mut Stations, mac: Mac, spot: Spot, now: Time) {
+        self.place(stations, mac, spot, Origin::Static, now);
+    }
+
+    /// Drops an operator's entry; an endpoint's row applies again.
+    pub(crate) fn remove_static(&mut self, stations: &mut Stations, mac: Mac, now: Time) {
+        if self.origin(stations, mac) != Some(Origin::Static) {
+            return;
+        }
+        let endpoint = self.endpoints.get(&mac).map(|endpoint| endpoint.spot);
+        match (endpoint, self.fdb.get(&mac)) {
+            (Some(spot), _) => self.place(stations, mac, spot, Origin::Endpoint, now),
+            (None, Some(&slot)) => self.forget(stations, slot),
+            (None, None) => {}
+        }
+    }
+
+    fn origin(&self, stations: &Stations, mac: Mac) -> Option<Origin> {
+        stations.get(*self.fdb.get(&mac)?).map(|station| station.origin)
+    }
+
+    /// Drops an endpoint's row and its addresses, but for those that another one has claimed since.
+    fn disown(&mut self, mac: Mac) {
+        for address in self.endpoints.remove(&mac).map_or_else(Vec::new, |endpoint| endpoint.addresses) {
+            if self.neighbours.get(&address) == Some(&mac) {
+                self.neighbours.remove(&address);
+            }
+        }
+    }
+
     /// Says on authority where `mac` is.
-    pub(crate) fn place(&mut self, stations: &mut Stations, mac: Mac, spot: Spot, origin: Origin, now: Time) {
+    fn place(&mut self, stations: &mut Stations, mac: Mac, spot: Spot, origin: Origin, now: Time) {
         match self.fdb.get(&mac) {
             Some(&slot) => {
                 let Some(old) = stations.get(slot) else { return };
@@ -99,15 +169,14 @@ impl Bridge {
         }
     }
 
-    /// Forgets every station at `spot`, and the addresses of those that were endpoints.
+    /// Forgets every station at `spot`, and the endpoints there with their addresses.
     pub(crate) fn forget_spot(&mut self, stations: &mut Stations, spot: Spot) {
+        let endpoints = self.endpoints.iter().filter(|(_, endpoint)| endpoint.spot == spot);
+        for mac in endpoints.map(|(mac, _)| *mac).collect::<Vec<Mac>>() {
+            self.remove_endpoint(stations, mac, spot);
+        }
         let there = |slot: &u32| stations.get(*slot).is_some_and(|station| station.spot == spot);
-        let slots: Vec<u32> = self.fdb.values().copied().filter(there).collect();
-        for slot in slots {
-            if let Some(station) = stations.get(slot) {
-                let mac = station.mac;
-                self.neighbours.retain(|_, owner| *owner != mac);
-            }
+        for slot in self.fdb.values().copied().filter(there).collect::<Vec<u32>>() {
             self.forget(stations, slot);
         }
     }

@@ -77,7 +77,7 @@ impl Switch {
             return Err(DropReason::SourceHere);
         }
         let src = bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now);
-        let verdict = forward(bridge, &self.stations, Spot::Tunnel(vtep), headers.key.dst_mac(), &headers.key);
+        let verdict = forward(bridge, &self.stations, &self.ports, Spot::Tunnel(vtep), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
             self.remember(now, headers, egress, src, dst);
         }

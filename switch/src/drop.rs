@@ -26,7 +26,7 @@ reasons! {
     Malformed,
     /// offload metadata contradicts the frame's headers
     BadOffload,
-    /// the port belongs to no network
+    /// the port belongs to no network, or to another one
     NoNetwork,
     /// addressed to 01:80:C2:00:00:0x, which a bridge never forwards
     LinkLocalControl,

@@ -1,11 +1,13 @@
 //! Forwarding: from a destination address to a place, or to everybody.
 
-use wire::{FlowKey, Mac};
+use hashbrown::HashMap;
+use wire::FlowKey;
 
-use crate::DropReason;
 use crate::bridge::Bridge;
 use crate::flow::Egress;
 use crate::station::{Spot, Stamp, Stations};
+use crate::switch::PortState;
+use crate::{DropReason, PortId};
 
 /// What becomes of a frame.
 #[derive(Debug)]
@@ -19,11 +21,22 @@ pub(crate) enum Verdict {
 }
 
 /// Where a frame for `dst` goes that came from `from`.
-pub(crate) fn forward(bridge: &Bridge, stations: &Stations, from: Spot, dst: Mac, key: &FlowKey) -> Verdict {
+pub(crate) fn forward(
+    bridge: &Bridge,
+    stations: &Stations,
+    ports: &HashMap<PortId, PortState>,
+    from: Spot,
+    key: &FlowKey,
+) -> Verdict {
+    let dst = key.dst_mac();
     let slot = if dst.is_group() { None } else { bridge.fdb.get(&dst).copied() };
     let Some((slot, station)) = slot.and_then(|slot| Some((slot, stations.get(slot)?))) else { return Verdict::Flood };
     let egress = match (from, station.spot) {
         (from, to) if from == to => return Verdict::Drop(DropReason::SamePort),
+        // A row that names a port of another network must not open a way there.
+        (_, Spot::Port(port)) if ports.get(&port).is_none_or(|port| port.settings.bridge != bridge.id) => {
+            return Verdict::Drop(DropReason::NoNetwork);
+        }
         (_, Spot::Port(port)) => Egress::Port(port),
         // What came from one VTEP never leaves to another (split horizon): every host reaches every other itself.
         (Spot::Tunnel(_), Spot::Tunnel(_)) => return Verdict::Drop(DropReason::SamePort),

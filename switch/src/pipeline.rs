@@ -78,7 +78,7 @@ impl Switch {
             out.frames.push((from, reply));
             return None;
         }
-        let verdict = forward(bridge, &self.stations, Spot::Port(from), headers.key.dst_mac(), &headers.key);
+        let verdict = forward(bridge, &self.stations, &self.ports, Spot::Port(from), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
             self.remember(now, headers, egress, src, dst);
         }

@@ -9,8 +9,8 @@ use wire::{Joiner, Time};
 use crate::bridge::Bridge;
 use crate::counters::Traffic;
 use crate::flow::Flows;
-use crate::station::{Origin, Spot, Stations};
-use crate::{BridgeId, Counters, DropReason, Place, PortId, PortSettings, Update};
+use crate::station::{Spot, Stations};
+use crate::{BridgeId, BridgeSettings, Counters, DropReason, Place, PortId, PortSettings, Update};
 
 /// Bounds of the tables.
 #[derive(Clone, Copy, Debug)]
@@ -90,50 +90,28 @@ impl Switch {
     /// Takes one change. What it refers to and is not there is passed over: the control plane's order makes it exist.
     pub fn apply(&mut self, now: Time, update: Update) {
         match update {
-            Update::Bridge { id, settings } => {
-                self.epoch = self.epoch.wrapping_add(1);
-                if let Some(vni) = self.bridges.get(&id).and_then(|old| old.settings.vni) {
-                    self.by_vni.remove(&vni.get());
-                }
-                if let Some(vni) = settings.vni {
-                    self.by_vni.insert(vni.get(), id);
-                }
-                match self.bridges.get_mut(&id) {
-                    Some(bridge) => bridge.settings = settings,
-                    None => drop(self.bridges.insert(id, Bridge::new(id, settings))),
-                }
-            }
+            Update::Bridge { id, settings } => self.set_bridge(id, settings),
             Update::RemoveBridge { id } => self.remove_bridge(id),
             Update::Port { id, settings } => self.set_port(id, settings),
             Update::RemovePort { id } => self.remove_port(id),
             Update::Endpoint { bridge, mac, addresses, place } => {
                 let spot = self.spot(place);
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
-                bridge.neighbours.retain(|_, owner| *owner != mac);
-                bridge.neighbours.extend(addresses.into_iter().map(|address| (address, mac)));
-                bridge.place(&mut self.stations, mac, spot, Origin::Endpoint, now);
+                bridge.set_endpoint(&mut self.stations, mac, spot, addresses, now);
             }
             Update::RemoveEndpoint { bridge, mac, place } => {
                 let spot = self.spot(place);
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
-                let Some(&slot) = bridge.fdb.get(&mac) else { return };
-                if self.stations.get(slot).is_some_and(|s| s.spot == spot && s.origin == Origin::Endpoint) {
-                    bridge.neighbours.retain(|_, owner| *owner != mac);
-                    bridge.forget(&mut self.stations, slot);
-                }
+                bridge.remove_endpoint(&mut self.stations, mac, spot);
             }
             Update::Static { bridge, mac, place } => {
                 let spot = self.spot(place);
-                if let Some(bridge) = self.bridges.get_mut(&bridge) {
-                    bridge.place(&mut self.stations, mac, spot, Origin::Static, now);
-                }
+                let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
+                bridge.set_static(&mut self.stations, mac, spot, now);
             }
             Update::RemoveStatic { bridge, mac } => {
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
-                let Some(&slot) = bridge.fdb.get(&mac) else { return };
-                if self.stations.get(slot).is_some_and(|s| s.origin == Origin::Static) {
-                    bridge.forget(&mut self.stations, slot);
-                }
+                bridge.remove_static(&mut self.stations, mac, now);
             }
             Update::Peer { bridge, vtep } => {
                 let vtep = self.vteps.insert(vtep);
@@ -180,12 +158,34 @@ impl Switch {
         }
     }
 
+    fn set_bridge(&mut self, id: BridgeId, settings: BridgeSettings) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.release_vni(id);
+        if let Some(vni) = settings.vni {
+            self.by_vni.insert(vni.get(), id);
+        }
+        match self.bridges.get_mut(&id) {
+            Some(bridge) => bridge.settings = settings,
+            None => drop(self.bridges.insert(id, Bridge::new(id, settings))),
+        }
+    }
+
+    /// Lets go of a bridge's VNI, unless another bridge has taken it since.
+    fn release_vni(&mut self, id: BridgeId) {
+        let vni = self.bridges.get(&id).and_then(|bridge| bridge.settings.vni);
+        if let Some(vni) = vni.filter(|vni| self.by_vni.get(&vni.get()) == Some(&id)) {
+            self.by_vni.remove(&vni.get());
+        }
+    }
+
     fn set_port(&mut self, id: PortId, settings: PortSettings) {
-        match self.ports.get_mut(&id) {
-            Some(port) if port.settings.bridge == settings.bridge => {
-                self.epoch = self.epoch.wrapping_add(1);
-                port.settings = settings;
-            }
+        let known = self.ports.get_mut(&id);
+        if known.is_some() {
+            // Cached flows of the port were admitted by its old settings, and may lead into its old network.
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        match known {
+            Some(port) if port.settings.bridge == settings.bridge => port.settings = settings,
             _ => {
                 self.remove_port(id);
                 let Some(bridge) = self.bridges.get_mut(&settings.bridge) else { return };
@@ -206,10 +206,8 @@ impl Switch {
 
     fn remove_bridge(&mut self, id: BridgeId) {
         self.epoch = self.epoch.wrapping_add(1);
+        self.release_vni(id);
         let Some(mut bridge) = self.bridges.remove(&id) else { return };
-        if let Some(vni) = bridge.settings.vni {
-            self.by_vni.remove(&vni.get());
-        }
         for port in std::mem::take(&mut bridge.ports) {
             self.ports.remove(&port);
         }

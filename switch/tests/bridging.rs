@@ -200,3 +200,58 @@ fn an_address_used_by_two_networks_is_two_flows() {
     assert_eq!(host.ports(switch::PortId(1), &bytes), [2]);
     assert_eq!(host.ports(switch::PortId(3), &bytes), [4]);
 }
+
+#[test]
+fn n3_a_port_that_changes_its_network_leaves_no_way_behind() {
+    let mut host = three_open_ports();
+    host.bridge(BLUE, None);
+    // Entries that stay when the port goes: the flow between them depends on nothing behind the port.
+    for (last, port) in [(11, 2), (22, 3)] {
+        host.apply(Update::Static { bridge: RED, mac: mac(last), place: Place::Port(PORTS[port]) });
+    }
+    assert_eq!(host.ports(PORTS[1], &frame(11, 22)), [3]);
+    host.open_port(1, BLUE);
+    host.drops(DropReason::NobodyThere, |host| !host.ports(PORTS[1], &frame(11, 22)).is_empty());
+}
+
+#[test]
+fn n3_an_entry_with_a_port_of_another_network_leads_nowhere() {
+    let mut host = three_open_ports();
+    host.bridge(BLUE, None);
+    let blue = host.open_port(9, BLUE);
+    host.apply(Update::Static { bridge: RED, mac: mac(22), place: Place::Port(blue) });
+    host.drops(DropReason::NoNetwork, |host| !host.ports(PORTS[1], &frame(11, 22)).is_empty());
+}
+
+#[test]
+fn a_static_entry_hides_an_endpoint_and_no_longer() {
+    let mut host = three_open_ports();
+    let place = Place::Port(PORTS[2]);
+    let row = Update::Endpoint { bridge: RED, mac: mac(22), addresses: vec![ip(22).into()], place };
+    let entry = Update::Static { bridge: RED, mac: mac(22), place: Place::Port(PORTS[3]) };
+    host.apply(row.clone());
+    host.apply(entry.clone());
+    host.apply(row.clone());
+    assert_eq!(host.ports(PORTS[1], &frame(11, 22)), [3]);
+    host.apply(Update::RemoveStatic { bridge: RED, mac: mac(22) });
+    assert_eq!(host.ports(PORTS[1], &frame(11, 22)), [2], "the endpoint's row applies again");
+    host.apply(entry);
+    host.apply(Update::RemoveEndpoint { bridge: RED, mac: mac(22), place });
+    assert!(host.switch.neighbours().is_empty(), "nobody answers for an endpoint that is gone");
+    assert_eq!(host.ports(PORTS[1], &frame(11, 22)), [3]);
+}
+
+#[test]
+fn an_address_claimed_twice_is_the_later_ones() {
+    let mut host = three_open_ports();
+    let row = |last: u8| {
+        let (addresses, place) = (vec![ip(22).into()], Place::Port(PORTS[2]));
+        Update::Endpoint { bridge: RED, mac: mac(last), addresses, place }
+    };
+    host.apply(row(22));
+    host.apply(row(23));
+    host.apply(Update::RemoveEndpoint { bridge: RED, mac: mac(22), place: Place::Port(PORTS[2]) });
+    assert_eq!(host.switch.neighbours().iter().map(|row| row.mac).collect::<Vec<_>>(), [mac(23)]);
+    host.apply(Update::RemovePort { id: PORTS[2] });
+    assert!(host.switch.neighbours().is_empty());
+}

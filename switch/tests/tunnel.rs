@@ -294,3 +294,15 @@ fn arp_from_a_foreign_vtep_reaches_the_endpoint() {
     let (frames, _) = two.receive(&run);
     assert_eq!(frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [b]);
 }
+
+#[test]
+fn a_vni_that_went_to_another_bridge_stays_there() {
+    let (mut one, mut two, a, _) = pair();
+    let run = encapsulated(&mut one, a, &raw(mac(2), Mac::BROADCAST, 0x88b5, &[0; 46]));
+    two.bridge(BLUE, Some(42));
+    let blue = two.open_port(9, BLUE);
+    two.apply(Update::Peer { bridge: BLUE, vtep: one.vtep });
+    two.apply(Update::RemoveBridge { id: RED });
+    let (frames, _) = two.receive(&run);
+    assert_eq!(frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [blue]);
+}
