@@ -30,7 +30,7 @@ pub struct Counters {
     pub floods: u64,
     /// Frames from the underlay whose inner checksum was still partial: the sender's kernel had no device to complete it.
     pub partial: u64,
-    /// Segments that were joined into super-frames.
+    /// Segments that were appended to one before them, so that one super-frame went on instead of two frames.
     pub joined: u64,
 }
 

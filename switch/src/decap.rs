@@ -2,7 +2,7 @@
 //! Nothing is learned, answered or delivered before the datagram proved to be of a known network and VTEP.
 
 use vxlan::{Congestion, VtepId};
-use wire::{Frame, Headers, Layer3, Offload, Push, Time, checksum, parse};
+use wire::{Frame, Headers, Offload, Push, Time, checksum, parse};
 
 use crate::flow::Egress;
 use crate::forward::{Verdict, forward, listeners};
@@ -52,7 +52,8 @@ impl Switch {
             (Verdict::Output(Egress::Port(port), _), Congestion::Keep) => self.deliver(id, port, bytes, &headers, out),
             (Verdict::Output(Egress::Port(port), _), Congestion::Set(ecn)) => {
                 self.flush_joined(out);
-                let frame = marked(bytes, &headers, ecn, out);
+                let offload = self.offload(id, bytes, &headers)?;
+                let frame = copy(bytes, &headers, offload, Some(ecn), out);
                 out.frames.push((port, frame));
                 Ok(())
             }
@@ -73,7 +74,7 @@ impl Switch {
         admit::link(headers)?;
         let src = headers.key.src_mac();
         let known = bridge.fdb.get(&src).and_then(|slot| self.stations.get(*slot));
-        if known.is_some_and(|s| s.origin == Origin::Endpoint && matches!(s.spot, Spot::Port(_))) {
+        if known.is_some_and(|s| s.origin != Origin::Learned && matches!(s.spot, Spot::Port(_))) {
             return Err(DropReason::SourceHere);
         }
         let src = bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now);
@@ -96,16 +97,18 @@ impl Switch {
         if self.joined_for != Some(port) {
             self.flush_joined(out);
         }
+        let mut refused = false;
         // Twice: the first answer may be the frame that had to leave before this segment.
         for _ in 0..2 {
+            let held = self.joiner.key().is_some();
             match self.joiner.push(bytes, headers, &mut out.pool) {
                 Push::Taken => {
                     self.joined_for = Some(port);
-                    self.counters.joined += 1;
+                    self.counters.joined += u64::from(held);
                     return Ok(());
                 }
                 Push::Full(frame) => {
-                    self.counters.joined += 1;
+                    self.counters.joined += u64::from(held);
                     out.frames.push((port, frame));
                     return Ok(());
                 }
@@ -113,31 +116,34 @@ impl Switch {
                 Push::Flushed(None) => break,
                 Push::BadChecksum => {
                     self.flush_joined(out);
-                    let frame = self.partial(id, bytes, headers, out)?;
-                    out.frames.push((port, frame));
-                    return Ok(());
+                    refused = true;
+                    break;
                 }
             }
         }
-        let mut frame = out.pool.get();
-        frame.fill(bytes);
+        let offload = self.offload(id, bytes, headers)?;
+        // The joiner has looked at the IPv4 header's checksum as well.
+        if refused && offload == Offload::VALID {
+            return Err(DropReason::InnerChecksum);
+        }
+        let frame = copy(bytes, headers, offload, None, out);
         out.frames.push((port, frame));
         Ok(())
     }
 
-    /// A frame whose checksum is not right. If it is the partial one that a Linux sender leaves when no device on the way
-    /// completes it (veth), it goes on as such; else it is dropped.
-    fn partial(&mut self, id: BridgeId, bytes: &[u8], headers: &Headers, out: &mut Out) -> Result<Frame, DropReason> {
-        if !checksum::is_partial(bytes, headers) {
-            return Err(DropReason::InnerChecksum);
+    /// What is known about the checksum of a frame that is passed on alone. A wrong one drops the frame, unless it is the
+    /// partial one that a Linux sender leaves when no device on the way completes it (veth): that goes on as such.
+    fn offload(&mut self, id: BridgeId, bytes: &[u8], headers: &Headers) -> Result<Offload, DropReason> {
+        match checksum::verify_transport(bytes, headers) {
+            Some(true) => return Ok(Offload::VALID),
+            None => return Ok(Offload::NONE),
+            Some(false) if !checksum::is_partial(bytes, headers) => return Err(DropReason::InnerChecksum),
+            Some(false) => {}
         }
         let mtu = self.bridges.get(&id).map_or(0, |bridge| bridge.settings.mtu);
         let offload = wire::infer_offload(headers, mtu).ok_or(DropReason::InnerSuperFrame)?;
         self.counters.partial += 1;
-        let mut frame = out.pool.get();
-        frame.fill(bytes);
-        frame.offload = offload;
-        Ok(frame)
+        Ok(offload)
     }
 
     fn flood_inner(
@@ -155,23 +161,11 @@ impl Switch {
         if listeners.is_empty() {
             return Err(DropReason::NobodyThere);
         }
+        let offload = self.offload(id, bytes, headers)?;
         self.counters.floods += 1;
-        let offload = match checksum::verify_transport(bytes, headers) {
-            Some(false) => self.partial(id, bytes, headers, out)?.offload,
-            Some(true) => Offload::VALID,
-            None => Offload::NONE,
-        };
         for egress in listeners {
             let Egress::Port(port) = egress else { continue };
-            let mut frame = match ecn {
-                Some(ecn) => marked(bytes, headers, ecn, out),
-                None => {
-                    let mut frame = out.pool.get();
-                    frame.fill(bytes);
-                    frame
-                }
-            };
-            frame.offload = offload;
+            let frame = copy(bytes, headers, offload, ecn, out);
             out.frames.push((port, frame));
         }
         Ok(())
@@ -196,11 +190,13 @@ fn congestion(bytes: &[u8], headers: &Headers, outer: u8) -> Congestion {
     }
 }
 
-/// A copy of the frame with its ECN bits set.
-fn marked(bytes: &[u8], headers: &Headers, ecn: u8, out: &mut Out) -> Frame {
+/// A copy of the frame, with its ECN bits set to `ecn` if that is given.
+fn copy(bytes: &[u8], headers: &Headers, offload: Offload, ecn: Option<u8>, out: &mut Out) -> Frame {
     let mut frame = out.pool.get();
     frame.fill(bytes);
-    debug_assert!(matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6));
-    wire::set_ecn(frame.bytes_mut(), headers, ecn);
+    frame.offload = offload;
+    if let Some(ecn) = ecn {
+        wire::set_ecn(frame.bytes_mut(), headers, ecn);
+    }
     frame
 }

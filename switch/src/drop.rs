@@ -40,7 +40,7 @@ reasons! {
     GuardNd,
     /// the source is a group address or all zero
     BadSource,
-    /// a frame from the underlay claims an endpoint of this host as its source
+    /// a frame from the underlay claims an endpoint or static station of this host as its source
     SourceHere,
     /// the destination is behind the port that the frame came from
     SamePort,

@@ -63,6 +63,7 @@ fn v3_a_super_frame_leaves_in_one_run_and_arrives_whole() {
     assert_eq!(*port, b);
     assert_eq!(frame.offload.gso(), Gso::Tcp4);
     assert_eq!(frame.offload.gso_size(), 1400);
+    assert_eq!(two.switch.counters().joined, 39, "40 segments, 39 of them appended");
     assert_eq!(frame.bytes()[54..], copy.bytes()[54..], "payload");
     assert_eq!(frame.bytes()[..24], copy.bytes()[..24], "headers up to the IP checksum");
 }
@@ -70,6 +71,7 @@ fn v3_a_super_frame_leaves_in_one_run_and_arrives_whole() {
 #[rstest]
 #[case::one_byte_flipped_in_payload(8 + 54 + 1400 + 100)]
 #[case::one_bit_of_a_sequence_number(8 + 38)]
+#[case::one_bit_of_a_time_to_live(8 + 22)]
 fn a_corrupted_segment_is_dropped_and_counted(#[case] at: usize) {
     let (mut one, mut two, a, _) = pair();
     let (_, mut wire) = one.send_frame(a, tcp_super(2, 3, 5_600, 1400));
@@ -247,6 +249,29 @@ fn partial_checksums_of_a_linux_sender_are_completed_by_the_receiver() {
     assert_eq!((got.offload.gso(), got.offload.gso_size()), (Gso::Tcp4, 1410), "cut to the network's MTU");
     assert_eq!(got.offload.partial_checksum(), Some((34, 16)));
     assert_eq!(two.switch.counters().partial, 1);
+}
+
+/// A handshake has no payload to join; it would end in the receiver if its checksum passed for a complete one.
+#[rstest]
+#[case::unmarked(0, 0)]
+#[case::marked_on_the_way(2, 3)]
+fn a_partial_checksum_is_known_in_frames_that_are_not_joined(#[case] inner: u8, #[case] outer: u8) {
+    let (mut one, mut two, a, _) = pair();
+    let run = encapsulated(&mut one, a, &udp(2, 3, 18));
+    let (src, dst) = (ip(2).octets(), ip(3).octets());
+    let mut syn = Vec::new();
+    let builder = PacketBuilder::ethernet2(mac(2).0, mac(3).0).ipv4(src, dst, 64).tcp(1000, 2000, 7, 9000).syn();
+    builder.write(&mut syn, &[]).unwrap();
+    syn[50..52].copy_from_slice(&checksum::fold(checksum::pseudo_ipv4(src, dst, 6, 20)).to_be_bytes());
+    let headers = parse(&syn).unwrap();
+    wire::set_ecn(&mut syn, &headers, inner);
+    let mut datagram = [&run.3[..8], &syn[..]].concat();
+    let len = datagram.len();
+    let (frames, _) = two.receive(&(run.0, run.1, outer, datagram.clone(), len));
+    assert_eq!(frames[0].1.offload.partial_checksum(), Some((34, 16)));
+    assert_eq!(two.switch.counters().partial, 1);
+    datagram[8 + 50] ^= 1;
+    two.drops(DropReason::InnerChecksum, |host| !host.receive(&(run.0, run.1, outer, datagram, len)).0.is_empty());
 }
 
 #[test]
