@@ -6,6 +6,9 @@
 pub mod api;
 pub mod cli;
 pub mod client;
+pub mod config;
+pub mod control;
 pub mod model;
 pub mod oci;
 pub mod sandbox;
+pub mod state;

@@ -73,8 +73,15 @@ impl Error {
                 text,
                 "needs the agreement of all hosts: try again when the store answers (`vsctl show` tells)",
             ),
-            E::TooLarge { .. } | E::BadKey { .. } => Error::invalid(object, text, "make it smaller or name it differently"),
-            _ => Error::new(Kind::Unavailable, object, text, "correct the store's settings (--store) or its access rules"),
+            E::TooLarge { .. } | E::BadKey { .. } => {
+                Error::invalid(object, text, "make it smaller or name it differently")
+            }
+            _ => Error::new(
+                Kind::Unavailable,
+                object,
+                text,
+                "correct the store's settings (--store) or its access rules",
+            ),
         }
     }
 

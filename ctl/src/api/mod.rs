@@ -1,14 +1,23 @@
 //! The HTTP API on the unix socket: requests, replies, errors, and the server. `vsctl` and the OCI hook use nothing else.
 //! What a request means is the [`control`](crate::control) plane's business; here it is only read and answered.
 
+mod body;
 mod error;
 mod inspect;
+mod networks;
+mod ports;
 mod reply;
 mod request;
+mod server;
+mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Kind};
-pub use inspect::{Container, ConfigFrom, Inspect, Ipam, IpamConfig, Peer};
+pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use reply::{
-    Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store, Subnet,
+    Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
+    Subnet,
 };
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
+pub use server::{Listener, SocketError, serve};

@@ -60,7 +60,9 @@ impl HostEndpoints {
             if !endpoint.mac.is_station() {
                 return Err(format!("endpoint {}: {} is no station's address", endpoint.name, endpoint.mac));
             }
-            if let Some(bad) = endpoint.addresses.iter().map(IpNet::addr).find(|a| a.is_unspecified() || a.is_multicast()) {
+            if let Some(bad) =
+                endpoint.addresses.iter().map(IpNet::addr).find(|a| a.is_unspecified() || a.is_multicast())
+            {
                 return Err(format!("endpoint {}: {bad} is no host's address", endpoint.name));
             }
         }
@@ -107,7 +109,12 @@ mod tests {
             aliases: vec![],
             ifname: "eth0".into(),
         });
-        HostEndpoints { host: "h1".into(), vtep: "192.0.2.1".parse().unwrap(), incarnation: 7, endpoints: endpoints.collect() }
+        HostEndpoints {
+            host: "h1".into(),
+            vtep: "192.0.2.1".parse().unwrap(),
+            incarnation: 7,
+            endpoints: endpoints.collect(),
+        }
     }
 
     #[test]
@@ -137,6 +144,8 @@ mod tests {
         assert!(with("/endpoints/0/mac", "ff:ff:ff:ff:ff:ff".into()).is_err());
         assert!(with("/endpoints/0/addresses/0", "0.0.0.0/0".into()).is_err());
         assert!(HostEndpoints::read(b"\xff\x00").is_err());
-        assert!(HostEndpoints::read(br#"{"host":"h1","vtep":"192.0.2.1","incarnation":1,"endpoints":[],"x":1}"#).is_err());
+        assert!(
+            HostEndpoints::read(br#"{"host":"h1","vtep":"192.0.2.1","incarnation":1,"endpoints":[],"x":1}"#).is_err()
+        );
     }
 }

@@ -46,7 +46,12 @@ mod tests {
     fn the_oldest_goes_first() {
         let mut log = EventLog::default();
         for n in 0..1005 {
-            log.insert(Event { time: SystemTime::UNIX_EPOCH, kind: "test", object: n.to_string(), text: String::new() });
+            log.insert(Event {
+                time: SystemTime::UNIX_EPOCH,
+                kind: "test",
+                object: n.to_string(),
+                text: String::new(),
+            });
         }
         assert_eq!(log.dump().count(), 1000);
         assert_eq!(log.dump().next().map(|event| event.object.as_str()), Some("5"));

@@ -31,7 +31,8 @@ pub enum Scope {
 }
 
 /// Networks that every host has from the start: name and driver.
-pub const PREDEFINED: [(&str, Driver); 3] = [("bridge", Driver::Bridge), ("host", Driver::Host), ("none", Driver::Null)];
+pub const PREDEFINED: [(&str, Driver); 3] =
+    [("bridge", Driver::Bridge), ("host", Driver::Host), ("none", Driver::Null)];
 
 /// `v1/networks/<id>`, and a local network in the state directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +91,7 @@ impl SubnetRecord {
 
     /// A checked subnet as a record.
     pub fn from_plan(plan: &ipam::Subnet) -> SubnetRecord {
-        SubnetRecord {
-            subnet: plan.cidr,
-            ip_range: plan.range,
-            gateway: plan.gateway,
-            aux_addresses: plan.aux.clone(),
-        }
+        SubnetRecord { subnet: plan.cidr, ip_range: plan.range, gateway: plan.gateway, aux_addresses: plan.aux.clone() }
     }
 }
 

@@ -1,0 +1,45 @@
+//! Endpoints of this host over HTTP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::server::{query, to_the_end};
+use super::{Error, body};
+use crate::control::Control;
+
+type App = State<Arc<Control>>;
+
+pub(super) fn routes() -> Router<Arc<Control>> {
+    Router::new().route("/v1/ports", get(list).post(add)).route("/v1/ports/{name}", get(of).delete(remove))
+}
+
+async fn list(State(control): App) -> Result<impl IntoResponse, Error> {
+    Ok(Json(control.ports(None).await?))
+}
+
+async fn of(State(control): App, Path(name): Path<String>) -> Result<impl IntoResponse, Error> {
+    Ok(Json(control.ports(Some(&name)).await?))
+}
+
+async fn add(State(control): App, bytes: Bytes) -> Result<impl IntoResponse, Error> {
+    let ask = body::read(&bytes)?;
+    let port = to_the_end(async move { control.add_port(ask).await }).await?;
+    Ok((StatusCode::CREATED, Json(port)))
+}
+
+async fn remove(
+    State(control): App,
+    Path(name): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<impl IntoResponse, Error> {
+    let network = query(text.as_deref().unwrap_or_default(), "network")?;
+    to_the_end(async move { control.remove_ports(&name, network.as_deref()).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,189 @@
+//! The socket and the router. One vswitchd for one socket: a lock beside it says whose it is, so that a socket that a
+//! crash left behind is replaced, and a living one is not.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::net::UnixListener;
+
+use super::{Error, networks, ports, tables};
+use crate::control::Control;
+
+/// Largest body of a request, in bytes.
+const BODY: usize = 1 << 20;
+
+/// socket {path}: {why}
+#[derive(Debug, thiserror::Error)]
+#[error("socket {}: {why}", path.display())]
+pub struct SocketError {
+    path: PathBuf,
+    why: String,
+}
+
+/// The listening socket; removed when this is dropped.
+pub struct Listener {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+    _lock: Flock<File>,
+}
+
+impl Listener {
+    /// Listens at `path` (mode 0660), whose directory is made if it is missing.
+    ///
+    /// # Errors
+    /// When another vswitchd listens there, or the file system does not allow it.
+    pub fn bind(path: &Path) -> Result<Listener, SocketError> {
+        let failed = |why: String| SocketError { path: path.into(), why };
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            fs::create_dir_all(dir).map_err(|error| failed(format!("cannot make its directory: {error}")))?;
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
+        let lock =
+            lock.map_err(|error| failed(format!("cannot open its lock: {error} (choose another with --socket)")))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            failed("another vswitchd listens there; stop it, or choose another socket with --socket".into())
+        })?;
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(failed(
+                    "something that is no socket is there; remove it, or choose another with --socket".into(),
+                ));
+            }
+            // Nobody holds its lock: a crash left it behind.
+            Ok(_) => fs::remove_file(path).map_err(|error| failed(format!("cannot replace the stale one: {error}")))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error.to_string())),
+        }
+        // Bound beside and moved into place, so that it never answers with the wrong mode.
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let _ = fs::remove_file(&fresh);
+        let listener = UnixListener::bind(&fresh).map_err(|error| failed(error.to_string()))?;
+        let placed = fs::set_permissions(&fresh, Permissions::from_mode(0o660)).and_then(|()| fs::rename(&fresh, path));
+        placed.map_err(|error| failed(error.to_string()))?;
+        Ok(Listener { path: path.into(), listener: Some(listener), _lock: lock })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // The lock's file stays: to remove it would let two processes lock two files of the same name.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Answers requests until `end` comes, then those under way.
+///
+/// # Errors
+/// When the socket breaks.
+pub async fn serve(
+    mut listener: Listener,
+    control: Arc<Control>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    match listener.listener.take() {
+        Some(socket) => axum::serve(socket, router(control)).with_graceful_shutdown(end).await,
+        None => Ok(()),
+    }
+}
+
+/// All paths.
+pub(super) fn router(control: Arc<Control>) -> Router {
+    Router::new()
+        .merge(networks::routes())
+        .merge(ports::routes())
+        .merge(tables::routes())
+        .fallback(async |uri: axum::http::Uri| {
+            Error::not_found(format!("path {}", uri.path()), "see the API's description")
+        })
+        .method_not_allowed_fallback(async |method: axum::http::Method, uri: axum::http::Uri| {
+            Error::invalid(
+                format!("path {}", uri.path()),
+                format!("{method} is not for it"),
+                "see the API's description",
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(control)
+}
+
+/// Runs a change to its end, also when the client has hung up meanwhile: half a change is worse than an unheard answer.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(change).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::failed("request", format!("it ended early: {error}"))),
+    }
+}
+
+/// The only parameter of a query, if it is there; any other is refused by name.
+pub(super) fn query(text: &str, name: &str) -> Result<Option<String>, Error> {
+    let mut found = None;
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if key != name {
+            return Err(Error::invalid("request", format!("parameter {key} is not known"), format!("use {name}")));
+        }
+        found = Some(decode(value));
+    }
+    Ok(found)
+}
+
+/// Undoes percent-encoding; what is not encoded right stays as it is, and names nothing.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = || u8::from_str_radix(std::str::from_utf8(tail.get(..2)?).ok()?, 16).ok();
+        match (first, hex()) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/vswitchd.sock");
+        fs::create_dir(dir.path().join("run")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let first = Listener::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        let refused = Listener::bind(&path).err().unwrap().to_string();
+        assert!(refused.contains("another vswitchd") && refused.contains("--socket"), "{refused}");
+        drop(first);
+        assert!(!path.exists());
+        fs::write(&path, "x").unwrap();
+        assert!(Listener::bind(&path).err().unwrap().to_string().contains("no socket"));
+    }
+
+    #[test]
+    fn queries_are_strict() {
+        assert_eq!(query("network=RED%2f1", "network").unwrap(), Some("RED/1".into()));
+        assert_eq!(query("", "network").unwrap(), None);
+        assert!(query("netwrok=RED", "network").unwrap_err().error.contains("netwrok"));
+        assert_eq!(decode("%zz%4"), "%zz%4");
+    }
+}

@@ -1,0 +1,166 @@
+//! What vswitchd is told: flags win over the environment, that over the configuration file, that over the defaults.
+//! Nothing is looked up here beyond the file; addresses and names are resolved by `vswitchd` itself.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+
+/// Where the configuration file is unless told otherwise; it need not exist.
+pub const DEFAULT_FILE: &str = "/etc/vswitch/vswitchd.toml";
+/// Where the state is kept unless told otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/vswitch";
+
+/// The virtual switch for container networks: the daemon of one host.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "vswitchd", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// This host's name, unique in the cluster [default: the host name].
+    #[arg(long, env = "VSWITCH_NAME", value_name = "HOST")]
+    pub name: Option<String>,
+    /// Address of this host's tunnels, or the interface that has it; without it there are no overlay networks.
+    #[arg(long, env = "VSWITCH_ADVERTISE", value_name = "IP|INTERFACE")]
+    pub advertise: Option<String>,
+    /// Where hosts share state: consul://HOST:8500/PREFIX, or file:// for this host alone [default: file://].
+    #[arg(long, env = "VSWITCH_STORE", value_name = "URL")]
+    pub store: Option<String>,
+    /// Where this host's own state is kept [default: /var/lib/vswitch].
+    #[arg(long, env = "VSWITCH_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The API's socket [default: /run/vswitch/vswitchd.sock].
+    #[arg(long, env = "VSWITCH_SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Configuration file: the same words as the flags, `_` in place of `-`.
+    #[arg(long, env = "VSWITCH_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// UDP port of the tunnels [default: 4789].
+    #[arg(long, env = "VSWITCH_VXLAN_PORT", value_name = "PORT")]
+    pub vxlan_port: Option<u16>,
+    /// Seconds after which the addresses of a lost host are free again [default: 600].
+    #[arg(long, env = "VSWITCH_LEASE_TIME", value_name = "SECONDS")]
+    pub lease_time: Option<u64>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,store=debug` [default: info].
+    #[arg(long, env = "VSWITCH_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+const EXAMPLES: &str = "Examples:
+  vswitchd
+  vswitchd --name host1 --advertise eth0 --store consul://127.0.0.1:8500/vswitch";
+
+/// The configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    advertise: Option<String>,
+    store: Option<String>,
+    state_dir: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    vxlan_port: Option<u16>,
+    lease_time: Option<u64>,
+    log_level: Option<String>,
+}
+
+/// Everything, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `None`: the host name.
+    pub name: Option<String>,
+    /// An IP address or an interface's name.
+    pub advertise: Option<String>,
+    /// The store's URL.
+    pub store: String,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// The API's socket.
+    pub socket: PathBuf,
+    /// UDP port of the tunnels.
+    pub vxlan_port: u16,
+    /// In seconds, 1 at the least.
+    pub lease_time: u64,
+    /// A filter of the log.
+    pub log_level: String,
+}
+
+/// configuration {path}: {why}
+#[derive(Debug, thiserror::Error)]
+#[error("configuration {}: {why}", path.display())]
+pub struct Error {
+    /// The file, or the flag.
+    pub path: PathBuf,
+    /// The reason.
+    pub why: String,
+}
+
+impl Config {
+    /// Reads the file and puts everything together.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has a key that is not known, or a value makes no sense.
+    pub fn load(arguments: Arguments) -> Result<Config, Error> {
+        let path = arguments.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.config.is_none() => String::new(),
+            Err(error) => return Err(Error { path, why: error.to_string() }),
+        };
+        Config::merge(arguments, &text, &path)
+    }
+
+    fn merge(arguments: Arguments, text: &str, path: &Path) -> Result<Config, Error> {
+        let failed = |why: String| Error { path: path.into(), why };
+        let file: File = toml::from_str(text).map_err(|error| failed(error.to_string()))?;
+        let config = Config {
+            name: arguments.name.or(file.name),
+            advertise: arguments.advertise.or(file.advertise),
+            store: arguments.store.or(file.store).unwrap_or_else(|| "file://".into()),
+            state_dir: arguments.state_dir.or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            socket: arguments.socket.or(file.socket).unwrap_or_else(|| crate::client::DEFAULT_SOCKET.into()),
+            vxlan_port: arguments.vxlan_port.or(file.vxlan_port).unwrap_or(vxlan::PORT),
+            lease_time: arguments.lease_time.or(file.lease_time).unwrap_or(600),
+            log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| "info".into()),
+        };
+        if config.lease_time == 0 {
+            return Err(failed("lease_time: 0 s would free the addresses of a host at once; give 1 or more".into()));
+        }
+        if config.vxlan_port == 0 {
+            return Err(failed("vxlan_port: 0 is no port; give 1 to 65535".into()));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(arguments: &[&str], text: &str) -> Result<Config, Error> {
+        let arguments = Arguments::parse_from([&["vswitchd"], arguments].concat());
+        Config::merge(arguments, text, Path::new("test.toml"))
+    }
+
+    #[test]
+    fn flags_win_over_the_file_over_the_defaults() {
+        let text = "name = 'a'\nstore = 'consul://x'\nlease_time = 5\n";
+        let config = merge(&["--name", "b", "--vxlan-port", "4790"], text).unwrap();
+        assert_eq!((config.name.as_deref(), config.store.as_str()), (Some("b"), "consul://x"));
+        assert_eq!((config.vxlan_port, config.lease_time), (4790, 5));
+        assert_eq!(config.state_dir, Path::new(DEFAULT_STATE_DIR));
+    }
+
+    #[test]
+    fn unknown_keys_and_senseless_values_are_refused() {
+        assert!(merge(&[], "colour = 1").unwrap_err().to_string().contains("colour"));
+        assert!(merge(&[], "vxlan_port = 70000").is_err());
+        assert!(merge(&["--lease-time", "0"], "").is_err());
+        let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
+        assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

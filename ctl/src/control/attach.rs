@@ -1,0 +1,328 @@
+//! Attaching a sandbox to a network: address, bridge, link, record, row; each step is undone when a later one fails.
+//! The answer comes when other hosts can know the endpoint, or, without the store, when it is noted that they must.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use switch::{Guard, Place, PortId, PortSettings, Update};
+use wire::Mac;
+
+use super::address::Want;
+use super::state::{Endpoint, sandbox_key};
+use super::{Control, Plug, refused};
+use crate::api::{AddPort, Connect, Error, Port};
+use crate::model::{self, Driver, EndpointRecord, NetworkRecord};
+use crate::sandbox::{Netns, Reference};
+use crate::state::{Change, StoredEndpoint};
+
+/// An endpoint to be made.
+struct Wish {
+    record: NetworkRecord,
+    sandbox: Reference,
+    name: String,
+    container_id: String,
+    ifname: Option<String>,
+    want: Want,
+    mac: Option<Mac>,
+    aliases: Vec<String>,
+    allow_spoof: bool,
+}
+
+impl Control {
+    /// `add-port`: attaches a namespace. The same request again is answered with what is there.
+    ///
+    /// # Errors
+    /// 400, 404, 409 naming what is in the way, 503 when addresses need the store and it is away.
+    pub async fn add_port(self: &Arc<Self>, ask: AddPort) -> Result<Port, Error> {
+        let object = format!("port {}", ask.name);
+        let netns = match (&ask.pid, &ask.netns) {
+            (Some(pid), None) => Netns::from_pid(*pid),
+            (None, Some(path)) => Netns::from_path(Path::new(path)),
+            _ => {
+                let remedy = "give exactly one: the process id of the sandbox, or the path of its namespace";
+                return Err(Error::invalid(object, "pid or netns is wanted", remedy));
+            }
+        }
+        .map_err(refused)?;
+        if netns.is_own() {
+            let why = "its network namespace is the host's own";
+            return Err(Error::invalid(object, why, "attach a container that does not use host networking"));
+        }
+        let sandbox = netns.reference().clone();
+        drop(netns);
+        self.attach_sandbox(ask, sandbox).await
+    }
+
+    /// `network connect`: attaches a sandbox that is attached somewhere already.
+    ///
+    /// # Errors
+    /// As [`Control::add_port`]; 404 when no sandbox has that name.
+    pub async fn connect(self: &Arc<Self>, reference: &str, ask: Connect) -> Result<Port, Error> {
+        let (sandbox, name, container_id) = {
+            let state = self.state();
+            let mut called = state.endpoints.values().filter(|e| !e.leaving && e.is_called(&ask.name));
+            let endpoint = called.next().ok_or_else(|| {
+                let remedy = "attach it first with `vsctl add-port NETWORK NAME --pid PID`";
+                Error::not_found(format!("container {}", ask.name), remedy)
+            })?;
+            let record = endpoint.record();
+            (endpoint.stored.sandbox.clone(), record.name.clone(), record.container_id.clone())
+        };
+        let Connect { ip, ip6, mac, ifname, aliases, .. } = ask;
+        let container_id = Some(container_id).filter(|id| !id.is_empty());
+        let network = reference.to_owned();
+        let ask = AddPort { network, name, container_id, ip, ip6, mac, ifname, aliases, ..AddPort::default() };
+        self.attach_sandbox(ask, sandbox).await
+    }
+
+    /// The part that needs no namespace: the sandbox is known by its reference.
+    pub(super) async fn attach_sandbox(self: &Arc<Self>, ask: AddPort, sandbox: Reference) -> Result<Port, Error> {
+        let wish = self.wish(ask, sandbox).await?;
+        let key = sandbox_key(&wish.name, &wish.container_id).to_owned();
+        if let Some(port) = self.already(&wish, &key).await? {
+            return Ok(port);
+        }
+        let network = wish.record.id.clone();
+        if !self.state().attaching.insert((network.clone(), key.clone())) {
+            let why = format!("it is being attached to network {} already", wish.record.name);
+            return Err(Error::conflict(format!("port {}", wish.name), why, "wait for that request"));
+        }
+        let result = self.attach(&wish, &key).await;
+        {
+            let mut state = self.state();
+            state.attaching.remove(&(network.clone(), key));
+            if state.attaching.is_empty() {
+                state.gone.clear();
+            }
+        }
+        let id = match result {
+            Ok(id) => id,
+            Err(error) => {
+                self.state().event("attach_failed", format!("port {}", wish.name), error.error.clone());
+                self.release.notify_one();
+                return Err(error);
+            }
+        };
+        self.announce(&network).await;
+        let gone = || Error::not_found(format!("port {}", wish.name), "its sandbox ended meanwhile");
+        self.port(&id).await.ok_or_else(gone)
+    }
+
+    async fn wish(self: &Arc<Self>, ask: AddPort, sandbox: Reference) -> Result<Wish, Error> {
+        let object = format!("port {}", ask.name);
+        let invalid = |why: &str, remedy: &str| Error::invalid(object.clone(), why, remedy);
+        let name_rule = "a letter or digit, then letters, digits, _ . -, at most 128";
+        if !model::is_name(&ask.name) {
+            return Err(invalid("not a name", name_rule));
+        }
+        let container_id = ask.container_id.unwrap_or_default();
+        if !container_id.is_empty() && !model::is_name(&container_id) {
+            return Err(invalid("not a container id", name_rule));
+        }
+        if let Some(alias) = ask.aliases.iter().find(|alias| !model::is_name(alias)) {
+            return Err(invalid(&format!("alias {alias:?} is not a name"), name_rule));
+        }
+        if ask.aliases.len() > 64 {
+            return Err(invalid("more than 64 aliases", "give fewer"));
+        }
+        if ask.ip.is_some_and(|ip| !ip.is_ipv4()) || ask.ip6.is_some_and(|ip| !ip.is_ipv6()) {
+            return Err(invalid("ip is for IPv4 and ip6 for IPv6", "exchange them"));
+        }
+        if ask.mac.is_some_and(|mac| !mac.is_station()) {
+            return Err(invalid("the MAC address is a group address or zero", "give another"));
+        }
+        if let Some(ifname) = ask.ifname.as_deref().filter(|name| !crate::sandbox::is_name(name)) {
+            return Err(invalid(&format!("{ifname:?} cannot be a link's name"), "1 to 15 letters, digits, _ . -"));
+        }
+        let id = self.find_network(&ask.network).await?;
+        let record = self.state().record(&id)?;
+        if matches!(record.driver, Driver::Host | Driver::Null) {
+            let why = format!("no link can be attached to network {}", record.name);
+            return Err(Error::conflict(object, why, "choose a bridge or overlay network"));
+        }
+        if record.is_global() && self.settings.vtep.is_none() {
+            let why = format!("network {} needs an address for tunnels", record.name);
+            return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
+        }
+        let want = Want { v4: ask.ip, v6: ask.ip6 };
+        let (name, ifname, mac, aliases, allow_spoof) = (ask.name, ask.ifname, ask.mac, ask.aliases, ask.allow_spoof);
+        Ok(Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, allow_spoof })
+    }
+
+    /// What is there under that name: the same endpoint is the answer; a living other one is in the way; a dead one goes.
+    async fn already(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<Option<Port>, Error> {
+        let others: Vec<Endpoint> = {
+            let state = self.state();
+            let same = |endpoint: &&Endpoint| endpoint.key() == key || endpoint.record().name == wish.name;
+            state.endpoints.values().filter(same).filter(|endpoint| !endpoint.leaving).cloned().collect()
+        };
+        for endpoint in others {
+            let id = &endpoint.record().id;
+            let there = &endpoint.stored.sandbox;
+            if (there.dev, there.ino) == (wish.sandbox.dev, wish.sandbox.ino) && self.plane.alive(there)? {
+                if endpoint.stored.network == wish.record.id {
+                    return Ok(self.port(id).await);
+                }
+            } else if self.plane.alive(there)? {
+                let why = format!("another sandbox of that name lives ({})", there.path.display());
+                let remedy = "choose another name, or `vsctl del-port` that one first";
+                return Err(Error::conflict(format!("port {}", wish.name), why, remedy));
+            } else {
+                self.detach(id, "its sandbox is gone").await;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn attach(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<String, Error> {
+        let network = wish.record.id.as_str();
+        let owner = self.owner(key);
+        let gate = self.state().network(network)?.gate.clone();
+        let (addresses, bridge) = {
+            let _gate = gate.lock().await;
+            let addresses = self.claim(&wish.record, &owner, wish.want).await?;
+            match self.enter_bridge(network).await {
+                Ok(bridge) => (addresses, bridge),
+                Err(error) => {
+                    self.undo_claim(network, &owner, &addresses).await;
+                    return Err(error);
+                }
+            }
+        };
+        let v4 = addresses.iter().find_map(|net| match net.addr() {
+            std::net::IpAddr::V4(address) => Some(address),
+            std::net::IpAddr::V6(_) => None,
+        });
+        let mac = wish.mac.unwrap_or_else(|| v4.map_or_else(random_mac, Mac::from_ipv4));
+        let record = EndpointRecord {
+            id: model::new_id(),
+            name: wish.name.clone(),
+            container_id: wish.container_id.clone(),
+            mac,
+            addresses,
+            aliases: wish.aliases.clone(),
+            ifname: wish.ifname.clone().unwrap_or_default(),
+        };
+        let stored = StoredEndpoint {
+            record,
+            network: network.into(),
+            sandbox: wish.sandbox.clone(),
+            allow_spoof: wish.allow_spoof,
+        };
+        let result = self.plug_in(&wish.record, bridge, stored, false).await;
+        if let Err((error, stored)) = result {
+            self.undo_claim(network, &owner, &stored.record.addresses).await;
+            self.leave_bridge(network).await;
+            return Err(error);
+        }
+        result.map_err(|(error, _)| error)
+    }
+
+    async fn undo_claim(&self, network: &str, owner: &str, addresses: &[ipnet::IpNet]) {
+        let addresses: Vec<_> = addresses.iter().map(|net| net.addr()).collect();
+        let changes = self.give_back(&mut self.state(), network, owner, &addresses, false);
+        if !changes.is_empty() {
+            self.remember(changes).await;
+        }
+    }
+
+    /// Makes the link of an endpoint that has its addresses and its bridge; nothing is left behind on failure.
+    pub(super) async fn plug_in(
+        self: &Arc<Self>,
+        network: &NetworkRecord,
+        bridge: switch::BridgeId,
+        mut stored: StoredEndpoint,
+        replace: bool,
+    ) -> Result<String, (Error, StoredEndpoint)> {
+        let (id, mac) = (stored.record.id.clone(), stored.record.mac);
+        let port = {
+            let mut state = self.state();
+            let taken = state.bridge_of(&network.id).and_then(|bridge| bridge.remote.holder(mac)).filter(|_| !replace);
+            if let Some((host, _)) = taken {
+                let why = format!(
+                    "MAC address {mac} is in use in network {} on host {}",
+                    network.name,
+                    host.unwrap_or(&self.settings.name)
+                );
+                let error = Error::conflict(format!("port {}", stored.record.name), why, "choose another with --mac");
+                return Err((error, stored));
+            }
+            let port = state.next_port();
+            if let Some(bridge) = state.bridge_mut(&network.id) {
+                bridge.remote.insert_local(&stored.record);
+            }
+            self.plane.apply(self.arrival(bridge, port, &stored));
+            port
+        };
+        let plug = Plug {
+            port,
+            ifname: Some(stored.record.ifname.clone()).filter(|name| !name.is_empty()),
+            mac,
+            mtu: network.mtu,
+            addresses: stored.record.addresses.clone(),
+            network: network.name.clone(),
+            replace,
+        };
+        match self.plane.plug(&stored.sandbox, plug).await {
+            Ok(ifname) => stored.record.ifname = ifname,
+            Err(error) => {
+                self.withdraw(&network.id, port, &stored.record);
+                return Err((error, stored));
+            }
+        }
+        if let Err(error) = self.disk.write(vec![Change::endpoint(&stored)]).await {
+            self.withdraw(&network.id, port, &stored.record);
+            return Err((Error::failed(format!("port {}", stored.record.name), error.to_string()), stored));
+        }
+        if self.arrived(network, bridge, stored, port) {
+            self.detach(&id, "its sandbox ended while it was attached").await;
+        }
+        Ok(id)
+    }
+
+    /// The endpoint is complete. True: its link vanished meanwhile.
+    fn arrived(&self, network: &NetworkRecord, bridge: switch::BridgeId, stored: StoredEndpoint, port: PortId) -> bool {
+        let mut state = self.state();
+        let record = &stored.record;
+        let addresses: Vec<String> = record.addresses.iter().map(ToString::to_string).collect();
+        let text = format!("{} {} {} in network {}", record.ifname, addresses.join(" "), record.mac, network.name);
+        state.event("attached", format!("port {}", record.name), text);
+        let statics = state.fdb.values().filter(|entry| entry.network == network.id);
+        let behind = statics.filter(|entry| entry.port.as_ref() == Some(&record.name));
+        let updates = behind.map(|entry| Update::Static { bridge, mac: entry.mac, place: Place::Port(port) }).collect();
+        self.plane.apply(updates);
+        state.endpoints.insert(record.id.clone(), Endpoint { stored, port, leaving: false });
+        state.gone.remove(&port)
+    }
+
+    fn arrival(&self, bridge: switch::BridgeId, port: PortId, stored: &StoredEndpoint) -> Vec<Update> {
+        let record = &stored.record;
+        let addresses: Vec<_> = record.addresses.iter().map(|net| net.addr()).collect();
+        let guard = (!stored.allow_spoof).then(|| Guard { mac: record.mac, addresses: addresses.clone() });
+        let settings = PortSettings { name: record.name.as_str().into(), bridge, guard };
+        let place = Place::Port(port);
+        vec![Update::Port { id: port, settings }, Update::Endpoint { bridge, mac: record.mac, addresses, place }]
+    }
+
+    /// Takes a port and its endpoint out of the engine; the link vanishes.
+    pub(super) fn withdraw(&self, network: &str, port: PortId, record: &EndpointRecord) {
+        let mut state = self.state();
+        let mut updates = Vec::new();
+        let mut delta = super::remote::Delta::default();
+        if let Some(bridge) = state.bridge_mut(network) {
+            let place = Place::Port(port);
+            updates.push(Update::RemoveEndpoint { bridge: bridge.id, mac: record.mac, place });
+            delta = bridge.remote.remove_local(record);
+        }
+        updates.push(Update::RemovePort { id: port });
+        self.plane.apply(updates);
+        self.plane.unplug(port);
+        self.apply_delta(&mut state, delta);
+    }
+}
+
+/// For an endpoint without IPv4: `02:42` and four random bytes.
+fn random_mac() -> Mac {
+    let [a, b, c, d]: [u8; 4] = rand::random();
+    Mac([0x02, 0x42, a, b, c, d])
+}

@@ -1,0 +1,105 @@
+//! Detaching: by request, or because the sandbox is gone. Always completes on this host; what the store has to hear is
+//! written down and sent when it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use switch::PortId;
+use switch::turn::Notice;
+
+use super::Control;
+use crate::api::{Disconnect, Error};
+use crate::state::Change;
+
+/// How long a request waits until its addresses are given back.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Control {
+    /// `del-port`: removes the endpoints of a sandbox, in one network or in all.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub async fn remove_ports(self: &Arc<Self>, name: &str, network: Option<&str>) -> Result<(), Error> {
+        let (ids, object) = {
+            let state = self.state();
+            let network = network.map(|reference| state.network_id(reference)).transpose()?;
+            let called = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.is_called(name));
+            let wanted = called.filter(|endpoint| network.as_ref().is_none_or(|id| endpoint.stored.network == *id));
+            let ids: Vec<String> = wanted.map(|endpoint| endpoint.record().id.clone()).collect();
+            let place = network.map(|id| format!(" in network {}", state.network_name(&id))).unwrap_or_default();
+            (ids, format!("port {name}{place}"))
+        };
+        if ids.is_empty() {
+            return Err(Error::not_found(object, "see `vsctl ports`"));
+        }
+        for id in ids {
+            self.detach(&id, "removed").await;
+        }
+        Ok(())
+    }
+
+    /// `network disconnect`.
+    ///
+    /// # Errors
+    /// 404 when it is not connected, unless forced.
+    pub async fn disconnect(self: &Arc<Self>, reference: &str, ask: Disconnect) -> Result<(), Error> {
+        match self.remove_ports(&ask.name, Some(reference)).await {
+            Err(_) if ask.force => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes one endpoint; nothing happens if somebody else does so already.
+    pub(super) async fn detach(self: &Arc<Self>, id: &str, why: &str) {
+        let endpoint = {
+            let mut state = self.state();
+            let Some(endpoint) = state.endpoints.get_mut(id).filter(|endpoint| !endpoint.leaving) else { return };
+            endpoint.leaving = true;
+            endpoint.clone()
+        };
+        let network = endpoint.stored.network.clone();
+        self.withdraw(&network, endpoint.port, endpoint.record());
+        let owner = self.owner(endpoint.key());
+        let addresses: Vec<_> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();
+        let mut changes = {
+            let mut state = self.state();
+            state.endpoints.remove(id);
+            let text = format!("from network {}: {why}", state.network_name(&network));
+            state.event("detached", format!("port {}", endpoint.record().name), text);
+            self.give_back(&mut state, &network, &owner, &addresses, true)
+        };
+        changes.push(Change::no_endpoint(id));
+        self.remember(changes).await;
+        // The row first: other hosts forget the endpoint before its address begins to rest.
+        self.announce(&network).await;
+        self.leave_bridge(&network).await;
+        self.release.notify_one();
+        let network_id = network.clone();
+        self.wait_for(PATIENCE, move |state| {
+            let pending = addresses.iter().any(|address| state.releases.contains_key(&(network_id.clone(), *address)));
+            !pending || !state.connected
+        })
+        .await;
+    }
+
+    /// What the engine has to say, until it ends.
+    pub async fn hear(self: &Arc<Self>, notice: Notice) {
+        match notice {
+            Notice::Gone(port) => self.port_gone(port).await,
+        }
+    }
+
+    async fn port_gone(self: &Arc<Self>, port: PortId) {
+        let id = {
+            let mut state = self.state();
+            let found = state.endpoints.iter().find(|(_, endpoint)| endpoint.port == port).map(|(id, _)| id.clone());
+            if found.is_none() && !state.attaching.is_empty() {
+                state.gone.insert(port);
+            }
+            found
+        };
+        if let Some(id) = id {
+            self.detach(&id, "its link vanished with its sandbox").await;
+        }
+    }
+}

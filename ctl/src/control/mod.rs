@@ -1,0 +1,230 @@
+//! The control plane: turns requests and the store's rows into intent, and intent into updates of the engine, links in
+//! sandboxes and rows of our own. It never sees a frame. What is on this host goes on without the store; what hosts
+//! must agree on (networks, global addresses) waits for it.
+
+mod address;
+mod attach;
+mod backoff;
+mod bridge;
+mod cluster;
+mod detach;
+mod hosts;
+mod inspect;
+mod network;
+mod networks;
+mod plan;
+mod plane;
+mod publish;
+mod release;
+mod remote;
+mod restore;
+mod routes;
+mod session;
+mod state;
+mod statics;
+mod sweep;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use store::Store;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::state::{Change, Disk};
+use state::State;
+
+pub use plane::{Engine, Future, Look, Plane, Plug, refused};
+
+/// Who this host is, and how patient.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Unique in the cluster.
+    pub name: String,
+    /// Our VTEP; without one there are no overlay networks here.
+    pub vtep: Option<IpAddr>,
+    /// UDP port of the underlay.
+    pub vxlan_port: u16,
+    /// MTU of the interface that has the VTEP's address, in bytes.
+    pub underlay_mtu: Option<u32>,
+    /// When this process started, in milliseconds since the Unix epoch.
+    pub incarnation: u64,
+    /// How long the leases of a lost host are kept.
+    pub lease_time: Duration,
+    /// How long a released address is kept from others.
+    pub rest: Duration,
+    /// A session's time to live; renewed at a third of it.
+    pub session_ttl: Duration,
+}
+
+impl Settings {
+    /// A host without tunnels, with the usual patience.
+    pub fn new(name: &str) -> Settings {
+        Settings {
+            name: name.into(),
+            vtep: None,
+            vxlan_port: vxlan::PORT,
+            underlay_mtu: None,
+            incarnation: crate::model::now_millis(),
+            lease_time: Duration::from_secs(600),
+            rest: Duration::from_secs(60),
+            session_ttl: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The control plane of one host.
+pub struct Control {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    plane: Arc<dyn Plane>,
+    disk: Disk,
+    state: Mutex<State>,
+    started: Instant,
+    /// Something is to be published.
+    publish: Notify,
+    /// Something is to be released.
+    release: Notify,
+    /// The session is to be looked at now.
+    tend: Notify,
+    /// Leases are to be looked through now.
+    sweep: Notify,
+    /// Counts what publisher and releaser did, for those who wait.
+    progress: watch::Sender<u64>,
+    /// One recovery at a time.
+    recovery: tokio::sync::Mutex<()>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Control {
+    /// A control plane that knows nothing yet; [`Control::restore`] and [`Control::run`] come next.
+    pub fn new(settings: Settings, store: Arc<dyn Store>, plane: Arc<dyn Plane>, disk: Disk) -> Arc<Control> {
+        Arc::new(Control {
+            settings,
+            store,
+            plane,
+            disk,
+            state: Mutex::default(),
+            started: Instant::now(),
+            publish: Notify::new(),
+            release: Notify::new(),
+            tend: Notify::new(),
+            sweep: Notify::new(),
+            progress: watch::Sender::new(0),
+            recovery: tokio::sync::Mutex::default(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Starts to follow the store. Needs a tokio runtime.
+    pub fn run(self: &Arc<Self>) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(self.clone().keep_session());
+        tasks.spawn(self.clone().follow_cluster());
+        tasks.spawn(self.clone().follow_networks());
+        tasks.spawn(self.clone().follow_hosts());
+        tasks.spawn(self.clone().keep_published());
+        tasks.spawn(self.clone().keep_released());
+        tasks.spawn(self.clone().keep_swept());
+    }
+
+    /// Ends in order: no task writes any more, the session is closed so that other hosts forget this one at once.
+    pub async fn stop(&self) {
+        self.halt();
+        let session = self.state().session.take();
+        if let Some(session) = session {
+            let close = self.store.close_session(&session);
+            match tokio::time::timeout(Duration::from_secs(2), close).await {
+                Ok(Ok(())) => {
+                    if let Err(error) = self.disk.commit(&[Change::no_session()]) {
+                        tracing::warn!(%error, "the session is still remembered");
+                    }
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the session could not be closed; it ends by itself"),
+                Err(_) => tracing::warn!("the store did not answer; the session ends by itself"),
+            }
+        }
+    }
+
+    /// Ends all tasks, as when the process dies.
+    fn halt(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        for network in self.state().networks.values_mut() {
+            if let Some(sync) = network.bridge.as_mut().and_then(|bridge| bridge.sync.take()) {
+                sync.abort();
+            }
+        }
+    }
+
+    /// This host's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The state, for a short moment. A panic elsewhere does not make it unusable: every change is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to what an operator should know.
+    pub fn warn(&self, topic: &'static str, text: String) {
+        tracing::warn!("{text}");
+        self.state().warnings.insert(topic, text);
+    }
+
+    /// The store did what it was asked.
+    fn store_answered(&self) {
+        let mut state = self.state();
+        if !state.connected {
+            state.connected = true;
+            let text = format!("{} answers", self.store.describe());
+            state.event("store_connected", "store", text);
+        }
+        state.last_error = None;
+    }
+
+    /// The store did not. Whatever is known stays as it is.
+    fn store_failed(&self, error: &store::Error) {
+        let mut state = self.state();
+        let text = error.to_string();
+        if error.is_temporary() {
+            if state.connected || state.last_error.is_none() {
+                state.event("store_lost", "store", text.clone());
+            }
+            state.connected = false;
+        } else if state.last_error.as_ref() != Some(&text) {
+            state.event("store_refused", "store", text.clone());
+        }
+        state.last_error = Some(text);
+        drop(state);
+        self.made_progress();
+    }
+
+    /// Writes to the state file; a failure is a warning, because what it is about has happened already.
+    async fn remember(&self, changes: Vec<Change>) {
+        if let Err(error) = self.disk.write(changes).await {
+            self.warn("state_file", error.to_string());
+        }
+    }
+
+    /// Waits until a task has made progress that satisfies `done`, or the time is over.
+    async fn wait_for(&self, most: Duration, done: impl Fn(&State) -> bool) {
+        let mut progress = self.progress.subscribe();
+        let satisfied = async {
+            while !done(&self.state()) {
+                if progress.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(most, satisfied).await;
+    }
+
+    fn made_progress(&self) {
+        self.progress.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the control plane needs from the machine: the engine's tables, and links in sandboxes. A trait, so that
+//! everything above it runs in tests against the real [`switch::Switch`] without a kernel.
+
+use std::future::Future as StdFuture;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+use switch::turn::{Handle, View};
+use switch::{PortId, Update};
+use wire::Mac;
+
+use crate::api;
+use crate::sandbox::{self, LinkSpec, Netns, Reference};
+
+/// What the trait's methods return.
+pub type Future<'a, T> = Pin<Box<dyn StdFuture<Output = T> + Send + 'a>>;
+
+/// A look at the engine's tables.
+pub type Look = Box<dyn FnOnce(&View<'_>) + Send>;
+
+/// A link to be plugged in.
+#[derive(Clone, Debug)]
+pub struct Plug {
+    /// The port's number, whose `Update::Port` was applied.
+    pub port: PortId,
+    /// The link's name; `None`: the lowest free `ethN`.
+    pub ifname: Option<String>,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Its MTU, in bytes.
+    pub mtu: u32,
+    /// Its addresses.
+    pub addresses: Vec<IpNet>,
+    /// The network's name, for humans.
+    pub network: String,
+    /// Whether a link of that name from an earlier run is in the way and is to be removed.
+    pub replace: bool,
+}
+
+/// The engine and the sandboxes.
+pub trait Plane: Send + Sync {
+    /// Changes the engine's tables, in order.
+    fn apply(&self, updates: Vec<Update>);
+    /// Shows the engine's tables between two of its rounds.
+    fn look(&self, look: Look);
+    /// Makes the link in the sandbox and hands its other end to the engine. Returns the link's name; nothing is left
+    /// behind on failure.
+    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>>;
+    /// Closes a port; the link vanishes.
+    fn unplug(&self, port: PortId);
+    /// Whether the sandbox is still there.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error>;
+    /// Offloads of the links so far: TCP, UDP.
+    fn offloads(&self) -> (bool, bool);
+}
+
+/// The real one.
+pub struct Engine {
+    handle: Handle,
+    tso: AtomicBool,
+    uso: AtomicBool,
+}
+
+/// Largest super-frame that a sandbox hands over, in bytes: with 61,000 one fits one send of the underlay.
+const GSO_MAX_SIZE: u32 = 61_000;
+
+impl Engine {
+    /// Over a running data thread.
+    pub fn new(handle: Handle) -> Engine {
+        Engine { handle, tso: AtomicBool::new(false), uso: AtomicBool::new(false) }
+    }
+}
+
+impl Plane for Engine {
+    fn apply(&self, updates: Vec<Update>) {
+        if !updates.is_empty() {
+            self.handle.apply(updates);
+        }
+    }
+
+    fn look(&self, look: Look) {
+        self.handle.inspect(look);
+    }
+
+    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>> {
+        Box::pin(async move {
+            let netns = Netns::reopen(sandbox).map_err(refused)?;
+            let gone = || refused(sandbox::Error::Gone { sandbox: sandbox.path.display().to_string() });
+            let netns = netns.ok_or_else(gone)?;
+            if let (true, Some(ifname)) = (plug.replace, &plug.ifname) {
+                sandbox::remove(&netns, ifname).await.map_err(refused)?;
+            }
+            let spec = LinkSpec {
+                ifname: plug.ifname,
+                mac: plug.mac,
+                mtu: plug.mtu,
+                addresses: plug.addresses,
+                gso_max_size: GSO_MAX_SIZE,
+                alias: format!("vswitch:{}", plug.network),
+            };
+            let attached = sandbox::attach(&netns, &spec).await.map_err(refused)?;
+            let offloads = attached.tap.offloads();
+            self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
+            self.uso.store(offloads.uso, Ordering::Relaxed);
+            self.handle.attach(plug.port, attached.tap);
+            Ok(attached.ifname)
+        })
+    }
+
+    fn unplug(&self, port: PortId) {
+        self.handle.detach(port);
+    }
+
+    fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error> {
+        Ok(Netns::reopen(sandbox).map_err(refused)?.is_some())
+    }
+
+    fn offloads(&self) -> (bool, bool) {
+        (self.tso.load(Ordering::Relaxed), self.uso.load(Ordering::Relaxed))
+    }
+}
+
+/// A sandbox's error as an answer.
+pub fn refused(error: sandbox::Error) -> api::Error {
+    use api::Kind;
+    use sandbox::Error as E;
+    let kind = match &error {
+        E::Gone { .. } | E::NotANamespace { .. } | E::Unusable { .. } | E::Address { .. } => Kind::Invalid,
+        E::Taken { .. } | E::Foreign { .. } => Kind::Conflict,
+        _ => Kind::Unavailable,
+    };
+    api::Error { kind, error: error.to_string(), object: error.object(), remedy: error.remedy() }
+}
