@@ -13,7 +13,8 @@ use crate::{BridgeId, Datagram, DropReason, Out, PortId, Switch, admit};
 const TUNNEL: u64 = 1 << 63;
 
 impl Switch {
-    /// Takes datagrams from the underlay; what comes of them is added to `out`.
+    /// Takes datagrams from the underlay; what comes of them is added to `out`. Pauses when [`Out::is_full`]: what `datagrams`
+    /// still yields is for another call after `out` was emptied.
     pub fn decapsulate<'a>(&mut self, now: Time, datagrams: impl Iterator<Item = Datagram<'a>>, out: &mut Out) {
         for datagram in datagrams {
             let vtep = self.vteps.get(&datagram.from);
@@ -21,6 +22,9 @@ impl Switch {
                 if let Err(reason) = self.inner(now, vtep, datagram.ecn, bytes, out) {
                     self.counters.drop(reason);
                 }
+            }
+            if out.is_full() {
+                break;
             }
         }
         self.flush_joined(out);

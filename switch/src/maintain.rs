@@ -27,7 +27,7 @@ pub(crate) struct Sweep {
 impl Switch {
     /// When [`Switch::maintain`] wants to be called next; `None` while nothing ages.
     pub fn next_deadline(&self) -> Option<Time> {
-        (self.flows.len() > 0 || self.stations.len() > 0).then_some(self.sweep.next)
+        (self.flows.len() > 0 || self.stations.learned() > 0).then_some(self.sweep.next)
     }
 
     /// Ages a slice of the tables.
@@ -59,7 +59,7 @@ impl Switch {
     }
 
     fn age_stations(&mut self, now: Time) {
-        let slots = self.stations.len() as u32;
+        let slots = self.stations.slots() as u32;
         for _ in 0..slice(slots) {
             self.sweep.station = if self.sweep.station >= slots { 0 } else { self.sweep.station };
             let slot = self.sweep.station;

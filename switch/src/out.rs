@@ -5,6 +5,9 @@ use wire::{Frame, Pool};
 
 use crate::PortId;
 
+/// Frames and trains that wait before the engine pauses. A batch without floods stays below.
+const FULL: usize = 512;
+
 /// The result of one call of the engine, in order.
 #[derive(Debug)]
 pub struct Out {
@@ -20,6 +23,11 @@ impl Out {
     /// Nothing yet; the pool keeps up to `keep` frames.
     pub fn new(keep: usize) -> Out {
         Out { frames: Vec::new(), trains: Trains::default(), pool: Pool::new(keep) }
+    }
+
+    /// Whether it is time to send: floods make many frames of one, and what waits here takes memory.
+    pub fn is_full(&self) -> bool {
+        self.frames.len() + self.trains.len() >= FULL
     }
 
     /// Puts all frames back and forgets all trains.

@@ -8,17 +8,24 @@ use crate::station::{Spot, Stamp};
 use crate::{DropReason, Out, PortId, Switch, admit, neighbour};
 
 impl Switch {
-    /// Takes the frames that a port received; what comes of them is added to `out`. `batch` is empty afterwards.
+    /// Takes the frames that a port received; what comes of them is added to `out`. Pauses when [`Out::is_full`]: `batch`
+    /// then holds the rest, for another call after `out` was emptied.
     pub fn process(&mut self, now: Time, from: PortId, batch: &mut Vec<Frame>, out: &mut Out) {
-        let mut bytes = 0;
-        let frames = batch.len();
-        for frame in batch.drain(..) {
-            bytes += frame.len();
+        let (mut taken, mut bytes) = (0, 0);
+        let mut frames = batch.drain(..);
+        for frame in frames.by_ref() {
+            taken += 1;
+            bytes += frame.len() as u64;
             self.local(now, from, frame, out);
+            if out.is_full() {
+                break;
+            }
         }
+        let rest: Vec<Frame> = frames.collect();
+        batch.extend(rest);
         if let Some(port) = self.ports.get_mut(&from) {
-            port.rx.frames += frames as u64;
-            port.rx.bytes += bytes as u64;
+            port.rx.frames += taken;
+            port.rx.bytes += bytes;
         }
     }
 

@@ -52,10 +52,12 @@ impl Stamp {
 pub(crate) struct Stations {
     slots: Vec<(u32, Option<Station>)>,
     free: Vec<u32>,
+    learned: usize,
 }
 
 impl Stations {
     pub(crate) fn insert(&mut self, station: Station) -> u32 {
+        self.learned += usize::from(station.origin == Origin::Learned);
         if let Some(slot) = self.free.pop() {
             self.slots[slot as usize].1 = Some(station);
             return slot;
@@ -83,6 +85,8 @@ impl Stations {
     pub(crate) fn relocate(&mut self, slot: u32, spot: Spot, origin: Origin, now: Time) {
         let Some((version, Some(station))) = self.slots.get_mut(slot as usize) else { return };
         *version = version.wrapping_add(1);
+        self.learned -= usize::from(station.origin == Origin::Learned);
+        self.learned += usize::from(origin == Origin::Learned);
         station.spot = spot;
         station.origin = origin;
         station.seen = now;
@@ -92,6 +96,7 @@ impl Stations {
         let (version, station) = self.slots.get_mut(slot as usize)?;
         let gone = station.take()?;
         *version = version.wrapping_add(1);
+        self.learned -= usize::from(gone.origin == Origin::Learned);
         self.free.push(slot);
         Some(gone)
     }
@@ -106,7 +111,13 @@ impl Stations {
             || self.slots.get(stamp.slot as usize).is_some_and(|(version, _)| *version == stamp.version)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Stations that age.
+    pub(crate) fn learned(&self) -> usize {
+        self.learned
+    }
+
+    /// Slots in use or free: every number below it may be asked for.
+    pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
 }

@@ -87,6 +87,11 @@ impl Switch {
         &self.counters
     }
 
+    /// The ports of a bridge.
+    pub(crate) fn ports_of(&self, bridge: BridgeId) -> Vec<PortId> {
+        self.bridges.get(&bridge).map_or_else(Vec::new, |bridge| bridge.ports.clone())
+    }
+
     /// Takes one change. What it refers to and is not there is passed over: the control plane's order makes it exist.
     pub fn apply(&mut self, now: Time, update: Update) {
         match update {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 use switch::{BridgeSettings, DropReason, FdbKind, Place, Update};
-use wire::Mac;
+use wire::{Frame, Mac};
 use world::{BLUE, Host, RED, arp, ip, mac, raw, udp, udp_between};
 
 fn three_open_ports() -> Host {
@@ -254,4 +254,39 @@ fn an_address_claimed_twice_is_the_later_ones() {
     assert_eq!(host.switch.neighbours().iter().map(|row| row.mac).collect::<Vec<_>>(), [mac(23)]);
     host.apply(Update::RemovePort { id: PORTS[2] });
     assert!(host.switch.neighbours().is_empty());
+}
+
+#[test]
+fn a_burst_of_floods_is_taken_in_portions() {
+    let mut host = Host::new(1);
+    host.bridge(RED, None);
+    for port in 1..=101 {
+        host.open_port(port, RED);
+    }
+    let frame = || Frame::from_bytes(&raw(mac(11), Mac::BROADCAST, 0x88b5, &[0; 46]));
+    let mut batch: Vec<Frame> = (0..64).map(|_| frame()).collect();
+    let (mut calls, mut copies) = (0, 0);
+    while !batch.is_empty() {
+        host.switch.process(host.now, PORTS[1], &mut batch, &mut host.out);
+        assert!(host.out.frames.len() < 700, "{} frames wait", host.out.frames.len());
+        copies += host.out.frames.len();
+        calls += 1;
+        host.out.clear();
+    }
+    assert_eq!((calls, copies), (11, 6_400));
+    let row = host.switch.port_counters().into_iter().find(|row| row.port == PORTS[1]).unwrap();
+    assert_eq!(row.rx_frames, 64);
+}
+
+#[test]
+fn nothing_is_due_while_nothing_ages() {
+    let mut host = Host::new(1);
+    host.bridge(RED, None);
+    host.endpoint(1, RED, ip(2));
+    assert_eq!(host.switch.next_deadline(), None);
+    host.open_port(2, RED);
+    host.ports(PORTS[2], &frame(22, 99));
+    assert!(host.switch.next_deadline().is_some());
+    host.apply(Update::RemovePort { id: PORTS[2] });
+    assert_eq!(host.switch.next_deadline(), None);
 }

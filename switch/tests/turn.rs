@@ -103,6 +103,17 @@ fn a_vanished_link_is_noticed_and_its_port_can_be_removed() {
 }
 
 #[test]
+fn a_removed_bridge_takes_its_links_along() {
+    within(|| {
+        let daemon = Daemon::start(None);
+        daemon.port(1, "one");
+        daemon.handle.apply(vec![Update::RemoveBridge { id: RED }]);
+        assert!(daemon.see(|view| view.switch.port_counters().is_empty()));
+        sh("! ip link show one 2>/dev/null");
+    });
+}
+
+#[test]
 fn frames_for_a_link_that_is_down_are_counted() {
     within(|| {
         let daemon = Daemon::start(None);

@@ -63,7 +63,7 @@ impl Trains {
         headers: &Headers,
     ) -> Result<(), wire::CutError> {
         let segment = segment_len(frame, headers);
-        let ecn = ecn(frame.bytes(), headers);
+        let ecn = wire::ecn(frame.bytes(), headers).unwrap_or(0);
         let open = self.trains.iter().rposition(|t| t.entropy == lane && t.to == to);
         let fits = |t: &Train| !t.closed && t.ecn == ecn && segment <= t.segment && t.bytes.len() < COUPLE_BELOW;
         let at = match open.filter(|&at| fits(&self.trains[at])) {
@@ -94,6 +94,11 @@ impl Trains {
         self.trains.iter()
     }
 
+    /// How many trains there are.
+    pub fn len(&self) -> usize {
+        self.trains.len()
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.trains.is_empty()
@@ -114,15 +119,5 @@ fn segment_len(frame: &Frame, headers: &Headers) -> usize {
     match frame.offload.gso() {
         Gso::None => whole,
         _ => whole.min(HEADER_LEN + usize::from(headers.payload) + usize::from(frame.offload.gso_size())),
-    }
-}
-
-/// The ECN bits of the packet in a frame; Not-ECT if it is not IP.
-fn ecn(bytes: &[u8], headers: &Headers) -> u8 {
-    let l3 = usize::from(headers.l3);
-    match headers.layer3 {
-        wire::Layer3::Ipv4 => bytes.get(l3 + 1).map_or(0, |tos| tos & 0b11),
-        wire::Layer3::Ipv6 => bytes.get(l3 + 1).map_or(0, |class| class >> 4 & 0b11),
-        _ => 0,
     }
 }

@@ -31,6 +31,8 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 256 * 1024;
 /// GRO runs taken from the underlay at once.
 const RUNS: usize = 8;
+/// Datagrams of a run between two looks at whether the output is full: each may be a flood.
+const PART: usize = 8;
 /// Changes of the control plane taken between two rounds of traffic.
 const COMMANDS: usize = 64;
 
@@ -73,7 +75,6 @@ struct Turn {
     ready: VecDeque<PortId>,
     queued: HashSet<PortId>,
     underlay: Option<Underlay>,
-    datagrams: Datagrams,
     underlay_ready: bool,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
@@ -106,7 +107,6 @@ impl Turn {
             ready: VecDeque::new(),
             queued: HashSet::new(),
             underlay: config.underlay,
-            datagrams: Datagrams::new(RUNS),
             underlay_ready: false,
             commands,
             notices,
@@ -121,6 +121,7 @@ impl Turn {
 
     fn run(mut self) {
         let mut events = Events::with_capacity(256);
+        let mut datagrams = Datagrams::new(RUNS);
         while !self.stopped {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != io::ErrorKind::Interrupted
@@ -140,7 +141,7 @@ impl Turn {
             if commanded {
                 self.obey(now);
             }
-            let work = self.traffic(now);
+            let work = self.traffic(now, &mut datagrams);
             self.pace.worked(now, work);
             self.switch.maintain(now);
             self.deliver_notices();
@@ -174,15 +175,17 @@ impl Turn {
     }
 
     /// One round over everything that is ready. Returns frames and bytes taken.
-    fn traffic(&mut self, now: Time) -> (usize, usize) {
+    fn traffic(&mut self, now: Time, datagrams: &mut Datagrams) -> (usize, usize) {
         let (mut frames, mut bytes) = (0, 0);
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             let more = self.fill_batch(id);
             frames += self.batch.len();
             bytes += self.batch.iter().map(Frame::len).sum::<usize>();
-            self.switch.process(now, id, &mut self.batch, &mut self.out);
-            self.transmit();
+            while !self.batch.is_empty() {
+                self.switch.process(now, id, &mut self.batch, &mut self.out);
+                self.transmit();
+            }
             if more {
                 self.ready.push_back(id);
             } else {
@@ -190,7 +193,7 @@ impl Turn {
             }
         }
         if self.underlay_ready {
-            let (runs, received) = self.receive_underlay(now);
+            let (runs, received) = self.receive_underlay(now, datagrams);
             frames += runs;
             bytes += received;
         }
@@ -218,8 +221,12 @@ impl Turn {
                     return false;
                 }
                 Err(error) => {
-                    tracing::warn!(port = id.0, %error, "a read failed");
                     self.out.pool.put(frame);
+                    // The kernel took frames off the queue that it could not hand over; there may be others behind.
+                    if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof) {
+                        return true;
+                    }
+                    tracing::warn!(port = id.0, %error, "a read failed");
                     return false;
                 }
             }
@@ -227,9 +234,9 @@ impl Turn {
         true
     }
 
-    fn receive_underlay(&mut self, now: Time) -> (usize, usize) {
+    fn receive_underlay(&mut self, now: Time, datagrams: &mut Datagrams) -> (usize, usize) {
         let Some(underlay) = &mut self.underlay else { return (0, 0) };
-        match underlay.receive(&mut self.datagrams) {
+        match underlay.receive(datagrams) {
             Ok(0) => {
                 self.underlay_ready = false;
                 return (0, 0);
@@ -242,18 +249,23 @@ impl Turn {
             }
         }
         let (mut runs, mut bytes) = (0, 0);
-        for run in self.datagrams.iter() {
+        for run in datagrams.iter() {
             runs += 1;
             bytes += run.bytes.len();
         }
-        let datagrams = self.datagrams.iter().map(|run| Datagram {
-            from: run.from.ip(),
-            ecn: run.tos & 0b11,
-            bytes: run.bytes,
-            segment: run.segment,
+        let parts = datagrams.iter().flat_map(|run| {
+            run.bytes.chunks(PART.saturating_mul(run.segment)).map(move |bytes| Datagram {
+                from: run.from.ip(),
+                ecn: run.tos & 0b11,
+                bytes,
+                segment: run.segment,
+            })
         });
-        self.switch.decapsulate(now, datagrams, &mut self.out);
-        self.transmit();
+        let mut parts = parts.peekable();
+        while parts.peek().is_some() {
+            self.switch.decapsulate(now, &mut parts, &mut self.out);
+            self.transmit();
+        }
         (runs, bytes)
     }
 
@@ -274,8 +286,10 @@ impl Turn {
     }
 
     fn apply(&mut self, now: Time, update: Update) {
-        if let Update::RemovePort { id } = update {
-            self.detach(id);
+        match update {
+            Update::RemovePort { id } => self.detach(id),
+            Update::RemoveBridge { id } => self.switch.ports_of(id).into_iter().for_each(|port| self.detach(port)),
+            _ => {}
         }
         self.switch.apply(now, update);
     }
@@ -287,13 +301,17 @@ impl Turn {
             tracing::error!(port = id.0, %error, "the poll loop does not take the port");
             return self.say(Notice::Gone(id));
         }
+        self.detach(id);
         self.taps.insert(id, tap);
         self.wake(id);
     }
 
-    /// Closes a port's descriptor; the kernel then takes it off the poll set by itself.
+    /// Closes a port's descriptor. Takes it off the poll set first: the kernel does so only with the last copy of it.
     fn detach(&mut self, id: PortId) {
-        self.taps.remove(&id);
+        let Some(tap) = self.taps.remove(&id) else { return };
+        if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
+            tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
+        }
     }
 
     fn gone(&mut self, id: PortId) {
