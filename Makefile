@@ -46,11 +46,7 @@ bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs
 	@$(ROOT) target/release/bench $(CASE)
 
 fuzz: setup ## Feed every parser and the engine nonsense; FUZZ_SECONDS=... for each target
-	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-	@cd tests/fuzz && for target in $$(cargo fuzz list --fuzz-dir .); do \
-	    echo "== $$target"; mkdir -p corpus/$$target; \
-	    cargo fuzz run --fuzz-dir . -s none $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0; \
-	done
+	@tests/fuzz/run -s $(FUZZ_SECONDS)
 
 lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
 	@cargo fmt --all --check
