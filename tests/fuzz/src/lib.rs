@@ -3,6 +3,7 @@
 //! includes this file by its path. Inputs are plain bytes as they come from outside, so that a corpus can be read.
 #![forbid(unsafe_code)]
 
+mod json;
 mod mend;
 mod records;
 mod world;
@@ -35,4 +36,14 @@ targets! {
     switch_decapsulate,
     /// Rows: a subnet, a lease, a pool with leases.
     ipam_json,
+    /// The text of a container's `org.vswitch.networks`.
+    oci_annotation,
+    /// A container's state, as a runtime writes it to the hook.
+    oci_state,
+    /// Rows that other hosts wrote into the store.
+    model_records,
+    /// Bodies of requests to the API.
+    api_requests,
+    /// The text after `--store`.
+    store_url,
 }
