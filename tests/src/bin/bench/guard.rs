@@ -1,4 +1,4 @@
-//! Waits for an idle machine before a run: what others burn on shared cores would be measured too.
+//! Runs on an idle machine only: what others burn on shared cores would be measured too.
 
 use std::fs;
 use std::thread;
@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::interrupt;
+use crate::{interrupt, others};
 
-/// Over this time the load is taken.
+/// Before a run, the load is taken over this time.
 const WINDOW: Duration = Duration::from_millis(200);
-/// The load, in per cent of all CPUs, that must not be reached.
+/// The load, in per cent of all CPUs, that others must not reach.
 const LIMIT: f64 = 3.0;
 /// How long idleness is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A run that others disturbed is made again this often.
+const TRIES: u32 = 3;
 
-/// What the guard does about a busy machine.
+/// What to do about a busy machine.
 #[derive(Clone, Copy)]
 pub(crate) struct Guard {
     /// Measure anyway.
@@ -23,25 +25,42 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Returns when the machine is idle, with `false`; by force at once, with whether it was busy.
+    /// Makes one run that nobody disturbed, and says `false`; by force, also one that was, and says `true`.
     ///
     /// # Errors
-    /// The machine was busy for 20 s, or Ctrl-C came.
-    pub(crate) fn wait(self) -> Result<bool> {
+    /// The machine is busy, Ctrl-C came, or the run failed.
+    pub(crate) fn run<T>(self, mut work: impl FnMut() -> Result<T>) -> Result<(T, bool)> {
+        for attempt in 1.. {
+            let busy = self.wait()?;
+            let (start, before) = (Instant::now(), others::ticks()?);
+            let outcome = work();
+            interrupt::check()?;
+            let outcome = outcome?;
+            let load = percent(others::ticks()?.saturating_sub(before), start.elapsed())?;
+            if load < LIMIT || self.force {
+                return Ok((outcome, busy || load >= LIMIT));
+            }
+            if attempt == TRIES {
+                bail!("others used {load:.0} % of the CPUs during each of {TRIES} tries (end them, or use --force)");
+            }
+            println!("  again: others used {load:.0} % of the CPUs meanwhile");
+        }
+        bail!("no run was made")
+    }
+
+    /// Returns when the machine is idle; by force at once, with whether it is busy.
+    fn wait(self) -> Result<bool> {
         let start = Instant::now();
         loop {
             interrupt::check()?;
             let load = load()?;
-            if load < LIMIT {
-                return Ok(false);
-            }
-            if self.force {
-                return Ok(true);
+            if load < LIMIT || self.force {
+                return Ok(load >= LIMIT);
             }
             if start.elapsed() > PATIENCE {
                 bail!(
-                    "the machine is busy: others use {load:.0} % of its CPUs, and did for {} s \
-                     (end them, or use --force for figures that mean little)",
+                    "the machine is busy: {load:.0} % of its CPUs, and {} s of waiting did not help \
+                     (end what runs, or use --force for figures that mean little)",
                     PATIENCE.as_secs()
                 );
             }
@@ -49,12 +68,18 @@ impl Guard {
     }
 }
 
+/// Ticks of 10 ms as a share of all CPUs.
+fn percent(ticks: u64, time: Duration) -> Result<f64> {
+    let cpus = thread::available_parallelism()?.get();
+    Ok(ticks as f64 / (time.as_secs_f64() * cpus as f64))
+}
+
 /// Per cent of all CPUs that were not idle during the window.
 fn load() -> Result<f64> {
     let (busy, all) = ticks()?;
     thread::sleep(WINDOW);
     let (busy_then, all_then) = ticks()?;
-    Ok(100.0 * (busy_then - busy) as f64 / (all_then - all).max(1) as f64)
+    Ok(100.0 * busy_then.saturating_sub(busy) as f64 / all_then.saturating_sub(all).max(1) as f64)
 }
 
 /// Busy and all ticks of all CPUs since boot (proc(5), /proc/stat); stolen ones are busy too.

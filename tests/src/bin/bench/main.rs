@@ -9,6 +9,7 @@ mod guard;
 mod interrupt;
 mod load;
 mod measure;
+mod others;
 mod report;
 mod solo;
 mod stats;

@@ -54,9 +54,9 @@ fn compare(bench: &Bench, case: &'static str, load: Load, pair: &Pair) -> Result
     let mut theirs = ours.clone();
     let mut busy = false;
     let mut measure = |run: u32, name: &str, side: &Side, figures: &mut Vec<Vec<f64>>| -> Result<()> {
-        busy |= bench.guard.wait()?;
-        let measured = load.run(side, bench.args.length()).with_context(|| format!("run {run} of {name}"))?;
-        interrupt::check()?;
+        let work = || load.run(side, bench.args.length());
+        let (measured, disturbed) = bench.guard.run(work).with_context(|| format!("run {run} of {name}"))?;
+        busy |= disturbed;
         let said: Vec<String> =
             measured.iter().zip(metrics).map(|(figure, metric)| format!("{} {}", show(*figure), metric.unit)).collect();
         println!("  run {run} of {}  {name:<6} {}", bench.args.runs, said.join(", "));

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tests::Lab;
+use tests::{Lab, Vswitchd};
 
 use crate::load::Metric;
 use crate::measure::Bench;
@@ -26,13 +26,17 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
     let mut shares = Vec::new();
     let mut busy = false;
     for run in 1..=bench.args.runs {
-        busy |= bench.guard.wait()?;
-        let (start, before) = (Instant::now(), daemon.cpu_time()?);
-        thread::sleep(bench.args.length());
-        let used = daemon.cpu_time()? - before;
-        let share = 100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64();
+        let (share, disturbed) = bench.guard.run(|| share(&daemon, bench.args.length()))?;
+        busy |= disturbed;
         println!("  run {run} of {}  {} % of a core", bench.args.runs, show(share));
         shares.push(share);
     }
     Ok(Row::alone(case, Metric::lower("% of a core"), &shares, busy).into_iter().collect())
+}
+
+fn share(daemon: &Vswitchd, length: Duration) -> Result<f64> {
+    let (start, before) = (Instant::now(), daemon.cpu_time()?);
+    thread::sleep(length);
+    let used = daemon.cpu_time()?.saturating_sub(before);
+    Ok(100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64())
 }
