@@ -1,1 +1,135 @@
+//! Requests as they arrive, against a control plane on an embedded store: statuses and refusals.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use switch::PortId;
+use switch::turn::View;
+
+use super::server::router;
+use crate::control::{Control, Future, Look, Plane, Plug, Settings};
+use crate::sandbox::Reference;
+use crate::state::{Disk, Memory};
+
+/// An engine that shows empty tables and takes no link.
+struct Empty;
+
+impl Plane for Empty {
+    fn apply(&self, _: Vec<switch::Update>) {}
+    fn look(&self, look: Look) {
+        let switch = switch::Switch::new(switch::Limits::default(), 1);
+        look(&View { switch: &switch, now: wire::Time::ZERO, underlay: None });
+    }
+    fn plug<'a>(&'a self, _: &'a Reference, _: Plug) -> Future<'a, Result<String, super::Error>> {
+        Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
+    }
+    fn unplug(&self, _: PortId) {}
+    fn alive(&self, _: &Reference) -> Result<bool, super::Error> {
+        Ok(true)
+    }
+    fn offloads(&self) -> (bool, bool) {
+        (false, false)
+    }
+}
+
+struct Server {
+    control: Arc<Control>,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store::open("file://", dir.path(), store::Options::default()).await.unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let memory = Memory::read(&disk).unwrap();
+        let control = Control::new(Settings::new("h1"), store, Arc::new(Empty), disk);
+        control.restore(memory).await;
+        control.run();
+        control.joined(Duration::from_secs(5)).await;
+        Server { control, _dir: dir }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: impl Into<String>) -> (StatusCode, Value) {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.into())).unwrap();
+        let service = TowerToHyperService::new(router(self.control.clone()));
+        let answer = hyper::service::Service::call(&service, request).await.unwrap();
+        let status = answer.status();
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn networks_from_creation_to_removal() {
+    let server = Server::start().await;
+    let ask = json!({"name": "RED", "subnets": [{"subnet": "10.66.0.0/24", "ip_range": "10.66.0.128/25"}], "labels": {"a": "b"}});
+    let (status, created) = server.ask("POST", "/v1/networks", ask.to_string()).await;
+    assert_eq!((status, created["id"].as_str().unwrap().len()), (StatusCode::CREATED, 64));
+    let (_, rows) = server.ask("GET", "/v1/networks", "").await;
+    let names: Vec<&str> = rows.as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, ["RED", "bridge", "host", "none"]);
+    let prefix = &created["id"].as_str().unwrap()[..12];
+    let (status, inspect) = server.ask("GET", &format!("/v1/networks/{prefix}"), "").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(inspect["IPAM"]["Config"][0]["IPRange"], "10.66.0.128/25");
+    assert_eq!(inspect["IPAM"]["Config"][0]["Gateway"], "10.66.0.1");
+    assert_eq!((&inspect["ConfigOnly"], &inspect["Labels"]["a"]), (&json!(false), &json!("b")));
+    assert!(inspect.get("Peers").is_none());
+    let (status, twice) = server.ask("POST", "/v1/networks", ask.to_string()).await;
+    assert_eq!((status, twice["object"].as_str()), (StatusCode::CONFLICT, Some("network RED")));
+    assert_eq!(server.ask("DELETE", "/v1/networks/RED", "").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(server.ask("DELETE", "/v1/networks/RED", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(server.ask("DELETE", "/v1/networks/host", "").await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn refusals_have_a_status_an_object_and_a_remedy() {
+    let server = Server::start().await;
+    let cases = [
+        ("POST", "/v1/networks", r#"{"name":"RED","colour":"red"}"#, 400, "colour"),
+        ("POST", "/v1/networks", r#"{"name":"RED","mtu":"big"}"#, 400, "mtu"),
+        ("POST", "/v1/networks", r#"{"name":"RED","driver":"overlay"}"#, 409, "tunnels"),
+        ("POST", "/v1/networks", "not json", 400, "request"),
+        ("GET", "/v1/networks/nix", "", 404, "nix"),
+        ("POST", "/v1/ports", r#"{"network":"bridge","name":"web"}"#, 400, "pid or netns"),
+        ("POST", "/v1/ports", r#"{"network":"bridge","name":"web","pid":1,"netns":"/x"}"#, 400, "pid or netns"),
+        ("POST", "/v1/ports", r#"{"network":"bridge","name":"web","netns":"/dev/null"}"#, 400, "/dev/null"),
+        ("POST", "/v1/ports", r#"{"network":"bridge","name":"web","pid":4294967295}"#, 400, "4294967295"),
+        ("GET", "/v1/ports/nix", "", 404, "nix"),
+        ("DELETE", "/v1/ports/nix", "", 404, "nix"),
+        ("DELETE", "/v1/ports/nix?net=x", "", 400, "net"),
+        ("POST", "/v1/networks/bridge/connect", r#"{"name":"nix"}"#, 404, "nix"),
+        ("POST", "/v1/fdb", r#"{"network":"bridge","mac":"02:00:00:00:00:01"}"#, 400, "port or vtep"),
+        ("POST", "/v1/peers", r#"{"network":"bridge","vtep":"192.0.2.1"}"#, 409, "overlay"),
+        ("DELETE", "/v1/peers/bridge/x", "", 400, "IP address"),
+        ("DELETE", "/v1/fdb/bridge/x", "", 400, "MAC"),
+        ("GET", "/v1/nix", "", 404, "/v1/nix"),
+        ("PUT", "/v1/networks", "", 400, "PUT"),
+    ];
+    for (method, path, body, status, text) in cases {
+        let (got, answer) = server.ask(method, path, body).await;
+        assert_eq!(got.as_u16(), status, "{method} {path} {body}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains(text), "{method} {path} {body}: {answer}");
+        assert!(!answer["object"].as_str().unwrap().is_empty());
+    }
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20));
+    assert_eq!(server.ask("POST", "/v1/networks", long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, _) = server.ask("POST", "/v1/networks/bridge/disconnect", r#"{"name":"nix","force":true}"#).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn every_table_is_an_array() {
+    let server = Server::start().await;
+    for table in ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge"] {
+        let (status, rows) = server.ask("GET", &format!("/v1/{table}"), "").await;
+        assert!(status == StatusCode::OK && rows.is_array(), "{table}: {rows}");
+    }
+    let (_, show) = server.ask("GET", "/v1/show", "").await;
+    assert_eq!((&show["name"], &show["store"]["connected"]), (&json!("h1"), &json!(true)));
+}

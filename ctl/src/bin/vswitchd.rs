@@ -1,6 +1,7 @@
 //! The daemon: puts the parts together, says when it is ready, ends in order. It decides nothing itself.
 #![forbid(unsafe_code)]
 
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
 fn start(config: Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log_level)
         .with_context(|| format!("--log-level {}: not a level or filter", config.log_level))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

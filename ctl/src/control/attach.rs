@@ -103,7 +103,8 @@ impl Control {
                 return Err(error);
             }
         };
-        self.announce(&network).await;
+        let change = self.state().endpoints.get(&id).map_or(0, |endpoint| endpoint.change);
+        self.announced(&network, change).await;
         let gone = || Error::not_found(format!("port {}", wish.name), "its sandbox ended meanwhile");
         self.port(&id).await.ok_or_else(gone)
     }
@@ -291,7 +292,12 @@ impl Control {
         let behind = statics.filter(|entry| entry.port.as_ref() == Some(&record.name));
         let updates = behind.map(|entry| Update::Static { bridge, mac: entry.mac, place: Place::Port(port) }).collect();
         self.plane.apply(updates);
-        state.endpoints.insert(record.id.clone(), Endpoint { stored, port, leaving: false });
+        let (id, network) = (record.id.clone(), network.id.as_str());
+        state.endpoints.insert(id.clone(), Endpoint { stored, port, change: 0, leaving: false });
+        let change = state.touch(network);
+        if let Some(endpoint) = state.endpoints.get_mut(&id) {
+            endpoint.change = change;
+        }
         state.gone.remove(&port)
     }
 

@@ -71,7 +71,8 @@ impl Control {
         changes.push(Change::no_endpoint(id));
         self.remember(changes).await;
         // The row first: other hosts forget the endpoint before its address begins to rest.
-        self.announce(&network).await;
+        let change = self.state().touch(&network);
+        self.announced(&network, change).await;
         self.leave_bridge(&network).await;
         self.release.notify_one();
         let network_id = network.clone();

@@ -157,9 +157,6 @@ fn read(row: &Row) -> Result<NetworkRecord, String> {
 /// Global networks that we know and the snapshot does not show.
 fn missing(state: &State, snapshot: &Snapshot) -> BTreeSet<String> {
     let global = state.networks.values().filter(|network| network.record.is_global());
-    global
-        .map(|network| &network.record.id)
-        .filter(|id| !snapshot.rows.contains_key(&key::network(id)))
-        .cloned()
-        .collect()
+    let ids = global.map(|network| &network.record.id).filter(|id| !state.removed.contains_key(*id));
+    ids.filter(|id| !snapshot.rows.contains_key(&key::network(id))).cloned().collect()
 }

@@ -16,8 +16,9 @@ use crate::state::Change;
 /// Attempts to get a VNI that no other host takes at the same moment.
 const ATTEMPTS: usize = 16;
 
-/// Rows that one transaction removes at the most besides the network's own; the rest is swept later.
-const LEASES_AT_ONCE: usize = 50;
+/// Leases that go in one transaction with the network's own rows: a transaction has room for so many comparisons. The
+/// rest is swept after it.
+const LEASES_AT_ONCE: usize = 24;
 
 impl Control {
     /// `network create`.
@@ -154,17 +155,22 @@ impl Control {
         let _gate = gate.lock().await;
         {
             let state = self.state();
-            let here: Vec<String> = state
+            let mut here: Vec<String> = state
                 .endpoints_in(&id)
                 .map(|endpoint| format!("{} on host {}", endpoint.record().name, self.settings.name))
                 .chain(state.attaching.iter().filter(|(n, _)| *n == id).map(|(_, key)| format!("{key} (attaching)")))
                 .collect();
             if !here.is_empty() {
-                return Err(in_use(object, &here));
+                return Err(in_use(object, &mut here));
             }
         }
         if record.is_global() {
-            self.remove_rows(&record).await?;
+            // Before the rows go, so that the watch does not take it for another host's doing.
+            self.state().removed.insert(id.clone(), Instant::now());
+            if let Err(error) = self.remove_rows(&record).await {
+                self.state().removed.remove(&id);
+                return Err(error);
+            }
         }
         let mut changes = vec![Change::no_network(&id)];
         {
@@ -184,6 +190,7 @@ impl Control {
             state.event("network_removed", object, format!("id {id:.12}"));
         }
         self.remember(changes).await;
+        self.sweep.notify_one();
         Ok(())
     }
 
@@ -203,7 +210,7 @@ impl Control {
             }
         }
         if !users.is_empty() {
-            return Err(in_use(object, &users));
+            return Err(in_use(object, &mut users));
         }
         let hosts = self.store.snapshot(key::HOSTS).await.map_err(refused)?;
         let leases = self.store.snapshot(&key::leases(&record.id)).await.map_err(refused)?;
@@ -211,10 +218,10 @@ impl Control {
             lease.is_held() && lease.host != self.settings.name && hosts.rows.contains_key(&key::host(&lease.host))
         };
         let held = leases.rows.values().filter_map(|row| serde_json::from_slice::<ipam::Lease>(&row.value).ok());
-        let held: Vec<String> =
+        let mut held: Vec<String> =
             held.filter(alive).map(|lease| format!("{} ({}, attaching)", lease.owner, lease.address)).collect();
         if !held.is_empty() {
-            return Err(in_use(object, &held));
+            return Err(in_use(object, &mut held));
         }
         let mut ops = vec![Op::Delete { key: key::network(&record.id) }, Op::Delete { key: key::name(&record.name) }];
         ops.extend(record.vni.map(|vni| Op::Delete { key: key::vni(vni) }));
@@ -255,7 +262,8 @@ fn taken(object: &str) -> Error {
     Error::conflict(object, "a network of that name exists already", "choose another name, or remove that one first")
 }
 
-fn in_use(object: String, users: &[String]) -> Error {
+fn in_use(object: String, users: &mut [String]) -> Error {
+    users.sort_unstable();
     const SHOWN: usize = 8;
     let more = if users.len() > SHOWN { format!(" and {} more", users.len() - SHOWN) } else { String::new() };
     let first: Vec<&str> = users.iter().take(SHOWN).map(String::as_str).collect();

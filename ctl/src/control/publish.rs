@@ -124,10 +124,9 @@ impl Control {
         }
     }
 
-    /// Says that this host's endpoints in a network have changed, and waits until the others can see it. Without the
-    /// store it returns at once; the change is written later.
-    pub(super) async fn announce(&self, network: &str) {
-        let change = self.state().touch(network);
+    /// Waits until the others can see a change of this host's endpoints in a network. Without the store it returns at
+    /// once; the change is written later.
+    pub(super) async fn announced(&self, network: &str, change: u64) {
         if change == 0 {
             return;
         }

@@ -83,10 +83,7 @@ impl Control {
             self.enter_bridge(&network).await?
         };
         match self.plug_in(&record, bridge, stored, true).await {
-            Ok(_) => {
-                self.state().touch(&network);
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err((error, _)) => {
                 self.leave_bridge(&network).await;
                 Err(error)

@@ -84,6 +84,8 @@ pub(super) struct Publication {
 pub(super) struct Endpoint {
     pub(super) stored: StoredEndpoint,
     pub(super) port: PortId,
+    /// The change of the network's publication that told of it first; 0 in a local network.
+    pub(super) change: u64,
     /// Being detached.
     pub(super) leaving: bool,
 }
@@ -132,7 +134,7 @@ impl State {
 
     pub(super) fn event(&mut self, kind: &'static str, object: impl Into<String>, text: impl Into<String>) {
         let event = Event { time: SystemTime::now(), kind, object: object.into(), text: text.into() };
-        tracing::info!(kind, object = event.object, "{}", event.text);
+        tracing::info!(target: "vswitchd", kind, "{}: {}", event.object, event.text);
         self.events.insert(event);
     }
 

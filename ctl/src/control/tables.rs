@@ -243,7 +243,7 @@ impl Control {
 fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) -> api::Port {
     let (record, stored) = (endpoint.record(), &endpoint.stored);
     let network = state.networks.get(&stored.network);
-    let published = network.is_none_or(|network| network.publication.done >= network.publication.wanted);
+    let published = network.is_none_or(|network| network.publication.done >= endpoint.change);
     let status = match (endpoint.leaving, published) {
         (true, _) => "gone",
         (false, true) => "up",
