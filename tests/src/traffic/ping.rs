@@ -40,6 +40,10 @@ fn send(from: &impl Place, to: IpAddr, count: u32, size: u32) -> Result<String> 
 }
 
 fn received(said: &str) -> Result<u32> {
+    // Without a route there is no summary either.
+    if said.contains("Network is unreachable") {
+        return Ok(0);
+    }
     let line = said.lines().find(|line| line.contains(" received")).with_context(|| said.to_owned())?;
     let field = line.split(',').find(|field| field.contains(" received")).context("received")?;
     Ok(field.split_whitespace().next().context("count")?.parse()?)

@@ -14,6 +14,7 @@ fn bad_requests_are_refused_by_name_and_change_nothing() {
     scenario(|lab| {
         let mut daemon = lone_host(lab)?;
         let before = daemon.rows(&["network", "ls"])?;
+        let no_such = format!("{{\"network\":\"NOSUCH\",\"name\":\"a\",\"pid\":{}}}", std::process::id());
         let cases: &[(&str, &str, &str, u16, &str)] = &[
             ("POST", "/v1/networks", "{\"name\":\"A\",\"colour\":\"red\"}", 400, "colour"),
             ("POST", "/v1/networks", "{\"name\":7}", 400, "name"),
@@ -38,7 +39,7 @@ fn bad_requests_are_refused_by_name_and_change_nothing() {
                 400,
                 "/etc/passwd",
             ),
-            ("POST", "/v1/ports", "{\"network\":\"NOSUCH\",\"name\":\"a\",\"pid\":1}", 404, "NOSUCH"),
+            ("POST", "/v1/ports", &no_such, 404, "NOSUCH"),
             ("GET", "/v1/networks/NOSUCH", "", 404, "NOSUCH"),
             ("DELETE", "/v1/networks/bridge", "", 409, "bridge"),
             ("DELETE", "/v1/ports/nobody", "", 404, "nobody"),

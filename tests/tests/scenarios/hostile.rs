@@ -46,6 +46,7 @@ fn bad_datagrams_are_counted_by_name_and_disturb_nobody() {
             cluster.daemons[1].host().clone(),
             cluster.underlay.middle().clone(),
         );
+        ping::all_answered(&c2, c1.address4()?, 3)?;
         let stream = Stream::start(&c2, &c1, c1.address4()?, 500)?;
         let fdb_before = cluster.daemons[0].rows(&["fdb"])?.len();
 
@@ -103,8 +104,10 @@ fn vx_03_reserved_bits_are_ignored_on_receipt() {
     scenario(|lab| {
         let cluster = Cluster::start(lab, 2)?;
         cluster.overlay("RED", &["--subnet", "10.10.10.0/24", "--vni", "4096"])?;
-        let _c1 = cluster.attach(0, "RED", "c1", &[])?;
-        let _c2 = cluster.attach(1, "RED", "c2", &[])?;
+        let c1 = cluster.attach(0, "RED", "c1", &[])?;
+        let c2 = cluster.attach(1, "RED", "c2", &[])?;
+        // Now h1 knows h2 as a VTEP of RED.
+        ping::all_answered(&c2, c1.address4()?, 3)?;
         let (target, known) = (cluster.daemons[0].host().address4(), cluster.daemons[1].host().clone());
         // Each of the 39 reserved bits alone, each frame with a MAC of its own to recognise it by.
         let bits = (0..64u32).filter(|bit| *bit != 4 && !(32..56).contains(bit));

@@ -42,7 +42,7 @@ fn a_wrong_source_is_dropped_and_counted_by_what_was_wrong() {
     scenario(|lab| {
         let cluster = Cluster::start(lab, 2)?;
         let daemon = &cluster.daemons[0];
-        let [_, red2, blue1, blue2] = attach_both(&cluster)?;
+        let [_red1, red2, blue1, blue2] = attach_both(&cluster)?;
 
         // Another IPv4 source; the neighbour is known, so no ARP is in the way.
         ping::all_answered(&blue1, blue2.address4()?, 2)?;

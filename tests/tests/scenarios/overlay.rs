@@ -70,13 +70,13 @@ fn every_outer_frame_is_decoded_by_tshark_and_no_arp_crosses_the_underlay() {
         let frames = pcap.ensure_clean_vxlan()?;
         ensure!(frames > 1000, "only {frames} frames captured");
         // Flags exactly 0x08, reserved fields zero, source ports of RFC 7348's range [VX-01, VX-02, VX-08].
-        ensure!(pcap.count("vxlan.flags != 0x0800 || vxlan.gbp != 0 || vxlan.reserved8 != 0")? == 0);
-        ensure!(pcap.count("udp.dstport == 4789 && udp.srcport < 49152 && !(udp.srcport == 4789)")? == 0);
+        ensure!(pcap.count("vxlan[0:4] != 08:00:00:00 || vxlan[7:1] != 00")? == 0);
+        ensure!(pcap.count("udp.srcport#1 < 49152")? == 0);
         // Addresses of known endpoints are answered where they are asked for [B5].
         ensure!(pcap.count("arp")? == 0, "ARP crossed the underlay");
         ensure!(pcap.count("icmpv6.type == 135 && ipv6.dst == ff00::/8")? == 0, "ND multicast crossed the underlay");
         // The VTEP never fragments, and forbids it on the way [VX-15].
-        ensure!(pcap.count("ip.flags.mf == 1 && ip.src == 192.168.77.0/24")? == 0);
+        ensure!(pcap.count("ip.flags.mf#1 == 1")? == 0);
         Ok(())
     });
 }
