@@ -31,6 +31,11 @@ fn sh(command: &str) {
     assert!(status.success(), "{command}");
 }
 
+fn links() -> String {
+    let output = Command::new("ip").args(["-o", "link"]).output().expect("ip runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 struct Daemon {
     handle: Handle,
     notices: crossbeam::channel::Receiver<Notice>,
@@ -131,7 +136,10 @@ fn frames_for_a_port_without_a_link_are_counted() {
         let daemon = Daemon::start(None);
         daemon.port(1, "one");
         let two = daemon.port(2, "two");
-        daemon.handle.detach(two);
+        let (closed, wait) = mpsc::channel();
+        daemon.handle.detach(two, move || closed.send(()).unwrap_or_default());
+        wait.recv_timeout(Duration::from_secs(10)).expect("the link is removed");
+        assert!(links().contains("one") && !links().contains("two"));
         shout("one");
         daemon.await_drop(DropReason::PortGone);
     });

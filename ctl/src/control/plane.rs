@@ -112,7 +112,7 @@ impl Plane for Engine {
     }
 
     fn unplug(&self, port: PortId) {
-        self.handle.detach(port);
+        self.handle.detach(port, || ());
     }
 
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error> {

@@ -17,10 +17,13 @@ const RING: usize = 1_024;
 /// A look at the tables, from the data thread.
 type Look = Box<dyn FnOnce(&View<'_>) + Send>;
 
+/// Called once a link is gone.
+pub(super) type Closed = Box<dyn FnOnce() + Send>;
+
 pub(super) enum Command {
     Apply(Vec<Update>),
     Attach(PortId, Tap),
-    Detach(PortId),
+    Detach(PortId, Closed),
     Inspect(Look),
     Stop,
 }
@@ -58,9 +61,10 @@ impl Handle {
         self.send(Command::Attach(id, tap));
     }
 
-    /// Closes the descriptor of a port, and with it removes the link. [`Update::RemovePort`] does so as well.
-    pub fn detach(&self, id: PortId) {
-        self.send(Command::Detach(id));
+    /// Closes the descriptor of a port, and with it removes the link; `closed` is called when it is gone, or if there was
+    /// none. [`Update::RemovePort`] closes it as well, if this did not.
+    pub fn detach(&self, id: PortId, closed: impl FnOnce() + Send + 'static) {
+        self.send(Command::Detach(id, Box::new(closed)));
     }
 
     /// Looks at the tables between two rounds. Keep it short: traffic waits. Send what was seen through a channel.

@@ -3,6 +3,7 @@
 //!
 //! mio is edge-triggered: a port stays on the ready list until a read found it empty.
 
+mod closer;
 mod handle;
 mod pace;
 mod transmit;
@@ -21,6 +22,7 @@ use port::{Datagrams, Received, Tap, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
 use crate::{Datagram, Limits, Out, PortId, Switch, Update};
+use closer::Closer;
 use handle::Command;
 pub use handle::Handle;
 use pace::Pace;
@@ -76,6 +78,7 @@ struct Turn {
     queued: HashSet<PortId>,
     underlay: Option<Underlay>,
     underlay_ready: bool,
+    closer: Closer,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
     backlog: VecDeque<Notice>,
@@ -108,6 +111,7 @@ impl Turn {
             queued: HashSet::new(),
             underlay: config.underlay,
             underlay_ready: false,
+            closer: Closer::start()?,
             commands,
             notices,
             backlog: VecDeque::new(),
@@ -275,7 +279,10 @@ impl Turn {
             match command {
                 Command::Apply(updates) => updates.into_iter().for_each(|update| self.apply(now, update)),
                 Command::Attach(id, tap) => self.attach(id, tap),
-                Command::Detach(id) => self.detach(id),
+                Command::Detach(id, closed) => {
+                    let tap = self.release(id);
+                    self.closer.close(tap, Some(closed));
+                }
                 Command::Inspect(look) => {
                     let underlay = self.underlay.as_ref().map(Underlay::stats);
                     look(&View { switch: &self.switch, now, underlay });
@@ -306,12 +313,19 @@ impl Turn {
         self.wake(id);
     }
 
-    /// Closes a port's descriptor. Takes it off the poll set first: the kernel does so only with the last copy of it.
     fn detach(&mut self, id: PortId) {
-        let Some(tap) = self.taps.remove(&id) else { return };
+        if let Some(tap) = self.release(id) {
+            self.closer.close(Some(tap), None);
+        }
+    }
+
+    /// Takes a port's descriptor off the poll set, which the kernel itself does only with the last copy of it.
+    fn release(&mut self, id: PortId) -> Option<Tap> {
+        let tap = self.taps.remove(&id)?;
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
             tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
         }
+        Some(tap)
     }
 
     fn gone(&mut self, id: PortId) {
