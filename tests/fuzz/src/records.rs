@@ -22,7 +22,12 @@ pub(crate) fn records(mut data: &[u8]) -> Vec<&[u8]> {
 /// Offload header and frame, as a TAP gives them. `None` if there is not even a header.
 pub(crate) fn received(data: &[u8]) -> Option<Frame> {
     let mut frame = Frame::new();
+    receive(data, &mut frame).then_some(frame)
+}
+
+/// The same into a frame that is there already; `false`, and an empty frame, if there is not even a header.
+pub(crate) fn receive(data: &[u8], frame: &mut Frame) -> bool {
     let len = data.len().min(Offload::LEN + Frame::MAX_LEN);
     frame.receive_area()[..len].copy_from_slice(&data[..len]);
-    frame.received(len).then_some(frame)
+    frame.received(len)
 }
