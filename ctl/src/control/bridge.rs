@@ -176,9 +176,13 @@ impl Control {
             }
             match read(record, row) {
                 Ok(read) if read.host == self.settings.name || Some(read.vtep) == self.settings.vtep => {}
+                Ok(read) if self.settings.vtep.is_some_and(|own| own.is_ipv4() != read.vtep.is_ipv4()) => {
+                    let why = format!("tunnels to {} are of another family than this host's", read.vtep);
+                    state.refuse(&row.key, row.version, &why);
+                }
                 Ok(read) => {
-                    let row_ = RemoteRow { version: row.version, record: read };
-                    self.set_row(state, &record.id, &row.key, Some(row_));
+                    let fresh = RemoteRow { version: row.version, record: read };
+                    self.set_row(state, &record.id, &row.key, Some(fresh));
                 }
                 Err(why) => state.refuse(&row.key, row.version, &why),
             }

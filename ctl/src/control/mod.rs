@@ -196,7 +196,8 @@ impl Control {
                 state.event("store_lost", "store", text.clone());
             }
             state.connected = false;
-        } else if state.last_error.as_ref() != Some(&text) {
+        } else if state.refusal.as_ref() != Some(&text) {
+            state.refusal = Some(text.clone());
             state.event("store_refused", "store", text.clone());
         }
         state.last_error = Some(text);

@@ -81,6 +81,7 @@ impl Control {
             self.meet_cluster().await?;
         }
         self.publish_host(&session).await?;
+        self.state().warnings.remove("name_taken");
         if !*joined {
             *joined = true;
             self.restore_leases().await?;
@@ -135,7 +136,6 @@ impl Control {
             self.warn("name_taken", text);
             return Err(Trouble::Name);
         }
-        self.state().warnings.remove("name_taken");
         self.store.close_session(session).await?;
         Ok(())
     }

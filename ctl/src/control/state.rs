@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) removed: HashMap<String, Instant>,
     pub(super) connected: bool,
     pub(super) last_error: Option<String>,
+    /// What the store refused last, so that the same is told once.
+    pub(super) refusal: Option<String>,
     pub(super) warnings: BTreeMap<&'static str, String>,
     pub(super) events: EventLog,
     refused: VecDeque<(String, u64)>,

@@ -350,3 +350,21 @@ async fn leases_of_a_lost_host_are_free_after_the_lease_time() {
     one.control.sweep_once().await.unwrap();
     assert!(store.snapshot(&key).await.unwrap().rows.is_empty());
 }
+
+#[tokio::test]
+async fn a_living_hosts_name_is_not_taken_over() {
+    let (store, _dir) = store().await;
+    let one = Host::start(1, &store).await;
+    one.control.create_network(overlay("RED", "10.10.0.0/24")).await.unwrap();
+    one.attach("RED", "a").await.unwrap();
+    let before = store.snapshot(key::HOSTS).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { vtep: Some(IpAddr::from([192, 0, 2, 9])), ..Settings::new("h1") };
+    let disk = Disk::open(dir.path()).unwrap();
+    let impostor = Control::new(settings, store.clone(), one.tables.clone(), disk);
+    impostor.run();
+    until("the warning", || impostor.state().warnings.contains_key("name_taken")).await;
+    assert_eq!(store.snapshot(key::HOSTS).await.unwrap().rows, before.rows);
+    assert_eq!(one.events("session_lost"), 0);
+    impostor.halt();
+}
