@@ -40,6 +40,10 @@ pub enum CutError {
 /// stay below; without a bound 64 KiB of one-byte segments would become megabytes.
 const MAX_SEGMENTS: usize = 8192;
 
+/// Longest headers of a super-frame, in bytes: tags, IPv6, TCP with all options, and room for a few small extension headers.
+/// They are repeated in every segment, so without a bound one frame could become a hundred megabytes.
+const MAX_HEADERS: usize = 192;
+
 const CWR: u8 = 0x80;
 const PSH_FIN: u8 = 0x09;
 
@@ -108,7 +112,7 @@ impl<'a> Segments<'a> {
         let (payload, end) = (usize::from(headers.payload), headers.end as usize);
         let ip_len = if headers.layer3 == Layer3::Ipv4 { 20 } else { 40 };
         let inside = l3 + ip_len <= l4 && l4 + if tcp { 20 } else { 8 } <= payload && payload <= end;
-        if !fits || !inside || end > bytes.len() || headers.fragment != Fragment::Whole {
+        if !fits || !inside || payload > MAX_HEADERS || end > bytes.len() || headers.fragment != Fragment::Whole {
             return Err(CutError::WrongHeaders);
         }
         if checksum::segment_end(bytes, headers) != Some(end) {

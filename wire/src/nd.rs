@@ -96,6 +96,8 @@ pub fn parse(frame: &[u8], headers: &Headers) -> Result<Option<Message>, Malform
     let target_mac = link_address(options, TARGET_LINK)?;
     let [src, dst] = [address(ip, 8), address(ip, 24)];
     let sound = |sound: bool| if sound { Ok(()) } else { Err(Malformed::Discovery) };
+    // RFC 4291 section 2.7: a multicast address is never a source; an answer would go to all of its listeners.
+    sound(!src.is_multicast())?;
     Ok(Some(match kind {
         SOLICITATION => {
             let target = address(body, 8);
