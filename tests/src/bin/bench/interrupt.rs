@@ -25,6 +25,11 @@ pub(crate) fn watch() -> Result<()> {
 
 /// Fails once a signal came.
 pub(crate) fn check() -> Result<()> {
-    ensure!(!CAME.load(Ordering::Relaxed), "interrupted");
+    ensure!(!came(), "interrupted");
     Ok(())
+}
+
+/// Whether a signal came.
+pub(crate) fn came() -> bool {
+    CAME.load(Ordering::Relaxed)
 }

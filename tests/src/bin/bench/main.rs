@@ -24,6 +24,9 @@ use tests::lab;
 use crate::args::{Args, Command};
 use crate::cases::CASES;
 
+/// What Ctrl-C gives in a shell.
+const INTERRUPTED: u8 = 130;
+
 fn main() -> ExitCode {
     match Args::parse(std::env::args().skip(1)) {
         Ok(Command::List) => {
@@ -48,5 +51,9 @@ fn run(args: &Args) -> Result<ExitCode> {
     let outcome = lab::run(|lab| measure::all(lab, args, &mut report));
     report.print();
     outcome?;
-    Ok(if report.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (interrupt::came(), report.complete()) {
+        (true, _) => ExitCode::from(INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
 }

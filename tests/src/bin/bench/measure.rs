@@ -18,17 +18,19 @@ pub(crate) struct Bench<'a> {
     pub(crate) guard: Guard,
 }
 
-/// Measures the cases in order. One that cannot be measured is noted, and the next one tried.
+/// Measures the cases in order, until Ctrl-C. One that cannot be measured is noted, and the next one tried.
 pub(crate) fn all(lab: &Lab, args: &Args, report: &mut Report) -> Result<()> {
     let bench = Bench { args, guard: Guard { force: args.force } };
     let mut worlds = Worlds::new(lab);
     for case in &args.cases {
-        interrupt::check()?;
+        if interrupt::came() {
+            break;
+        }
         println!("{}: {}", case.name, case.about);
         match one(&bench, lab, &mut worlds, case) {
             Ok(rows) => report.add(rows)?,
+            Err(_) if interrupt::came() => break,
             Err(error) => {
-                interrupt::check()?;
                 println!("  not measured: {error:#}");
                 report.fail(case.name, format!("{error:#}"));
             }
