@@ -7,17 +7,29 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use nix::fcntl::{Flock, FlockArg};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
 use super::{Error, networks, ports, tables};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
 const BODY: usize = 1 << 20;
+
+/// Connections at once; more wait to be taken.
+const CONNECTIONS: usize = 256;
+
+/// How long a connection may be without a whole request head.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// socket {path}: {why}
 #[derive(Debug, thiserror::Error)]
@@ -90,9 +102,55 @@ pub async fn serve(
     control: Arc<Control>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    match listener.listener.take() {
-        Some(socket) => axum::serve(socket, router(control)).with_graceful_shutdown(end).await,
-        None => Ok(()),
+    let Some(socket) = listener.listener.take() else { return Ok(()) };
+    let router = router(control);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let ending = watch::Sender::new(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(end);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut end => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = async { (room.clone().acquire_owned().await, socket.accept().await) } => accepted,
+        };
+        match accepted {
+            (Ok(permit), Ok((stream, _))) => {
+                let answering = answer(stream, router.clone(), ending.subscribe());
+                connections.spawn(async move {
+                    answering.await;
+                    drop(permit);
+                });
+            }
+            // Descriptors ran out, or a client left before it was taken: the next one may do better.
+            (_, Err(error)) => {
+                tracing::warn!(%error, "the API's socket could not take a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            (Err(_), _) => break,
+        }
+    }
+    ending.send_replace(true);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// One connection. A client that has said all it has to say may close its half and still gets its answer.
+async fn answer(stream: UnixStream, router: Router, mut ending: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(router);
+    let mut server = http1::Builder::new();
+    server.half_close(true).timer(TokioTimer::new()).header_read_timeout(IDLE);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = async { drop(ending.wait_for(|ending| *ending).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "an API connection broke");
     }
 }
 
@@ -177,6 +235,25 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "x").unwrap();
         assert!(Listener::bind(&path).err().unwrap().to_string().contains("no socket"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_its_half_gets_its_answer() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut client, stream) = UnixStream::pair().unwrap();
+        let slow = async || {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            "done"
+        };
+        let ending = watch::Sender::new(false);
+        let router = Router::new().route("/", axum::routing::get(slow));
+        let answering = tokio::spawn(answer(stream, router, ending.subscribe()));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("done"), "{said}");
+        answering.await.unwrap();
     }
 
     #[test]
