@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode> {
     ensure!(nix::unistd::geteuid().is_root(), "network namespaces need root: run `make bench` (it uses sudo)");
     interrupt::watch()?;
-    let mut report = report::Report::default();
+    let mut report = report::Report::new()?;
     let outcome = lab::run(|lab| measure::all(lab, args, &mut report));
     report.print();
     outcome?;

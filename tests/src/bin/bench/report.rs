@@ -82,16 +82,26 @@ impl Row {
 }
 
 /// All rows so far, and what could not be measured.
-#[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
     failures: Vec<(&'static str, String)>,
 }
 
 impl Report {
+    /// Nothing yet, in the file too: figures of an earlier bench must not pass for this one's.
+    pub(crate) fn new() -> Result<Report> {
+        let report = Report { rows: Vec::new(), failures: Vec::new() };
+        report.write()?;
+        Ok(report)
+    }
+
     /// Adds a case's rows and writes the file: what an interrupted bench has measured is kept.
     pub(crate) fn add(&mut self, rows: Vec<Row>) -> Result<()> {
         self.rows.extend(rows);
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
         let path = path()?;
         let all: Vec<Value> = self.rows.iter().map(Row::json).collect();
         fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")
