@@ -2,6 +2,7 @@
 //! as its createRuntime and poststop hook. It runs detached, without a terminal.
 
 mod bundle;
+mod cgroup;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -165,8 +166,9 @@ impl Drop for Container {
     }
 }
 
-/// Removes every container whose state is below the lab's directory, whoever made it.
-pub(crate) fn remove_all(lab: &Path) {
+/// Removes every container whose state is below the lab's directory, whoever made it, and what is left
+/// of those that a runtime killed half-way has not written down yet.
+pub(crate) fn remove_all(lab: &Path, tag: &str) {
     for runtime in [Runtime::Runc, Runtime::Crun] {
         if !lab.join(runtime.program()).is_dir() {
             continue;
@@ -179,4 +181,5 @@ pub(crate) fn remove_all(lab: &Path) {
             }
         }
     }
+    cgroup::remove_all(tag);
 }

@@ -55,9 +55,7 @@ impl Lab {
 
     /// A part of a name that no other lab on this machine has: `PID-N`.
     pub fn tag(&self) -> String {
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        let (pid, rest) = name.split_once('.').unwrap_or((&name, ""));
-        format!("{pid}-{}", rest.rsplit('-').next().unwrap_or(""))
+        tag(&self.dir)
     }
 
     /// A host: a namespace with its own directory, and no link but loopback.
@@ -111,7 +109,7 @@ pub fn scenario(body: impl FnOnce(&Lab) -> Result<()>) {
 
 /// Removes the containers and files of one lab; its processes end with their owners.
 pub fn dismantle(dir: &Path) -> Result<()> {
-    container::remove_all(dir);
+    container::remove_all(dir, &tag(dir));
     // A container's mounts may outlive its process for a moment.
     let mut outcome = fs::remove_dir_all(dir);
     for _ in 0..20 {
@@ -140,6 +138,12 @@ pub fn sweep() {
             eprintln!("lab: stale {error:#}");
         }
     }
+}
+
+fn tag(dir: &Path) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let (pid, rest) = name.split_once('.').unwrap_or((&name, ""));
+    format!("{pid}-{}", rest.rsplit('-').next().unwrap_or(""))
 }
 
 fn lab_dirs() -> impl Iterator<Item = PathBuf> {

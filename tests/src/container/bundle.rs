@@ -71,7 +71,7 @@ pub(super) fn write(lab: &Path, dir: &Path, id: &str, annotations: &[(&str, &str
         "annotations": annotations,
         "linux": {
             // At the top of the hierarchy: below the harness's own group it would outlive a crash unseen.
-            "cgroupsPath": format!("/vswitch-lab-{id}"),
+            "cgroupsPath": format!("/{}{id}", super::cgroup::PREFIX),
             "namespaces": [
                 { "type": "pid" }, { "type": "network" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
             ],
