@@ -27,7 +27,10 @@ impl Plane for Empty {
     fn plug<'a>(&'a self, _: &'a Reference, _: Plug) -> Future<'a, Result<String, super::Error>> {
         Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
     }
-    fn unplug(&self, _: PortId) {}
+    fn unplug(&self, _: PortId) -> Future<'static, ()> {
+        Box::pin(async {})
+    }
+
     fn alive(&self, _: &Reference) -> Result<bool, super::Error> {
         Ok(true)
     }

@@ -8,6 +8,7 @@ use switch::{Guard, Place, PortId, PortSettings, Update};
 use wire::Mac;
 
 use super::address::Want;
+use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, refused};
 use crate::api::{AddPort, Connect, Error, Port};
@@ -267,12 +268,12 @@ impl Control {
         match self.plane.plug(&stored.sandbox, plug).await {
             Ok(ifname) => stored.record.ifname = ifname,
             Err(error) => {
-                self.withdraw(&network.id, port, &stored.record);
+                self.withdraw(&network.id, port, &stored.record).await;
                 return Err((error, stored));
             }
         }
         if let Err(error) = self.disk.write(vec![Change::endpoint(&stored)]).await {
-            self.withdraw(&network.id, port, &stored.record);
+            self.withdraw(&network.id, port, &stored.record).await;
             return Err((Error::failed(format!("port {}", stored.record.name), error.to_string()), stored));
         }
         if self.arrived(network, bridge, stored, port) {
@@ -310,8 +311,9 @@ impl Control {
         vec![Update::Port { id: port, settings }, Update::Endpoint { bridge, mac: record.mac, addresses, place }]
     }
 
-    /// Takes a port and its endpoint out of the engine; the link vanishes.
-    pub(super) fn withdraw(&self, network: &str, port: PortId, record: &EndpointRecord) {
+    /// Takes a port and its endpoint out of the engine at once; done when the link is gone, too.
+    pub(super) fn withdraw(&self, network: &str, port: PortId, record: &EndpointRecord) -> Future<'static, ()> {
+        let gone = self.plane.unplug(port);
         let mut state = self.state();
         let mut updates = Vec::new();
         let mut delta = super::remote::Delta::default();
@@ -322,8 +324,8 @@ impl Control {
         }
         updates.push(Update::RemovePort { id: port });
         self.plane.apply(updates);
-        self.plane.unplug(port);
         self.apply_delta(&mut state, delta);
+        gone
     }
 }
 

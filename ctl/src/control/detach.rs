@@ -58,7 +58,7 @@ impl Control {
             endpoint.clone()
         };
         let network = endpoint.stored.network.clone();
-        self.withdraw(&network, endpoint.port, endpoint.record());
+        let link_gone = self.withdraw(&network, endpoint.port, endpoint.record());
         let owner = self.owner(endpoint.key());
         let addresses: Vec<_> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();
         let mut changes = {
@@ -73,6 +73,7 @@ impl Control {
         // The row first: other hosts forget the endpoint before its address begins to rest.
         let change = self.state().touch(&network);
         self.announced(&network, change).await;
+        link_gone.await;
         self.leave_bridge(&network).await;
         self.release.notify_one();
         let network_id = network.clone();

@@ -47,8 +47,8 @@ pub trait Plane: Send + Sync {
     /// Makes the link in the sandbox and hands its other end to the engine. Returns the link's name; nothing is left
     /// behind on failure.
     fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>>;
-    /// Closes a port; the link vanishes.
-    fn unplug(&self, port: PortId);
+    /// Closes a port. Done when its link is gone, which takes the kernel a while; the closing itself begins at once.
+    fn unplug(&self, port: PortId) -> Future<'static, ()>;
     /// Whether the sandbox is still there.
     ///
     /// # Errors
@@ -111,8 +111,11 @@ impl Plane for Engine {
         })
     }
 
-    fn unplug(&self, port: PortId) {
-        self.handle.detach(port, || ());
+    fn unplug(&self, port: PortId) -> Future<'static, ()> {
+        let (closed, gone) = tokio::sync::oneshot::channel();
+        self.handle.detach(port, move || closed.send(()).unwrap_or_default());
+        // An error means that the data thread has ended, and its links with it.
+        Box::pin(async move { gone.await.unwrap_or_default() })
     }
 
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error> {

@@ -49,7 +49,9 @@ impl Plane for Tables {
         })
     }
 
-    fn unplug(&self, _: PortId) {}
+    fn unplug(&self, _: PortId) -> Future<'static, ()> {
+        Box::pin(async {})
+    }
 
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error> {
         Ok(!self.dead.lock().unwrap().contains(&sandbox.ino))
