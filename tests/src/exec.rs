@@ -66,7 +66,8 @@ fn command(argv: &[&str]) -> Command {
 
 /// Runs a command in the namespace (or where the harness itself is) and returns all it said.
 pub fn output_in(netns: Option<&Netns>, argv: &[&str]) -> Result<Output> {
-    let mut argv_limited = vec!["timeout", "--foreground", "-k", "5", LIMIT];
+    // Killed itself, `timeout` could not end what it started: that one watches its parent, too.
+    let mut argv_limited = vec!["timeout", "--foreground", "-k", "5", LIMIT, "setpriv", "--pdeathsig", "KILL", "--"];
     argv_limited.extend(argv);
     let mut command = command(&argv_limited);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
