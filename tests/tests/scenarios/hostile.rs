@@ -51,9 +51,11 @@ fn bad_datagrams_are_counted_by_name_and_disturb_nobody() {
         let fdb_before = cluster.daemons[0].rows(&["fdb"])?.len();
 
         let whole = |flags, vni| [header(flags, vni), arp_request()].concat();
+        let mut ipv4 = arp_request()[..12].to_vec();
+        ipv4.extend([0x08, 0x00, 0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 10, 10, 200, 10, 10, 10, 2]);
         let mut tagged = arp_request();
         tagged.splice(12..12, [0x81, 0x00, 0x00, 0x05]);
-        let cases: [(&str, &str, &Host, Vec<Vec<u8>>); 5] = [
+        let cases: [(&str, &str, &Host, Vec<Vec<u8>>); 6] = [
             ("VX-04: I flag unset; VX-19: truncated header", "not_vxlan", &known, {
                 let mut all: Vec<_> = [0x00, 0x04, 0xf7].map(|flags| whole(flags, 4096)).to_vec();
                 all.extend((0..8).map(|n| header(0x08, 4096)[..n].to_vec()));
@@ -61,9 +63,18 @@ fn bad_datagrams_are_counted_by_name_and_disturb_nobody() {
             }),
             ("VX-05: unknown VNI", "unknown_vni", &known, vec![whole(0x08, 77), whole(0x08, 0xff_ffff)]),
             ("VX-22: unknown VTEP", "unknown_vtep", &stranger, vec![whole(0x08, 4096); 3]),
-            ("VX-19: truncated inner frame", "inner_malformed", &known, {
-                (0..14).map(|n| [header(0x08, 4096), arp_request()[..n].to_vec()].concat()).collect()
-            }),
+            (
+                "VX-19: no room for an inner Ethernet header",
+                "not_vxlan",
+                &known,
+                (0..14).map(|n| [header(0x08, 4096), arp_request()[..n].to_vec()].concat()).collect(),
+            ),
+            (
+                "VX-19: inner IPv4 shorter than its header",
+                "inner_malformed",
+                &known,
+                (0..20).map(|n| [header(0x08, 4096), ipv4[..14 + n].to_vec()].concat()).collect(),
+            ),
             ("VX-17: inner 802.1Q tag", "tunnel_tag", &known, vec![[header(0x08, 4096), tagged].concat()]),
         ];
         for (what, reason, from, datagrams) in cases {
