@@ -1,5 +1,6 @@
 //! Which public port to try, in which order: the own one, then others of its class and parity from a random one on, then of
-//! its class. Never more than [`MAX_ATTEMPTS`], so that a full range costs a bounded time (NA-03).
+//! its class. Never more than [`MAX_ATTEMPTS`], so that a full range costs a bounded time (NA-03); far apart, so that a block
+//! of ports that others hold does not swallow all attempts.
 
 use std::ops::RangeInclusive;
 
@@ -7,9 +8,8 @@ use wire::protocol;
 
 /// Ports that are tried before a connection is refused.
 pub(crate) const MAX_ATTEMPTS: usize = 128;
-/// Of these, with the same parity: in two runs, since one may lie where others have taken all.
+/// Of these, with the same parity.
 const SAME_PARITY: usize = 96;
-const RUN: usize = 32;
 
 /// Where a port may come from.
 #[derive(Clone, Debug)]
@@ -56,19 +56,28 @@ pub(crate) fn candidates(
         (lowest, (last + 2).saturating_sub(lowest) / 2)
     };
     let parity = u32::from(port) % 2;
-    let starts = [random(), random(), random()];
     let run = move |start: u64, parity: u32, len: usize| {
         let (lowest, count) = of_parity(parity);
-        let start = if count == 0 { 0 } else { start % u64::from(count) };
-        (0..u64::from(count).min(len as u64))
-            .map(move |step| (u64::from(lowest) + (start + step) % u64::from(count) * 2) as u16)
+        let (count, stride) = (u64::from(count), stride(u64::from(count)));
+        (0..count.min(len as u64))
+            .map(move |step| (u64::from(lowest) + (start % count + step * stride) % count * 2) as u16)
     };
-    let others = run(starts[0], parity, SAME_PARITY - RUN).chain(run(starts[1], parity, RUN)).chain(run(
-        starts[2],
-        1 - parity,
-        MAX_ATTEMPTS - SAME_PARITY - 1,
-    ));
+    let others = run(random(), parity, SAME_PARITY).chain(run(random(), 1 - parity, MAX_ATTEMPTS - SAME_PARITY - 1));
     own.into_iter().chain(others)
+}
+
+/// A step that comes to every one of `count` places before it comes to any twice, and spreads them evenly on the way: the
+/// golden section, or the next number that shares no factor with `count`.
+fn stride(count: u64) -> u64 {
+    let shares_factor = |step: u64| {
+        let (mut a, mut b) = (count, step);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a != 1
+    };
+    let golden = (count * 618 / 1000).max(1);
+    (golden..=count).find(|&step| !shares_factor(step)).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Whom a packet to a public endpoint is for, when it belongs to no connection: the binding's owner, if its filtering lets
 //! the sender through.
 
-use std::net::IpAddr;
-
 use wire::protocol;
 
 use crate::binding::Public;
@@ -31,9 +29,11 @@ pub enum Inbound {
 }
 
 impl Tracker {
-    /// Whom a new TCP or UDP packet is for by its destination. `remote` is the sender as the outside knows it: for a packet
-    /// from another container (hairpin, RFC 4787 REQ-9) its public address.
-    pub fn inbound(&mut self, fresh: &Fresh, remote: IpAddr) -> Inbound {
+    /// Whom a new TCP or UDP packet from [`Zone::OUTSIDE`] is for by its destination.
+    ///
+    /// A packet from one container to another's public endpoint (hairpin, RFC 4787 REQ-9) goes out first, to get its public
+    /// source, and then comes in by this: two connections, so that both owners' filtering holds and both see public ends.
+    pub fn inbound(&mut self, fresh: &Fresh) -> Inbound {
         let tuple = fresh.tuple;
         if !matches!(tuple.protocol, protocol::TCP | protocol::UDP) {
             return Inbound::Unknown;
@@ -42,9 +42,7 @@ impl Tracker {
         let Some(at) = self.bindings.find_public(&public) else { return Inbound::Unknown };
         let passes = match self.settings.filtering {
             Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => {
-                Address::new(remote).is_some_and(|remote| self.bindings.peers.contains(at, remote))
-            }
+            Filtering::AddressDependent => self.bindings.peers.contains(at, tuple.src),
             Filtering::AddressAndPortDependent => false,
         };
         match self.bindings.get(at) {
