@@ -70,6 +70,9 @@ pub(crate) struct Conn {
     flags: u8,
 }
 
+/// The promise of at most 256 bytes for each connection, with both its index entries and its peer, rests on this.
+const _: () = assert!(size_of::<Option<Conn>>() <= 208);
+
 impl Conn {
     pub(crate) fn new(tuples: [Tuple; 2], zones: [Zone; 2], tcp: Tcp, now: Tick) -> Conn {
         let [original, reply] = tuples;

@@ -28,6 +28,8 @@ pub(crate) struct Piece {
     pub(crate) datagram: Datagram,
     /// Bytes of the datagram's payload before it.
     pub(crate) offset: u32,
+    /// Where its part of that payload starts in the frame: IPv6 may put more headers before the transport's.
+    pub(crate) start: u16,
 }
 
 impl Piece {
@@ -35,23 +37,25 @@ impl Piece {
     pub(crate) fn read(zone: Zone, src: Address, dst: Address, bytes: &[u8], headers: &Headers) -> Option<Piece> {
         let (l3, l4) = (usize::from(headers.l3), usize::from(headers.l4));
         let number = headers.key.protocol();
-        let (id, offset, protocol) = match headers.layer3 {
+        let (id, offset, start, protocol) = match headers.layer3 {
             Layer3::Ipv4 => {
                 let [a, b, c, d] = *bytes.get(l3 + 4..)?.first_chunk::<4>()?;
-                (u32::from(u16::from_be_bytes([a, b])), u32::from(u16::from_be_bytes([c, d]) & 0x1fff) * 8, number)
+                let offset = u32::from(u16::from_be_bytes([c, d]) & 0x1fff) * 8;
+                (u32::from(u16::from_be_bytes([a, b])), offset, l4, number)
             }
             Layer3::Ipv6 => {
-                let real = |(number, header): &(u8, &[u8])| {
-                    *number == 44 && header.get(2..4).is_some_and(|word| word != [0, 0])
-                };
+                // An atomic one (RFC 6946) says nothing.
+                let real =
+                    |(number, header): &(u8, &[u8])| *number == 44 && header.get(2..4).is_some_and(|w| w != [0, 0]);
                 let (_, header) = extensions(bytes, l3, l4).find(real)?;
                 let fields = header.first_chunk::<8>()?;
                 let id = u32::from_be_bytes([fields[4], fields[5], fields[6], fields[7]]);
-                (id, u32::from(u16::from_be_bytes([fields[2], fields[3]]) & 0xfff8), 0)
+                let offset = u32::from(u16::from_be_bytes([fields[2], fields[3]]) & 0xfff8);
+                (id, offset, l4 - header.len() + 8, 0)
             }
             Layer3::Arp | Layer3::Other => return None,
         };
-        Some(Piece { datagram: Datagram { zone, src, dst, id, protocol }, offset })
+        Some(Piece { datagram: Datagram { zone, src, dst, id, protocol }, offset, start: start as u16 })
     }
 }
 
@@ -61,7 +65,7 @@ pub(crate) struct First {
     pub(crate) src_port: u16,
     pub(crate) dst_port: u16,
     pub(crate) protocol: u8,
-    /// Bytes of its transport header: what comes later may not reach into it (RFC 1858, RFC 3128).
+    /// Bytes up to the end of its transport header: what comes later may not reach into it (RFC 1858, RFC 3128).
     pub(crate) header_len: u16,
     /// TCP: the sequence number of the byte at offset 0, as if the header counted.
     pub(crate) base: u32,

@@ -143,6 +143,8 @@ pub struct Settings {
     pub inbound_refresh: bool,
     /// Who may send to a mapping from outside.
     pub filtering: Filtering,
+    /// Whether [`Tracker::take_gone`](crate::Tracker::take_gone) is to have anything to say.
+    pub report_gone: bool,
 }
 
 impl Settings {
@@ -160,6 +162,7 @@ impl Settings {
         max_retransmissions: 3,
         inbound_refresh: false,
         filtering: Filtering::AddressDependent,
+        report_gone: false,
     };
 
     /// Behaves as netfilter does by default.

@@ -23,7 +23,7 @@ use crate::binding::Bindings;
 use crate::conn::{Table, Zones};
 use crate::fragment::Fragments;
 use crate::reason::Reasons;
-use crate::{ConnId, Direction, End, Reason, Rewrite, Settings, Zone};
+use crate::{ConnId, Direction, End, Reason, Rewrite, Settings, Tuple, Zone};
 
 /// Where randomness comes from: ports that cannot be guessed are as good as it is.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -39,6 +39,8 @@ pub struct Tracker {
     pub(crate) counters: Counters,
     pub(crate) random: Random,
     pub(crate) hand: u32,
+    pub(crate) gone: Vec<Tuple>,
+    pub(crate) gone_unsaid: bool,
 }
 
 /// What a tracker counts.
@@ -96,6 +98,8 @@ impl Tracker {
             settings,
             random,
             hand: 0,
+            gone: Vec::new(),
+            gone_unsaid: false,
         }
     }
 
@@ -166,6 +170,11 @@ impl Tracker {
             dst: quoted.dst.map(|_| End { ip: sent.dst.ip(), port: sent.dst_port }),
         };
         Some((outer, inner))
+    }
+
+    /// Who talks to whom in packets of this direction, as they arrive.
+    pub fn tuple(&self, conn: ConnId, direction: Direction) -> Option<Tuple> {
+        Some(self.table.get(conn)?.tuple(direction))
     }
 
     /// The zone that packets of this direction go to.

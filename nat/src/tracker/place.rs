@@ -3,7 +3,7 @@
 
 use crate::binding::Binding;
 use crate::conn::{Conn, ConnId, NOBODY};
-use crate::{Direction, Filtering, Reason, Tracker, Zone};
+use crate::{Direction, Filtering, Reason, Tracker, Tuple, Zone};
 
 impl Tracker {
     /// Makes room for a connection of `payer`.
@@ -47,6 +47,29 @@ impl Tracker {
                 self.bindings.release(binding);
             }
         }
+        if self.settings.report_gone {
+            for direction in [Direction::Original, Direction::Reply] {
+                if conn.zone(direction) == Zone::OUTSIDE {
+                    self.note_gone(conn.tuple(direction));
+                }
+            }
+        }
+    }
+
+    fn note_gone(&mut self, tuple: Tuple) {
+        if self.gone.len() < self.settings.connections as usize {
+            self.gone.push(tuple);
+        } else {
+            self.gone_unsaid = true;
+        }
+    }
+
+    /// Adds to `out` the tuples, as packets from outside arrive, of connections that ended since the last call: what was
+    /// steered here for them need not be any more. `false` if there were more than could be kept: then compare with
+    /// [`Tracker::dump`]. Says nothing unless [`Settings::report_gone`](crate::Settings::report_gone) is set.
+    pub fn take_gone(&mut self, out: &mut Vec<Tuple>) -> bool {
+        out.append(&mut self.gone);
+        !std::mem::take(&mut self.gone_unsaid)
     }
 
     pub(super) fn binding(&self, at: u32) -> Option<&Binding> {

@@ -185,8 +185,8 @@ impl Tracker {
         }
         let piece = Piece::read(zone, src, dst, bytes, headers).ok_or(Reason::Short)?;
         let header_len = match number {
-            protocol::TCP | protocol::UDP => headers.payload - headers.l4,
-            _ => 8,
+            protocol::TCP | protocol::UDP => headers.payload.saturating_sub(piece.start),
+            _ => headers.l4.saturating_sub(piece.start) + 8,
         };
         let seq = match bytes.get(usize::from(headers.l4) + 4..usize::from(headers.l4) + 8) {
             Some(word) => u32::from_be_bytes([word[0], word[1], word[2], word[3]]),

@@ -416,3 +416,15 @@ fn overlapping_networks_and_wrong_families() {
     let plan = Plan { reply_zone: OUT, destination: Destination::To(end("[fd00::1]:7")), source: Source::Keep };
     assert_eq!(world.commit(&fresh, &plan), Err(Reason::Family));
 }
+
+#[test]
+fn a_binding_that_went_is_not_used() {
+    let mut world = World::with(Settings { filtering: Filtering::EndpointIndependent, ..Settings::RFC });
+    world.egress(RED, &udp("10.0.0.1:5000", FAR[0], b"q")).unwrap();
+    let fresh = world.fresh(OUT, &udp(FAR[1], "192.0.2.1:5000", b"x"));
+    let nat::Inbound::To { binding, zone, end } = world.tracker.inbound(&fresh) else { panic!("bound") };
+    assert_eq!((zone, end), (RED, crate::packet::end("10.0.0.1:5000")));
+    world.tracker.flush(&Filter::default());
+    let plan = Plan { reply_zone: zone, destination: Destination::Binding(binding), source: Source::Keep };
+    assert_eq!(world.commit(&fresh, &plan), Err(Reason::NoBinding));
+}

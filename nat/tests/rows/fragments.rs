@@ -6,7 +6,7 @@ use nat::{Held, Reason, Settings, Tracked};
 use wire::{Frame, Time};
 
 use crate::packet::{ACK, SYN, Segment, echo, fragments, icmp, is_sound, parse, reassemble, segment, tcp, udp};
-use crate::world::{OUT, RED, World, plain};
+use crate::world::{OUT, RED, World};
 
 fn payload() -> Vec<u8> {
     (0..3000).map(|n| (n * 7) as u8).collect()
@@ -126,6 +126,38 @@ fn ip_13_fragments_cannot_rewrite_the_ports() {
     assert!(matches!(world.track(RED, &parts[1]), Tracked::Early(_)), "the datagram is forgotten");
 }
 
+/// IPv6 may fragment headers before the transport's as well: they count for what a later fragment may not reach.
+#[test]
+fn ip_13_more_headers_before_the_transports_count() {
+    let mut world = World::new();
+    let plain = udp("[fd00::1]:5000", "[fd00::2]:53", &payload());
+    let mut bytes = plain.bytes().to_vec();
+    let next = std::mem::replace(&mut bytes[20], 60);
+    bytes.splice(54..54, [next, 0, 1, 4, 0, 0, 0, 0]);
+    let len = u16::from_be_bytes([bytes[18], bytes[19]]) + 8;
+    bytes[18..20].copy_from_slice(&len.to_be_bytes());
+    // Fragments of what follows the fixed header: cut as if the options were the transport.
+    let parts: Vec<Frame> = (0..2)
+        .map(|index| {
+            let mut out = bytes[..54].to_vec();
+            out[20] = 44;
+            let part = if index == 0 { &bytes[54..1254] } else { &bytes[1254..] };
+            out[18..20].copy_from_slice(&((part.len() + 8) as u16).to_be_bytes());
+            out.extend([60, 0]);
+            out.extend(if index == 0 { 1u16 } else { 1200 }.to_be_bytes());
+            out.extend([0, 0, 0, 9]);
+            out.extend(part);
+            Frame::from_bytes(&out)
+        })
+        .collect();
+    let first = world.open(RED, &parts[0]);
+    assert_eq!(world.rows()[0].original.dst_port, 53);
+    assert_eq!(world.known(RED, &parts[1]).conn, first.conn, "though its next header says something else");
+    let mut overlapping = Frame::from_bytes(parts[1].bytes());
+    overlapping.bytes_mut()[56..58].copy_from_slice(&8u16.to_be_bytes());
+    assert!(matches!(world.track(RED, &overlapping), Tracked::Invalid(Reason::Fragment)));
+}
+
 #[test]
 fn a_later_fragment_whose_connection_was_refused_is_invalid() {
     let mut world = World::new();
@@ -190,5 +222,4 @@ fn what_is_held_back_is_bounded_and_comes_out_again() {
     assert_eq!((held.expire(at(3)), held.is_empty()), (Some(5), true));
     let unfragmented = echo("10.0.0.1", "10.0.0.2", 1, false);
     assert_eq!(world.tracker.datagram(RED, &unfragmented, &parse(&unfragmented)), None);
-    let _ = plain(RED);
 }

@@ -97,9 +97,15 @@ fn a_million_connections_take_at_most_256_bytes_each() {
         let [_, a, b, c] = n.to_be_bytes();
         nat::Rewrite { src: None, dst: Some(nat::End { ip: [198, a, b, c].into(), port: 53 }) }
     };
+    let addresses = [crate::packet::ip("192.0.2.1")];
+    let mapping = nat::Mapping::EndpointIndependent;
+    let pool = nat::Pool { addresses: &addresses, ports: None, random: false, mapping };
+    let source = nat::Source::Map(pool);
+    let plan = nat::Plan { reply_zone: OUT, destination: nat::Destination::Keep, source };
     for n in 0..count {
         nat::translate(&mut frame, &headers, &to(n)).unwrap();
-        assert!(world.egress(RED, &frame).is_ok());
+        let fresh = world.fresh(RED, &frame);
+        world.tracker.commit(world.now, &fresh, &plan, &mut |_, _, _| true).unwrap();
     }
     let usage = world.tracker.usage();
     assert_eq!((usage.connections, usage.bindings), (count, 1));

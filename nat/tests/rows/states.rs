@@ -206,3 +206,34 @@ fn rows_come_in_pages() {
     }
     assert_eq!((gone, world.tracker.usage().connections), (2500, 0));
 }
+
+#[test]
+fn a_message_too_short_for_its_header_is_invalid() {
+    let mut world = World::new();
+    let short = other("10.0.0.1", "10.0.0.2", 1, &[8, 0, 0xf7, 0xff]);
+    assert!(matches!(world.track(RED, &short), Tracked::Invalid(Reason::Short)));
+}
+
+/// What steers packets here learns what ended: by expiry, by flushing, and by making room.
+#[test]
+fn the_ends_of_connections_to_the_outside_are_reported() {
+    let mut world = World::with(Settings { report_gone: true, connections: 3, ..Settings::RFC });
+    let mut gone = Vec::new();
+    let answers: Vec<_> = (1..=3)
+        .map(|n| {
+            let frame = udp(&format!("10.0.0.1:{}", 5000 + n), "198.51.100.1:53", b"q");
+            world.egress(RED, &frame).unwrap();
+            let hit = world.known(RED, &frame);
+            world.tracker.tuple(hit.conn, Direction::Reply).unwrap()
+        })
+        .collect();
+    assert!(world.tracker.take_gone(&mut gone) && gone.is_empty());
+    world.open(RED, &udp(A, B, b"inside"));
+    assert!(world.tracker.take_gone(&mut gone));
+    assert_eq!(gone, answers[..1], "given up for another");
+    world.tracker.flush(&Filter { port: Some(5002), ..Filter::default() });
+    world.wait(301);
+    world.sweep();
+    assert!(world.tracker.take_gone(&mut gone));
+    assert_eq!(gone, answers, "and not what stayed inside");
+}

@@ -71,8 +71,7 @@ fn nt_06_a_reset_connection_is_kept_for_four_minutes() {
 
 #[test]
 fn ct_02_every_timer_can_be_set() {
-    let mut settings = Settings::default();
-    settings.timers = Timers { udp: 5, tcp_established: 9, ..Timers::RFC };
+    let settings = Settings { timers: Timers { udp: 5, tcp_established: 9, ..Timers::RFC }, ..Settings::default() };
     lasts(settings.clone(), &[udp(A, B, b"q")], 5);
     lasts(settings, &handshake(), 9);
 }
