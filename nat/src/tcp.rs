@@ -190,6 +190,12 @@ impl Tcp {
         self.remember(direction, segment);
     }
 
+    /// Reads at both ends.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        self.sides[0].touch() ^ self.last_end
+    }
+
     /// More of a segment that came in pieces: its end is at `end`.
     pub(crate) fn extend(&mut self, direction: Direction, end: u32) {
         self.sides[direction as usize].extend(end);

@@ -1,7 +1,8 @@
 //! The tracker: connections, the bindings that translate them, datagrams in pieces; all that has state.
 //!
 //! A packet that belongs to no cached flow goes through [`Tracker::track`]; what is new there is decided on by the caller
-//! and made by [`Tracker::commit`]; packets of a cached flow take [`Tracker::advance`]. Nothing here changes a packet.
+//! and made by [`Tracker::commit`]; packets of a cached flow take [`Tracker::advance`]. Before a batch of either,
+//! [`Tracker::warm`] saves waiting for memory. Nothing here changes a packet.
 
 mod advance;
 mod commit;
@@ -10,6 +11,7 @@ mod expire;
 mod inbound;
 mod place;
 mod track;
+mod warm;
 
 pub use advance::Advance;
 pub use commit::{Destination, Mapping, Plan, Pool, Source};

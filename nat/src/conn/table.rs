@@ -37,6 +37,17 @@ impl Table {
     }
 
     #[inline]
+    pub(crate) fn hash_of(&self, zone: Zone, tuple: &Tuple) -> u64 {
+        hash(self.seed, zone, tuple)
+    }
+
+    /// The slot of what has this hash, most likely: looked up without a look at the record, so that nothing is waited for.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> u32 {
+        self.index.iter_hash(hash).next().map_or(u32::MAX, |entry| split(*entry).0)
+    }
+
+    #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<&Conn> {
         self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?.as_ref()
     }

@@ -85,6 +85,11 @@ impl Side {
         (self.flags & HAS_ACKED != 0).then_some(self.max_ack)
     }
 
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        self.end
+    }
+
     pub(crate) fn awaits_acknowledgement(&self) -> bool {
         self.flags & UNACKNOWLEDGED != 0
     }

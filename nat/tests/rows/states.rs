@@ -237,3 +237,23 @@ fn the_ends_of_connections_to_the_outside_are_reported() {
     assert!(world.tracker.take_gone(&mut gone));
     assert_eq!(gone, answers, "and not what stayed inside");
 }
+
+#[test]
+fn warming_changes_nothing_whatever_is_in_the_batch() {
+    let mut world = World::new();
+    let mut frames: Vec<Frame> = (1..=150).map(|n| udp(&format!("10.0.0.1:{n}"), B, b"q")).collect();
+    let ids: Vec<_> = frames.iter().take(100).map(|frame| world.open(RED, frame).conn).collect();
+    frames.push(echo("10.0.0.1", "10.0.0.2", 7, false));
+    frames.push(Frame::from_bytes(&[&[0xff; 12][..], &[8, 6], &[0; 28]].concat()));
+    frames.push(udp("[::ffff:10.0.0.1]:1", "[fd00::2]:53", b"abc"));
+    frames.extend(crate::packet::fragments(&udp(A, B, &[7; 3000]), 1208, 1));
+    let headers: Vec<_> = frames.iter().map(parse).collect();
+    let before = world.rows();
+    world.tracker.warm(headers.iter().map(|headers| (RED, headers)));
+    world.tracker.warm(std::iter::empty());
+    world.tracker.flush(&Filter { port: Some(3), ..Filter::default() });
+    world.tracker.warm_known(ids.iter().copied());
+    let after = world.rows();
+    assert_eq!((before.len(), after.len()), (100, 99));
+    assert!(after.iter().all(|row| before.contains(row)));
+}
