@@ -204,7 +204,13 @@ impl Tracker {
         is_free: &mut dyn FnMut(&Public) -> bool,
     ) -> Result<(Tuple, u32), Reason> {
         let family = |ip: &IpAddr| Address::new(*ip).filter(|ip| ip.is_ipv4() == towards.src.is_ipv4());
-        let addresses: Vec<Address> = pool.addresses.iter().filter_map(family).take(MAX_ADDRESSES).collect();
+        let mut room = [Address::default(); MAX_ADDRESSES];
+        let mut count = 0;
+        for (place, ip) in room.iter_mut().zip(pool.addresses.iter().filter_map(family)) {
+            *place = ip;
+            count += 1;
+        }
+        let addresses = &room[..count];
         if addresses.is_empty() {
             return Err(Reason::Family);
         }
@@ -216,7 +222,7 @@ impl Tracker {
         };
         let persistent = match pool.mapping {
             Mapping::EndpointIndependent if has_ports(towards.protocol) => {
-                return self.bind(zone, towards, reply_zone, &Choice { addresses: &addresses, ports }, is_free);
+                return self.bind(zone, towards, reply_zone, &Choice { addresses, ports }, is_free);
             }
             Mapping::EndpointIndependent => true,
             Mapping::Symmetric { persistent } => persistent,
