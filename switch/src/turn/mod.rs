@@ -145,8 +145,11 @@ impl Turn {
             if commanded {
                 self.obey(now);
             }
-            let work = self.traffic(now, &mut datagrams);
-            self.pace.worked(now, work);
+            if self.traffic(now, &mut datagrams) {
+                self.pace.worked(now);
+            } else {
+                self.pace.idle(now);
+            }
             self.switch.maintain(now);
             self.deliver_notices();
         }
@@ -178,14 +181,13 @@ impl Turn {
         }
     }
 
-    /// One round over everything that is ready. Returns frames and bytes taken.
-    fn traffic(&mut self, now: Time, datagrams: &mut Datagrams) -> (usize, usize) {
-        let (mut frames, mut bytes) = (0, 0);
+    /// One round over everything that is ready. Returns whether there was anything.
+    fn traffic(&mut self, now: Time, datagrams: &mut Datagrams) -> bool {
+        let mut worked = false;
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             let more = self.fill_batch(id);
-            frames += self.batch.len();
-            bytes += self.batch.iter().map(Frame::len).sum::<usize>();
+            worked |= !self.batch.is_empty();
             while !self.batch.is_empty() {
                 self.switch.process(now, id, &mut self.batch, &mut self.out);
                 self.transmit();
@@ -197,11 +199,9 @@ impl Turn {
             }
         }
         if self.underlay_ready {
-            let (runs, received) = self.receive_underlay(now, datagrams);
-            frames += runs;
-            bytes += received;
+            worked |= self.receive_underlay(now, datagrams);
         }
-        (frames, bytes)
+        worked
     }
 
     /// Reads from one port. Returns whether there may be more.
@@ -238,24 +238,20 @@ impl Turn {
         true
     }
 
-    fn receive_underlay(&mut self, now: Time, datagrams: &mut Datagrams) -> (usize, usize) {
-        let Some(underlay) = &mut self.underlay else { return (0, 0) };
+    /// Reads from the underlay. Returns whether there was anything.
+    fn receive_underlay(&mut self, now: Time, datagrams: &mut Datagrams) -> bool {
+        let Some(underlay) = &mut self.underlay else { return false };
         match underlay.receive(datagrams) {
             Ok(0) => {
                 self.underlay_ready = false;
-                return (0, 0);
+                return false;
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the underlay's socket failed to read");
                 self.underlay_ready = false;
-                return (0, 0);
+                return false;
             }
-        }
-        let (mut runs, mut bytes) = (0, 0);
-        for run in datagrams.iter() {
-            runs += 1;
-            bytes += run.bytes.len();
         }
         let parts = datagrams.iter().flat_map(|run| {
             run.bytes.chunks(PART.saturating_mul(run.segment)).map(move |bytes| Datagram {
@@ -270,7 +266,7 @@ impl Turn {
             self.switch.decapsulate(now, &mut parts, &mut self.out);
             self.transmit();
         }
-        (runs, bytes)
+        true
     }
 
     fn obey(&mut self, now: Time) {
