@@ -52,7 +52,7 @@ pub struct Switch {
     /// Changes with settings that any flow may depend on.
     pub(crate) epoch: u32,
     pub(crate) joiner: Joiner,
-    pub(crate) joined_for: Option<PortId>,
+    pub(crate) run: Option<crate::decap::Run>,
     pub(crate) sweep: crate::maintain::Sweep,
 }
 
@@ -77,7 +77,7 @@ impl Switch {
             counters: Counters::new(),
             epoch: 0,
             joiner: Joiner::new().with_udp(limits.join_udp),
-            joined_for: None,
+            run: None,
             sweep: crate::maintain::Sweep::default(),
         }
     }

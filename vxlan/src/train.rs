@@ -11,7 +11,7 @@ use crate::{HEADER_LEN, Vni, encode};
 const MAX_SEND: usize = 65_487;
 /// Most segments of one send (UDP_MAX_SEGMENTS of Linux before 6.9).
 const MAX_SEGMENTS: usize = 64;
-/// A train this long takes no further frame: a super-frame of 61,000 bytes should not be split over two sends.
+/// A train this long takes no further frame: a whole super-frame should not be split over two sends.
 const COUPLE_BELOW: usize = 16_384;
 
 /// Datagrams of `segment` bytes each, the last one perhaps shorter.

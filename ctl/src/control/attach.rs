@@ -261,6 +261,7 @@ impl Control {
             ifname: Some(stored.record.ifname.clone()).filter(|name| !name.is_empty()),
             mac,
             mtu: network.mtu,
+            tunnelled: network.vni.is_some(),
             addresses: stored.record.addresses.clone(),
             network: network.name.clone(),
             replace,

@@ -32,6 +32,8 @@ pub struct Plug {
     pub mtu: u32,
     /// Its addresses.
     pub addresses: Vec<IpNet>,
+    /// Whether its frames travel to other hosts.
+    pub tunnelled: bool,
     /// The network's name, for humans.
     pub network: String,
     /// Whether a link of that name from an earlier run is in the way and is to be removed.
@@ -65,8 +67,22 @@ pub struct Engine {
     uso: AtomicBool,
 }
 
-/// Largest super-frame that a sandbox hands over, in bytes: with 61,000 one fits one send of the underlay.
-const GSO_MAX_SIZE: u32 = 61_000;
+/// Largest super-frame that a link hands over, in bytes, as Linux counts it: the IP packet and room for headers
+/// (MAX_TCP_HEADER and one). In a tunnelled network as many whole segments as one send of the underlay takes.
+fn gso_max_size(mtu: u32, tunnelled: bool) -> u32 {
+    const LONGEST: u32 = 65_536;
+    const ROOM: u32 = 321;
+    // What a send takes (a UDP payload over IPv6), and what Ethernet and VXLAN add to each segment.
+    const SEND: u32 = 65_487;
+    const ADDED: u32 = 14 + 8;
+    if !tunnelled {
+        return LONGEST;
+    }
+    // The smallest segments, those of IPv6 with timestamps, decide: one byte less than one too many of them.
+    const HEADERS: u32 = 40 + 20 + 12;
+    let segments = (SEND / (mtu + ADDED)).clamp(1, 64);
+    ((segments + 1) * mtu.saturating_sub(HEADERS) + ROOM - 1).min(LONGEST)
+}
 
 impl Engine {
     /// Over a running data thread.
@@ -99,7 +115,7 @@ impl Plane for Engine {
                 mac: plug.mac,
                 mtu: plug.mtu,
                 addresses: plug.addresses,
-                gso_max_size: GSO_MAX_SIZE,
+                gso_max_size: gso_max_size(plug.mtu, plug.tunnelled),
                 alias: format!("vswitch:{}", plug.network),
             };
             let attached = sandbox::attach(&netns, &spec).await.map_err(refused)?;
@@ -137,4 +153,21 @@ pub fn refused(error: sandbox::Error) -> api::Error {
         _ => Kind::Unavailable,
     };
     api::Error { kind, error: error.to_string(), object: error.object(), remedy: error.remedy() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_super_frame_fits_one_send() {
+        for mtu in [576, 1280, 1430, 1450, 8950, 65_000] {
+            let payload = gso_max_size(mtu, true).saturating_sub(321);
+            for mss in [mtu - 40, mtu - 52, mtu - 72] {
+                let segments = payload / mss;
+                assert!(segments * (mtu + 22) <= 65_487 || segments <= 1, "MTU {mtu}: {segments} segments");
+            }
+        }
+        assert_eq!((gso_max_size(1450, true) - 321) / 1398, 44, "whole segments of IPv4 with timestamps");
+    }
 }

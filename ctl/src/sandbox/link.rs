@@ -24,7 +24,7 @@ pub struct LinkSpec {
     pub mtu: u32,
     /// Addresses with the prefix lengths of their subnets.
     pub addresses: Vec<IpNet>,
-    /// The largest super-frame that the sandbox's kernel hands over, in bytes; 61,000 lets one fit one send.
+    /// The largest super-frame that the sandbox's kernel hands over, in bytes.
     pub gso_max_size: u32,
     /// For humans, shown by `ip link`: `vswitch:RED`. Cut at 255 bytes.
     pub alias: String,

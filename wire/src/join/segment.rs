@@ -96,6 +96,31 @@ impl<'a> Segment<'a> {
         self.headers.layer3 == Layer3::Ipv6 || self.word(usize::from(self.headers.l3) + 6) == DF
     }
 
+    /// What parsing `bytes` would give, if they are of this segment's flow, of its ToS, and have headers of the same length
+    /// and no link padding.
+    pub(super) fn headers_of_next(&self, bytes: &[u8]) -> Option<Headers> {
+        let h = self.headers;
+        let (l3, l4, payload) = (usize::from(h.l3), usize::from(h.l4), usize::from(h.payload));
+        let next = bytes.get(..payload)?;
+        let same = |range: std::ops::Range<usize>| self.bytes[range.clone()] == next[range];
+        let len = usize::from(get(next, if h.layer3 == Layer3::Ipv4 { l3 + 2 } else { l3 + 4 }));
+        let same_ip = match h.layer3 {
+            // Version, lengths, ToS; fragmentation; protocol; addresses.
+            Layer3::Ipv4 => {
+                len == bytes.len() - l3
+                    && same(l3..l3 + 2)
+                    && same(l3 + 6..l3 + 8)
+                    && same(l3 + 9..l3 + 10)
+                    && same(l3 + 12..l4)
+            }
+            _ => len + 40 == bytes.len() - l3 && same(l3..l3 + 4) && same(l3 + 6..l3 + 7) && same(l3 + 8..l4),
+        };
+        // Ports, and TCP's header length; UDP's own length is looked at when the segment is taken.
+        let same_transport = same(l4..l4 + 4) && (!self.is_tcp() || same(l4 + 12..l4 + 13));
+        (same(0..l3) && same_ip && same_transport && bytes.len() > payload)
+            .then_some(Headers { end: bytes.len() as u32, ..*h })
+    }
+
     /// Whether both have the same headers but for what differs from segment to segment: lengths, checksums,
     /// identification, sequence number, PSH.
     pub(super) fn is_alike(&self, other: &Segment<'_>) -> bool {

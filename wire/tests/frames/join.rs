@@ -7,8 +7,44 @@ use wire::{Frame, Gso, Joiner, Offload, Pool, Push, cut, parse};
 use crate::cut::split;
 use crate::packet::{ACK, FIN, PSH, Packet, packet};
 
-/// Pushes every segment as the switch does; gives the frames that leave, in order.
+/// Pushes every segment as the switch does; gives the frames that leave, in order. Whether a segment is parsed first or
+/// compared with the one before makes no difference.
 fn join(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
+    let frames = join_parsed(segments, udp);
+    let compared = join_compared(segments, udp);
+    assert_eq!(frames.len(), compared.len());
+    for (frame, other) in frames.iter().zip(&compared) {
+        assert_eq!((frame.bytes(), frame.offload), (other.bytes(), other.offload));
+    }
+    frames
+}
+
+fn join_compared(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
+    let mut pool = Pool::new(1);
+    let mut joiner = Joiner::new().with_udp(udp);
+    let mut frames = Vec::new();
+    for bytes in segments {
+        let headers = parse(bytes).expect("parse");
+        let mut push = joiner.push_next(bytes, &mut pool);
+        loop {
+            match push.take().unwrap_or_else(|| joiner.push(bytes, &headers, &mut pool)) {
+                Push::Taken => {}
+                Push::Full(frame) => frames.push(frame),
+                Push::Flushed(Some(frame)) => {
+                    frames.push(frame);
+                    continue;
+                }
+                Push::Flushed(None) => frames.push(Frame::from_bytes(bytes)),
+                Push::BadChecksum => panic!("checksum of {bytes:?}"),
+            }
+            break;
+        }
+    }
+    frames.extend(joiner.flush());
+    frames
+}
+
+fn join_parsed(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
     let mut pool = Pool::new(1);
     let mut joiner = Joiner::new().with_udp(udp);
     let mut frames = Vec::new();
