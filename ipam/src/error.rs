@@ -18,9 +18,7 @@ pub enum Error {
     },
 
     /// address 10.1.0.5 is held by web on host h1; choose another or release that one
-    #[error(
-        "address {address} is held by {owner} on host {host}; choose another or release that one"
-    )]
+    #[error("address {address} is held by {owner} on host {host}; choose another or release that one")]
     InUse {
         /// The address asked for.
         address: IpAddr,
@@ -31,9 +29,7 @@ pub enum Error {
     },
 
     /// web holds address 10.1.0.2 already and asks for 10.1.0.9; release the first one before
-    #[error(
-        "{owner} holds address {held} already and asks for {want}; release the first one before"
-    )]
+    #[error("{owner} holds address {held} already and asks for {want}; release the first one before")]
     HoldsAnother {
         /// The owner that asks.
         owner: String,
@@ -143,36 +139,17 @@ impl Exhaustion {
 
 impl fmt::Display for Exhaustion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Exhaustion {
-            range,
-            capacity,
-            held,
-            resting,
-            holders,
-            next,
-        } = self;
-        write!(
-            f,
-            "no address is free in {range}: of {capacity}, {held} {} held",
-            are(*held)
-        )?;
+        let Exhaustion { range, capacity, held, resting, holders, next } = self;
+        write!(f, "no address is free in {range}: of {capacity}, {held} {} held", are(*held))?;
         for (i, holder) in holders.iter().enumerate() {
             let before = if i == 0 { " (" } else { ", " };
-            write!(
-                f,
-                "{before}{} by {} on host {}",
-                holder.address, holder.owner, holder.host
-            )?;
+            write!(f, "{before}{} by {} on host {}", holder.address, holder.owner, holder.host)?;
         }
         if !holders.is_empty() {
             let more = *held > holders.len() as u64;
             f.write_str(if more { ", ...)" } else { ")" })?;
         }
-        write!(
-            f,
-            " and {resting} {}",
-            if *resting == 1 { "rests" } else { "rest" }
-        )?;
+        write!(f, " and {resting} {}", if *resting == 1 { "rests" } else { "rest" })?;
         if let Some(next) = next {
             write!(f, ", the first until {next} ms Unix time")?;
         }

@@ -50,24 +50,17 @@ impl Plan {
             return bad("it is the whole address space; choose a part".to_owned());
         }
         if size < least {
-            return bad(format!(
-                "a subnet of it would be larger than the pool; use a size from {least} to {most}"
-            ));
+            return bad(format!("a subnet of it would be larger than the pool; use a size from {least} to {most}"));
         }
         if size > most {
-            return bad(format!(
-                "an address has only {most} bits; use a size from {least} to {most}"
-            ));
+            return bad(format!("an address has only {most} bits; use a size from {least} to {most}"));
         }
         Ok(Plan { base, size })
     }
 
     const fn v4(a: u8, b: u8, len: u8, size: u8) -> Plan {
         let base = Ipv4Net::new_assert(std::net::Ipv4Addr::new(a, b, 0, 0), len);
-        Plan {
-            base: IpNet::V4(base),
-            size,
-        }
+        Plan { base: IpNet::V4(base), size }
     }
 }
 
@@ -112,11 +105,7 @@ pub fn choose_subnet(plans: &[Plan], used: &[IpNet]) -> Result<IpNet, Error> {
     let (mut v4, mut v6) = (Spans::default(), Spans::default());
     for net in used.iter().filter(|net| counts(net)) {
         let (first, last) = bounds(net);
-        let spans = if net.addr().is_ipv4() {
-            &mut v4
-        } else {
-            &mut v6
-        };
+        let spans = if net.addr().is_ipv4() { &mut v4 } else { &mut v6 };
         spans.insert(first, last);
     }
     for plan in plans {
@@ -126,24 +115,15 @@ pub fn choose_subnet(plans: &[Plan], used: &[IpNet]) -> Result<IpNet, Error> {
             continue;
         };
         let cidr = IpNet::new(address(first, &base), size);
-        return cidr.map_err(|e| Error::BadPlan {
-            base,
-            size,
-            why: e.to_string(),
-        });
+        return cidr.map_err(|e| Error::BadPlan { base, size, why: e.to_string() });
     }
     let names: Vec<String> = plans.iter().map(Plan::to_string).collect();
-    Err(Error::NoFreeSubnet {
-        plans: names.join(", "),
-        used: used.len(),
-    })
+    Err(Error::NoFreeSubnet { plans: names.join(", "), used: used.len() })
 }
 
 /// The first of `used` that overlaps `cidr`; default routes and their halves do not count, as in [`choose_subnet`].
 pub fn overlap<'a>(cidr: &IpNet, used: &'a [IpNet]) -> Option<&'a IpNet> {
-    used.iter()
-        .filter(|net| counts(net))
-        .find(|net| net.contains(cidr) || cidr.contains(*net))
+    used.iter().filter(|net| counts(net)).find(|net| net.contains(cidr) || cidr.contains(*net))
 }
 
 fn counts(net: &IpNet) -> bool {

@@ -84,10 +84,7 @@ impl Pool {
         self.remove(lease.address);
         let at = number(lease.address);
         self.taken.insert(at, at);
-        self.owners
-            .entry(lease.owner.clone())
-            .or_default()
-            .insert(lease.address);
+        self.owners.entry(lease.owner.clone()).or_default().insert(lease.address);
         if let State::Resting { until } = lease.state {
             self.resting.insert((until, lease.address));
         }
@@ -128,20 +125,14 @@ impl Pool {
     /// # Errors
     /// [`Error::NotLeased`]; [`Error::InUse`] or [`Error::Resting`] if it is somebody else's.
     pub fn rest(&mut self, address: IpAddr, owner: &str, until: u64) -> Result<Lease, Error> {
-        let lease = self
-            .leases
-            .get(&address)
-            .ok_or(Error::NotLeased { address })?;
+        let lease = self.leases.get(&address).ok_or(Error::NotLeased { address })?;
         if lease.owner != owner {
             return Err(somebody_elses(lease));
         }
         if !lease.is_held() {
             return Ok(lease.clone());
         }
-        let rested = Lease {
-            state: State::Resting { until },
-            ..lease.clone()
-        };
+        let rested = Lease { state: State::Resting { until }, ..lease.clone() };
         self.insert(rested.clone());
         Ok(rested)
     }
@@ -149,9 +140,7 @@ impl Pool {
     /// Removes the leases whose rest is over at `now` (milliseconds since the Unix epoch), the oldest first.
     pub fn expire(&mut self, now: u64) -> Vec<Lease> {
         let over: Vec<IpAddr> = self.over(now).collect();
-        over.into_iter()
-            .filter_map(|address| self.remove(address))
-            .collect()
+        over.into_iter().filter_map(|address| self.remove(address)).collect()
     }
 
     /// How full the pool is at `now` (milliseconds since the Unix epoch).
@@ -180,11 +169,9 @@ impl Pool {
         // An endpoint has one address in a subnet. To answer with the one it has would be to ignore the request.
         let held = self.leases_of(owner).find(|lease| lease.is_held());
         match held {
-            Some(held) if !lease.is_some_and(Lease::is_held) => Err(Error::HoldsAnother {
-                owner: owner.to_owned(),
-                held: held.address,
-                want,
-            }),
+            Some(held) if !lease.is_some_and(Lease::is_held) => {
+                Err(Error::HoldsAnother { owner: owner.to_owned(), held: held.address, want })
+            }
             _ => Ok(want),
         }
     }
@@ -192,10 +179,7 @@ impl Pool {
     /// What the owner holds, or could have back. A row for a reserved address gives it nothing.
     fn own(&self, owner: &str, now: u64) -> Option<IpAddr> {
         let held = self.leases_of(owner).find(|lease| lease.is_held());
-        let back = || {
-            self.leases_of(owner)
-                .find(|lease| !lease.is_over(now) && self.is_dynamic(lease.address))
-        };
+        let back = || self.leases_of(owner).find(|lease| !lease.is_over(now) && self.is_dynamic(lease.address));
         held.or_else(back).map(|lease| lease.address)
     }
 
@@ -209,30 +193,18 @@ impl Pool {
     /// [`Pool::expire`] has been called since its rest was over.
     fn lowest_free(&self, now: u64) -> Option<IpAddr> {
         let (first, last) = self.subnet.dynamic()?;
-        let gap = self
-            .taken
-            .lowest_missing(first, last)
-            .map(|at| address(at, &self.subnet.cidr));
-        let over = self
-            .over(now)
-            .filter(|address| self.is_dynamic(*address))
-            .min();
+        let gap = self.taken.lowest_missing(first, last).map(|at| address(at, &self.subnet.cidr));
+        let over = self.over(now).filter(|address| self.is_dynamic(*address)).min();
         gap.into_iter().chain(over).min()
     }
 
     fn over(&self, now: u64) -> impl Iterator<Item = IpAddr> {
-        self.resting
-            .iter()
-            .take_while(move |(until, _)| *until <= now)
-            .map(|(_, address)| *address)
+        self.resting.iter().take_while(move |(until, _)| *until <= now).map(|(_, address)| *address)
     }
 
     fn is_dynamic(&self, address: IpAddr) -> bool {
         let at = number(address);
-        let inside = self
-            .subnet
-            .dynamic()
-            .is_some_and(|(first, last)| (first..=last).contains(&at));
+        let inside = self.subnet.dynamic().is_some_and(|(first, last)| (first..=last).contains(&at));
         inside && !self.is_reserved(address)
     }
 
@@ -242,9 +214,9 @@ impl Pool {
     }
 
     fn capacity(&self) -> u128 {
-        self.subnet.dynamic().map_or(0, |(first, last)| {
-            (last - first).saturating_add(1) - self.reserved.count(first, last)
-        })
+        self.subnet
+            .dynamic()
+            .map_or(0, |(first, last)| (last - first).saturating_add(1) - self.reserved.count(first, last))
     }
 
     fn exhausted(&self, now: u64) -> Error {
@@ -255,13 +227,8 @@ impl Pool {
             owner: lease.owner.clone(),
             host: lease.host.clone(),
         });
-        let rests = inside()
-            .filter(|lease| !lease.is_held() && !lease.is_over(now))
-            .count();
-        let next = self
-            .resting
-            .iter()
-            .find(|(until, a)| *until > now && self.is_dynamic(*a));
+        let rests = inside().filter(|lease| !lease.is_held() && !lease.is_over(now)).count();
+        let next = self.resting.iter().find(|(until, a)| *until > now && self.is_dynamic(*a));
         Error::Exhausted(Box::new(Exhaustion {
             range: self.subnet.range.unwrap_or(self.subnet.cidr),
             capacity: self.capacity(),
@@ -276,15 +243,7 @@ impl Pool {
 fn somebody_elses(lease: &Lease) -> Error {
     let (address, owner) = (lease.address, lease.owner.clone());
     match lease.state {
-        State::Held => Error::InUse {
-            address,
-            owner,
-            host: lease.host.clone(),
-        },
-        State::Resting { until } => Error::Resting {
-            address,
-            owner,
-            until,
-        },
+        State::Held => Error::InUse { address, owner, host: lease.host.clone() },
+        State::Resting { until } => Error::Resting { address, owner, until },
     }
 }

@@ -59,11 +59,7 @@ impl Spans {
 
     /// How many numbers of `first..=last` are in the set; takes time in proportion to the runs there.
     pub(crate) fn count(&self, first: u128, last: u128) -> u128 {
-        let runs = self
-            .runs
-            .range(..=last)
-            .rev()
-            .take_while(|&(_, &end)| end >= first);
+        let runs = self.runs.range(..=last).rev().take_while(|&(_, &end)| end >= first);
         runs.fold(0, |sum: u128, (&start, &end)| {
             sum.saturating_add((end.min(last) - start.max(first)).saturating_add(1))
         })

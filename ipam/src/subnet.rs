@@ -58,10 +58,7 @@ const NOT_FOR_ENDPOINTS: [(&str, &str); 7] = [
     ("224.0.0.0/4", "multicast"),
     ("::/128", "the unspecified address"),
     ("::1/128", "loopback"),
-    (
-        "::ffff:0:0/96",
-        "IPv4-mapped addresses (RFC 4291 section 2.5.5.2)",
-    ),
+    ("::ffff:0:0/96", "IPv4-mapped addresses (RFC 4291 section 2.5.5.2)"),
     ("ff00::/8", "multicast"),
 ];
 
@@ -84,56 +81,34 @@ impl Subnet {
             return bad(format!("host bits are set; write {}", cidr.trunc()));
         }
         for (text, what) in NOT_FOR_ENDPOINTS {
-            if text
-                .parse()
-                .is_ok_and(|net: IpNet| net.contains(&cidr) || cidr.contains(&net))
-            {
+            if text.parse().is_ok_and(|net: IpNet| net.contains(&cidr) || cidr.contains(&net)) {
                 return bad(format!("it overlaps {text}, {what}; choose another"));
             }
         }
-        let mut subnet = Subnet {
-            cidr,
-            range,
-            gateway,
-            aux,
-        };
+        let mut subnet = Subnet { cidr, range, gateway, aux };
         if let Some(range) = range {
             if range != range.trunc() {
-                return bad(format!(
-                    "range {range}: host bits are set; write {}",
-                    range.trunc()
-                ));
+                return bad(format!("range {range}: host bits are set; write {}", range.trunc()));
             }
             if !cidr.contains(&range) {
-                return bad(format!(
-                    "range {range} is not inside it; choose one that is"
-                ));
+                return bad(format!("range {range} is not inside it; choose one that is"));
             }
             if subnet.dynamic().is_none() {
-                return bad(format!(
-                    "range {range} has no usable address; choose a larger one"
-                ));
+                return bad(format!("range {range} has no usable address; choose a larger one"));
             }
         }
         let mut names: BTreeMap<IpAddr, String> = BTreeMap::new();
         let gateway = gateway.map(|address| ("gateway".to_owned(), address));
-        let aux = subnet
-            .aux
-            .iter()
-            .map(|(name, &address)| (format!("auxiliary address {name}"), address));
+        let aux = subnet.aux.iter().map(|(name, &address)| (format!("auxiliary address {name}"), address));
         for (name, address) in gateway.into_iter().chain(aux) {
             if !cidr.contains(&address) {
-                return bad(format!(
-                    "{name} {address} is not inside it; choose one that is"
-                ));
+                return bad(format!("{name} {address} is not inside it; choose one that is"));
             }
             if let Some(what) = subnet.edge(address) {
                 return bad(format!("{name} {address} is {what}; choose another"));
             }
             if let Some(other) = names.insert(address, name.clone()) {
-                return bad(format!(
-                    "{name} and {other} are both {address}; give each its own"
-                ));
+                return bad(format!("{name} and {other} are both {address}; give each its own"));
             }
         }
         if subnet.gateway.is_none() {
@@ -165,10 +140,7 @@ impl Subnet {
     /// [`Error::NotInSubnet`] or [`Error::Reserved`].
     pub fn check(&self, address: IpAddr) -> Result<(), Error> {
         if !self.contains(address) {
-            return Err(Error::NotInSubnet {
-                address,
-                cidr: self.cidr,
-            });
+            return Err(Error::NotInSubnet { address, cidr: self.cidr });
         }
         match self.reserved(address) {
             Some(what) => Err(Error::Reserved { address, what }),
@@ -196,11 +168,7 @@ impl Subnet {
         if last < highest {
             spans.insert(highest, highest);
         }
-        let inside = self
-            .gateway
-            .iter()
-            .chain(self.aux.values())
-            .filter(|a| self.contains(**a));
+        let inside = self.gateway.iter().chain(self.aux.values()).filter(|a| self.contains(**a));
         for &address in inside {
             spans.insert(number(address), number(address));
         }

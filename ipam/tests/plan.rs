@@ -25,18 +25,12 @@ fn local_networks_get_dockers_pools_in_dockers_order() {
     let wide = (17..=31).map(|b| format!("172.{b}.0.0/16"));
     let narrow = (0..16).map(|c| format!("192.168.{}.0/20", c * 16));
     let expected: Vec<String> = wide.chain(narrow).collect();
-    assert_eq!(
-        used.iter().map(IpNet::to_string).collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(used.iter().map(IpNet::to_string).collect::<Vec<_>>(), expected);
 
     let error = choose_subnet(&local_plans(), &used).unwrap_err();
     assert!(matches!(error, Error::NoFreeSubnet { used: 31, .. }));
     let text = error.to_string();
-    assert!(
-        text.contains("172.17.0.0/16 in /16") && text.contains("(31 known)"),
-        "{text}"
-    );
+    assert!(text.contains("172.17.0.0/16 in /16") && text.contains("(31 known)"), "{text}");
 }
 
 #[rstest]
@@ -57,52 +51,29 @@ fn i1_the_first_free_subnet_overlaps_nothing_in_use(#[case] used: &str, #[case] 
 #[test]
 fn the_last_subnet_is_found_and_after_it_nothing() {
     let plans = [Plan::new(net("255.255.0.0/16"), 24).unwrap()];
-    let mut used: Vec<IpNet> = (0..255)
-        .map(|c| net(&format!("255.255.{c}.0/24")))
-        .collect();
+    let mut used: Vec<IpNet> = (0..255).map(|c| net(&format!("255.255.{c}.0/24"))).collect();
     assert_eq!(choose_subnet(&plans, &used), Ok(net("255.255.255.0/24")));
     used.push(net("255.255.255.255/32"));
-    assert!(matches!(
-        choose_subnet(&plans, &used),
-        Err(Error::NoFreeSubnet { .. })
-    ));
-    assert!(matches!(
-        choose_subnet(&[], &[]),
-        Err(Error::NoFreeSubnet { .. })
-    ));
+    assert!(matches!(choose_subnet(&plans, &used), Err(Error::NoFreeSubnet { .. })));
+    assert!(matches!(choose_subnet(&[], &[]), Err(Error::NoFreeSubnet { .. })));
 }
 
 #[test]
 fn ipv6_plans_work_as_well() {
     let plans = [Plan::new(net("fd12:3456:789a::/48"), 64).unwrap()];
     let used = nets("fd12:3456:789a::/64 fd12:3456:789a:1::5/128 10.0.0.0/8");
-    assert_eq!(
-        choose_subnet(&plans, &used),
-        Ok(net("fd12:3456:789a:2::/64"))
-    );
+    assert_eq!(choose_subnet(&plans, &used), Ok(net("fd12:3456:789a:2::/64")));
     let end = [Plan::new(net("ffff:ffff:ffff:ffff::/64"), 128).unwrap()];
     let all = nets("ffff:ffff:ffff:ffff::/64");
-    assert!(matches!(
-        choose_subnet(&end, &all),
-        Err(Error::NoFreeSubnet { .. })
-    ));
+    assert!(matches!(choose_subnet(&end, &all), Err(Error::NoFreeSubnet { .. })));
 }
 
 #[test]
 fn sixty_five_thousand_networks_are_searched_at_once() {
-    let used: Vec<IpNet> = (0..65_535u32)
-        .map(|n| net(&format!("10.{}.{}.0/24", n / 256, n % 256)))
-        .collect();
+    let used: Vec<IpNet> = (0..65_535u32).map(|n| net(&format!("10.{}.{}.0/24", n / 256, n % 256))).collect();
     let start = Instant::now();
-    assert_eq!(
-        choose_subnet(&global_plans(), &used),
-        Ok(net("10.255.255.0/24"))
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
+    assert_eq!(choose_subnet(&global_plans(), &used), Ok(net("10.255.255.0/24")));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[rstest]
@@ -127,16 +98,7 @@ fn a_bad_plan_is_refused(#[case] base: &str, #[case] size: u8, #[case] text: &st
     let error = Plan::new(net(base), size).unwrap_err();
     assert!(error.to_string().contains(text), "{error}");
     // Nor does one that was put together by hand do harm.
-    assert_eq!(
-        choose_subnet(
-            &[Plan {
-                base: net(base),
-                size
-            }],
-            &[]
-        ),
-        Err(error)
-    );
+    assert_eq!(choose_subnet(&[Plan { base: net(base), size }], &[]), Err(error));
     let row = format!("base = '{base}'\nsize = {size}");
     let error = toml::from_str::<Plan>(&row).unwrap_err().to_string();
     assert!(error.contains(text), "{error}");

@@ -40,17 +40,8 @@ fn subnet() -> impl Strategy<Value = Subnet> {
         ("fd00::10/128", "", "", ""),
     ])
     .prop_map(|(cidr, range, gateway, aux)| {
-        let aux = aux
-            .parse()
-            .ok()
-            .map(|address| ("other".to_owned(), address));
-        Subnet::new(
-            cidr.parse().unwrap(),
-            range.parse().ok(),
-            gateway.parse().ok(),
-            aux.into_iter().collect(),
-        )
-        .unwrap()
+        let aux = aux.parse().ok().map(|address| ("other".to_owned(), address));
+        Subnet::new(cidr.parse().unwrap(), range.parse().ok(), gateway.parse().ok(), aux.into_iter().collect()).unwrap()
     })
 }
 
@@ -72,24 +63,17 @@ impl Plain {
     fn dynamic(&self) -> Vec<IpAddr> {
         let range = self.subnet.range.unwrap_or(self.subnet.cidr);
         let all = (0..16).map(|offset| at(self.subnet.cidr, offset));
-        all.filter(|a| range.contains(a) && self.subnet.check(*a).is_ok())
-            .collect()
+        all.filter(|a| range.contains(a) && self.subnet.check(*a).is_ok()).collect()
     }
 
     fn free(&self, address: IpAddr, now: u64) -> bool {
-        self.leases
-            .get(&address)
-            .is_none_or(|lease| lease.is_over(now))
+        self.leases.get(&address).is_none_or(|lease| lease.is_over(now))
     }
 
     fn own(&self, owner: &str, now: u64) -> Option<IpAddr> {
-        let mut own = self
-            .leases
-            .values()
-            .filter(|lease| lease.owner == owner && !lease.is_over(now));
+        let mut own = self.leases.values().filter(|lease| lease.owner == owner && !lease.is_over(now));
         let held = own.clone().find(|lease| lease.is_held());
-        held.or_else(|| own.find(|lease| self.dynamic().contains(&lease.address)))
-            .map(|lease| lease.address)
+        held.or_else(|| own.find(|lease| self.dynamic().contains(&lease.address))).map(|lease| lease.address)
     }
 }
 
