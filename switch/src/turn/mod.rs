@@ -254,12 +254,11 @@ impl Turn {
             }
         }
         let parts = datagrams.iter().flat_map(|run| {
-            run.bytes.chunks(PART.saturating_mul(run.segment)).map(move |bytes| Datagram {
-                from: run.from.ip(),
-                ecn: run.tos & 0b11,
-                bytes,
-                segment: run.segment,
-            })
+            let datagram =
+                move |bytes| Datagram { from: run.from.ip(), ecn: run.tos & 0b11, bytes, segment: run.segment };
+            // An empty datagram is one, though it has no part.
+            let empty = run.bytes.is_empty().then_some(run.bytes);
+            empty.into_iter().chain(run.bytes.chunks(PART.saturating_mul(run.segment))).map(datagram)
         });
         let mut parts = parts.peekable();
         while parts.peek().is_some() {

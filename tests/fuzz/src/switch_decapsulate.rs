@@ -52,7 +52,8 @@ fn receive(switch: &mut Switch, out: &mut Out, run: Datagram<'_>) -> Frames {
     assert!(out.trains.is_empty(), "what came from a tunnel never leaves by one");
     let frames = world::frames(out);
     let after = switch.counters();
-    let datagrams = run.bytes.chunks(run.segment.max(1)).count();
+    // An empty datagram is one, too.
+    let datagrams = run.bytes.chunks(run.segment.max(1)).count().max(1);
     let dropped = (after.dropped_in_all() - before.dropped_in_all()) as usize;
     let [floods, joined] = [after.floods - before.floods, after.joined - before.joined].map(|count| count as usize);
     let rest = datagrams.checked_sub(dropped + floods + joined).expect("no datagram counts twice");
