@@ -1,6 +1,6 @@
 //! One frame's life: parse once; a hit in the flow cache decides it; a miss walks the stages and caches what they decided.
 
-use wire::{Frame, Gso, Headers, Layer3, Time, parse, protocol};
+use wire::{Frame, Headers, Layer3, Time, parse, protocol};
 
 use crate::flow::{Egress, Flow};
 use crate::forward::{Verdict, forward, listeners};
@@ -124,7 +124,7 @@ impl Switch {
             Egress::Tunnel { vtep, vni, lane, max_len } => {
                 let outcome = if headers.tag.is_some() {
                     Err(DropReason::TunnelTag)
-                } else if segment_len(&frame, headers) > max_len as usize {
+                } else if wire::segment_len(&frame, headers) > max_len as usize {
                     Err(DropReason::TooBig)
                 } else if let Some(to) = self.vteps.address(vtep) {
                     out.trains.push(to, lane, vni, &frame, headers).map_err(|_| DropReason::BadOffload)
@@ -145,13 +145,5 @@ impl Switch {
             port.drops += 1;
         }
         out.pool.put(frame);
-    }
-}
-
-/// The longest frame that this one becomes on a wire.
-fn segment_len(frame: &Frame, headers: &Headers) -> usize {
-    match frame.offload.gso() {
-        Gso::None => frame.len(),
-        _ => frame.len().min(usize::from(headers.payload) + usize::from(frame.offload.gso_size())),
     }
 }

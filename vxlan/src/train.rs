@@ -62,7 +62,7 @@ impl Trains {
         frame: &Frame,
         headers: &Headers,
     ) -> Result<(), wire::CutError> {
-        let segment = segment_len(frame, headers);
+        let segment = HEADER_LEN + wire::segment_len(frame, headers);
         let ecn = wire::ecn(frame.bytes(), headers).unwrap_or(0);
         let open = self.trains.iter().rposition(|t| t.entropy == lane && t.to == to);
         let fits = |t: &Train| !t.closed && t.ecn == ecn && segment <= t.segment && t.bytes.len() < COUPLE_BELOW;
@@ -110,14 +110,5 @@ impl Trains {
             train.bytes.clear();
             self.spare.push(train.bytes);
         }
-    }
-}
-
-/// Bytes of each datagram but the last.
-fn segment_len(frame: &Frame, headers: &Headers) -> usize {
-    let whole = HEADER_LEN + frame.len();
-    match frame.offload.gso() {
-        Gso::None => whole,
-        _ => whole.min(HEADER_LEN + usize::from(headers.payload) + usize::from(frame.offload.gso_size())),
     }
 }

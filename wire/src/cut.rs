@@ -47,6 +47,15 @@ const MAX_HEADERS: usize = 192;
 const CWR: u8 = 0x80;
 const PSH_FIN: u8 = 0x09;
 
+/// Length of the longest frame that `frame`, whose headers are `headers`, becomes on a wire, in bytes.
+#[inline]
+pub fn segment_len(frame: &Frame, headers: &Headers) -> usize {
+    match frame.offload.gso() {
+        Gso::None => frame.len(),
+        _ => frame.len().min(usize::from(headers.payload) + usize::from(frame.offload.gso_size())),
+    }
+}
+
 /// Cuts `frame`, whose headers are `headers`, and appends each segment behind a copy of `prefix` to `out`.
 ///
 /// An ordinary frame is copied, link padding included, and its partial checksum is completed. The segments of a

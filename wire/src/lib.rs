@@ -21,7 +21,7 @@ mod offload;
 mod time;
 mod word;
 
-pub use cut::{Cut, CutError, cut};
+pub use cut::{Cut, CutError, cut, segment_len};
 pub use ecn::{ecn, set_ecn};
 pub use flow_key::FlowKey;
 pub use frame::{Frame, Pool};

@@ -10,8 +10,7 @@ use crate::packet::{ACK, FIN, PSH, Packet, packet};
 /// Pushes every segment as the switch does; gives the frames that leave, in order. Whether a segment is parsed first or
 /// compared with the one before makes no difference.
 fn join(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
-    let frames = join_parsed(segments, udp);
-    let compared = join_compared(segments, udp);
+    let [frames, compared] = [false, true].map(|compare| join_with(segments, udp, compare));
     assert_eq!(frames.len(), compared.len());
     for (frame, other) in frames.iter().zip(&compared) {
         assert_eq!((frame.bytes(), frame.offload), (other.bytes(), other.offload));
@@ -19,39 +18,15 @@ fn join(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
     frames
 }
 
-fn join_compared(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
+fn join_with(segments: &[Vec<u8>], udp: bool, compare: bool) -> Vec<Frame> {
     let mut pool = Pool::new(1);
     let mut joiner = Joiner::new().with_udp(udp);
     let mut frames = Vec::new();
     for bytes in segments {
         let headers = parse(bytes).expect("parse");
-        let mut push = joiner.push_next(bytes, &mut pool);
+        let mut next = if compare { joiner.push_next(bytes, &mut pool) } else { None };
         loop {
-            match push.take().unwrap_or_else(|| joiner.push(bytes, &headers, &mut pool)) {
-                Push::Taken => {}
-                Push::Full(frame) => frames.push(frame),
-                Push::Flushed(Some(frame)) => {
-                    frames.push(frame);
-                    continue;
-                }
-                Push::Flushed(None) => frames.push(Frame::from_bytes(bytes)),
-                Push::BadChecksum => panic!("checksum of {bytes:?}"),
-            }
-            break;
-        }
-    }
-    frames.extend(joiner.flush());
-    frames
-}
-
-fn join_parsed(segments: &[Vec<u8>], udp: bool) -> Vec<Frame> {
-    let mut pool = Pool::new(1);
-    let mut joiner = Joiner::new().with_udp(udp);
-    let mut frames = Vec::new();
-    for bytes in segments {
-        let headers = parse(bytes).expect("parse");
-        loop {
-            match joiner.push(bytes, &headers, &mut pool) {
+            match next.take().unwrap_or_else(|| joiner.push(bytes, &headers, &mut pool)) {
                 Push::Taken => assert_eq!(joiner.key(), Some(&headers.key)),
                 Push::Full(frame) => {
                     assert_eq!(joiner.key(), None);
