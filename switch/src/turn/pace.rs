@@ -9,11 +9,11 @@ use std::time::Duration;
 use wire::Time;
 
 /// Longest time spent spinning after the last frame.
-const SPIN: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(100);
 /// Spinning pays while idle gaps are shorter than this, wake-up included.
 const GAP_NS: u64 = 80_000;
 /// Pauses between two looks, a few microseconds in all: a hyperthread beside this one has the core meanwhile.
-const PAUSES: usize = 50;
+const PAUSES: usize = 100;
 
 /// What the recent rounds were like; the average moves by an eighth per round.
 #[derive(Debug)]
