@@ -19,6 +19,8 @@ pub(crate) struct Run {
     vtep: VtepId,
     outer_ecn: u8,
     header: [u8; vxlan::HEADER_LEN],
+    /// The flow that decided the first one, if it is in the cache.
+    flow: Option<u32>,
 }
 
 impl Switch {
@@ -67,6 +69,10 @@ impl Switch {
             }
             Some(Push::Flushed(None) | Push::BadChecksum) | None => return false,
         }
+        if let Some(flow) = run.flow.and_then(|at| self.flows.get_mut(at)) {
+            flow.frames += 1;
+            flow.bytes += bytes.len() as u64;
+        }
         self.counters.hits += 1;
         self.counters.joined += 1;
         true
@@ -97,7 +103,8 @@ impl Switch {
             (Verdict::Drop(reason), _) => Err(reason),
             (Verdict::Output(Egress::Port(port), _), Congestion::Keep) => {
                 let header = *datagram.first_chunk().ok_or(DropReason::NotVxlan)?;
-                self.deliver(id, Run { port, vtep, outer_ecn, header }, bytes, &headers, out)
+                let flow = self.flows.find(&headers.key);
+                self.deliver(id, Run { port, vtep, outer_ecn, header, flow }, bytes, &headers, out)
             }
             (Verdict::Output(Egress::Port(port), _), Congestion::Set(ecn)) => {
                 self.flush_joined(out);

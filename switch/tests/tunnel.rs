@@ -66,6 +66,8 @@ fn v3_a_super_frame_leaves_in_one_run_and_arrives_whole() {
     assert_eq!(two.switch.counters().joined, 39, "40 segments, 39 of them appended");
     assert_eq!(frame.bytes()[54..], copy.bytes()[54..], "payload");
     assert_eq!(frame.bytes()[..24], copy.bytes()[..24], "headers up to the IP checksum");
+    let counted: u64 = two.switch.flow_rows(two.now, 10).iter().map(|row| row.frames).sum();
+    assert_eq!(counted, 40, "the flow counts every segment");
 }
 
 #[rstest]
