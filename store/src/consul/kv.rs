@@ -34,21 +34,42 @@ enum Entry {
     Other(IgnoredAny),
 }
 
+/// How new the rows must be, and who may say so. Consul's default, any moment of whoever leads, is not among it: a
+/// server that has just become the leader answers before it has applied all of its log, with rows missing.
+#[derive(Clone, Copy)]
+pub(super) enum Age {
+    /// With everything that was ever confirmed: the leader asks the others whether it still is, and has caught up.
+    Latest,
+    /// What any server has, be it late.
+    Any,
+    /// As soon as the index is higher than this, or [`WAIT`] is over. A server that is late waits for itself.
+    After(u64),
+}
+
 impl Consul {
-    /// The rows below `prefix`: now, or with `after` as soon as the index is higher than that, or [`WAIT`] is over.
-    pub(super) async fn read(&self, prefix: &str, after: Option<u64>) -> Result<Snapshot, Error> {
+    /// What a read that does not wait asks for.
+    pub(super) fn now(&self) -> Age {
+        if self.stale { Age::Any } else { Age::Latest }
+    }
+
+    /// The rows below `prefix`.
+    pub(super) async fn read(&self, prefix: &str, age: Age) -> Result<Snapshot, Error> {
         let mut request = Request::new(Method::GET, format!("/v1/kv/{}{prefix}", self.root));
         // Consul matches plain text: without the slash at the end `a/b` would bring `a/bc` too.
         if prefix.is_empty() || prefix.ends_with('/') {
             request.query.push("recurse".to_owned());
         }
-        if self.stale {
-            request.query.push("stale".to_owned());
-        }
-        if let Some(after) = after {
-            request.query.push(format!("index={after}"));
-            request.query.push(format!("wait={}s", WAIT.as_secs()));
-            request.patience = WAIT + WAIT / 16 + PATIENCE;
+        match age {
+            Age::Latest => request.query.push("consistent".to_owned()),
+            Age::Any => request.query.push("stale".to_owned()),
+            Age::After(index) => {
+                if self.stale {
+                    request.query.push("stale".to_owned());
+                }
+                request.query.push(format!("index={index}"));
+                request.query.push(format!("wait={}s", WAIT.as_secs()));
+                request.patience = WAIT + WAIT / 16 + PATIENCE;
+            }
         }
         let answer = self.client.send(&request).await?;
         let Some(index) = answer.index else {

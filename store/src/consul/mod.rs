@@ -73,7 +73,7 @@ impl Store for Consul {
     fn snapshot<'a>(&'a self, prefix: &'a str) -> Future<'a, Result<Snapshot, Error>> {
         Box::pin(async move {
             key::check_prefix(prefix)?;
-            self.read(prefix, None).await
+            self.read(prefix, self.now()).await
         })
     }
 

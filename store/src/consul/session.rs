@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Consul;
@@ -52,12 +53,33 @@ impl Consul {
         if !is_id(session) {
             return Err(lost);
         }
+        // A leader that has not applied all of its log yet does not know a session that lives: ours would be opened
+        // again, and the old one with all its rows ended. Only when a leader that has caught up says so, it is gone.
+        if self.renewed(session).await? || (self.is_there(session).await? && self.renewed(session).await?) {
+            return Ok(());
+        }
+        Err(lost)
+    }
+
+    /// Asks for another time to live. False: the leader knows of no such session.
+    async fn renewed(&self, session: &str) -> Result<bool, Error> {
         let path = format!("/v1/session/renew/{session}");
         let answer = self.client.send(&Request::new(Method::PUT, path).repeatable()).await?;
         match answer.status {
-            StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND => Err(lost),
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
             status => Err(self.client.not_consul(&format!("it answered {status} to a renewal"))),
+        }
+    }
+
+    /// Whether a session is there by all that was ever confirmed.
+    async fn is_there(&self, session: &str) -> Result<bool, Error> {
+        let mut request = Request::new(Method::GET, format!("/v1/session/info/{session}"));
+        request.query.push("consistent".to_owned());
+        let answer = self.client.send(&request).await?;
+        match serde_json::from_slice::<Option<Vec<IgnoredAny>>>(&answer.body) {
+            Ok(found) if answer.status == StatusCode::OK => Ok(found.is_some_and(|found| !found.is_empty())),
+            _ => Err(self.client.not_consul(&format!("it answered {} about a session", answer.status))),
         }
     }
 

@@ -63,6 +63,10 @@ impl Consul {
         let mut request = Request::new(Method::PUT, "/v1/txn".to_owned());
         request.body =
             serde_json::to_vec(&steps).map_err(|e| self.client.refused(format!("cannot write JSON: {e}")))?;
+        // Without a write it is a read to Consul, and would be answered by a leader that has not caught up.
+        if ops.iter().all(|op| matches!(op, Op::Expect { .. })) {
+            request.query.push("consistent".to_owned());
+        }
         let answer = self.client.send(&request).await?;
         match answer.status {
             StatusCode::OK => Ok(()),

@@ -1,5 +1,6 @@
-//! Waiting for changes: Consul's blocking queries, made safe to call in a loop. Three traps are dealt with here:
-//! an index that goes back, a server that came back with another history, and answers that come without a change.
+//! Waiting for changes: Consul's blocking queries, made safe to call in a loop. Four traps are dealt with here:
+//! an index that goes back, a server that came back with another history, one that came back and has not read all of
+//! its own yet, and answers that come without a change.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Consul;
+use super::kv::Age;
 use super::servers::back_off;
 use crate::{Error, Snapshot};
 
@@ -37,18 +39,30 @@ struct Track {
     rest_until: Instant,
     /// Whether the last try failed: what comes back may have another history, under the same index.
     failed: bool,
+    /// The revision that was returned last.
+    seen: u64,
+}
+
+/// What a watch begins with.
+struct Start {
+    /// How long to wait first.
+    rest: Duration,
+    /// Whether the last watch failed.
+    failed: bool,
+    /// The revision that was returned last, also before a failure; 0: none.
+    seen: u64,
 }
 
 /// How a watch ended.
 enum End {
-    News,
+    News(u64),
     NothingNew,
     Failed,
 }
 
 impl Pace {
-    /// How long to wait before the next watch of a prefix, and whether the last one failed.
-    fn begin(&self, prefix: &str) -> (Duration, bool) {
+    /// What the next watch of a prefix begins with.
+    fn begin(&self, prefix: &str) -> Start {
         let now = Instant::now();
         let mut prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
         if prefixes.len() >= PREFIXES && !prefixes.contains_key(prefix) {
@@ -60,6 +74,7 @@ impl Pace {
             idle: 0,
             rest_until: now,
             failed: false,
+            seen: 0,
         });
         let gained = now.duration_since(track.filled).as_secs_f64() * PER_SECOND;
         // Watches that were given up took their turn too, but they must not delay the others without end.
@@ -67,7 +82,7 @@ impl Pace {
         track.filled = now;
         let debt = Duration::from_secs_f64((-track.tokens).max(0.0) / PER_SECOND);
         let rest = track.rest_until.saturating_duration_since(now);
-        (rest.max(debt).min(LONGEST_REST), track.failed)
+        Start { rest: rest.max(debt).min(LONGEST_REST), failed: track.failed, seen: track.seen }
     }
 
     fn end(&self, prefix: &str, end: End) {
@@ -77,7 +92,10 @@ impl Pace {
         };
         track.failed = matches!(end, End::Failed);
         track.idle = match end {
-            End::News => 0,
+            End::News(revision) => {
+                track.seen = revision;
+                0
+            }
             End::NothingNew | End::Failed => track.idle.saturating_add(1),
         };
         if track.idle > 0 {
@@ -88,22 +106,22 @@ impl Pace {
 
 impl Consul {
     pub(super) async fn wait_for_change(&self, prefix: &str, revision: u64) -> Result<Snapshot, Error> {
-        let (rest, failed) = self.pace.begin(prefix);
+        let Start { rest, failed, seen } = self.pace.begin(prefix);
         tokio::time::sleep(rest).await;
         let started = Instant::now();
         let after = (revision > 0 && !failed).then_some(revision);
-        let mut result = self.read(prefix, after).await;
-        if let (Some(after), Ok(snapshot)) = (after, &result)
-            && snapshot.revision < after
-        {
-            // Restored, or the newest key's tombstone was reaped: what was read may be from before. Start again.
-            result = self.read(prefix, None).await;
+        let mut result = self.read(prefix, after.map_or_else(|| self.now(), Age::After)).await;
+        // Restored, or the newest key's tombstone was reaped: what was read may be from before. Or, where any server
+        // may answer, this one is behind those that answered before. Only the leader can tell.
+        let sure = after.is_none() && !self.stale;
+        if !sure && result.as_ref().is_ok_and(|snapshot| snapshot.revision < after.unwrap_or(seen)) {
+            result = self.read(prefix, Age::Latest).await;
         }
         let end = match &result {
             Err(_) => End::Failed,
-            Ok(snapshot) if snapshot.revision != revision => End::News,
+            Ok(snapshot) if snapshot.revision != revision => End::News(snapshot.revision),
             // Nothing changed for as long as was asked for: no reason to rest.
-            Ok(_) if started.elapsed() > Duration::from_secs(1) => End::News,
+            Ok(_) if started.elapsed() > Duration::from_secs(1) => End::News(revision),
             Ok(_) => End::NothingNew,
         };
         self.pace.end(prefix, end);
@@ -119,12 +137,12 @@ mod tests {
     async fn changes_pass_in_a_burst_and_then_at_the_rate() {
         let pace = Pace::default();
         for _ in 0..8 {
-            assert_eq!(pace.begin("a/").0, Duration::ZERO);
-            pace.end("a/", End::News);
+            assert_eq!(pace.begin("a/").rest, Duration::ZERO);
+            pace.end("a/", End::News(1));
         }
-        let (rest, _) = pace.begin("a/");
+        let rest = pace.begin("a/").rest;
         assert!(rest > Duration::from_millis(40) && rest <= Duration::from_millis(50));
-        assert_eq!(pace.begin("b/").0, Duration::ZERO, "each prefix has its own");
+        assert_eq!(pace.begin("b/").rest, Duration::ZERO, "each prefix has its own");
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,26 +150,29 @@ mod tests {
         let pace = Pace::default();
         let mut total = Duration::ZERO;
         for _ in 0..20 {
-            let (rest, _) = pace.begin("a/");
+            let rest = pace.begin("a/").rest;
             tokio::time::sleep(rest).await;
             total += rest;
             pace.end("a/", End::NothingNew);
         }
         assert!(total > Duration::from_secs(10), "{total:?}");
-        let (rest, failed) = pace.begin("a/");
+        let Start { rest, failed, .. } = pace.begin("a/");
         assert!(rest <= LONGEST_REST && !failed);
         tokio::time::sleep(rest).await;
-        pace.end("a/", End::News);
-        assert_eq!(pace.begin("a/").0, Duration::ZERO);
+        pace.end("a/", End::News(1));
+        assert_eq!(pace.begin("a/").rest, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_the_next_watch_starts_from_nothing() {
         let pace = Pace::default();
         pace.begin("a/");
+        pace.end("a/", End::News(7));
+        pace.begin("a/");
         pace.end("a/", End::Failed);
-        let (rest, failed) = pace.begin("a/");
+        let Start { rest, failed, seen } = pace.begin("a/");
         assert!(failed && rest > Duration::ZERO);
+        assert_eq!(seen, 7, "what was known is still known");
     }
 
     #[tokio::test(start_paused = true)]
@@ -160,7 +181,7 @@ mod tests {
         for _ in 0..1000 {
             pace.begin("a/");
         }
-        assert!(pace.begin("a/").0 <= Duration::from_millis(100));
+        assert!(pace.begin("a/").rest <= Duration::from_millis(100));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What is particular to a real Consul: it dies and comes back, is wiped, asks for tokens and certificates.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use store::{Error, Options, Store};
@@ -56,6 +57,54 @@ async fn a_restart_is_unreachable_and_then_goes_on() {
     assert_eq!(after.rows, before.rows);
     when_back(async || store.transact(vec![put("a/y", "2")]).await).await;
     wait_for_keys(&*store, "a/", after.revision, &["a/x", "a/y"]).await;
+}
+
+/// A leader answers before it has applied its log: then the first rows are there and the last ones are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_server_never_shows_less_than_it_had() {
+    let Some(mut agent) = Agent::start_with_data().await else {
+        return;
+    };
+    let store = open(&agent.url("p")).await;
+    let session = store.open_session("h", TTL * 50).await.unwrap();
+    store.transact(vec![publish("a/first", "1", &session)]).await.unwrap();
+    for i in 0..300 {
+        store.transact(vec![put("other", &i.to_string())]).await.unwrap();
+    }
+    store.transact(vec![publish("a/last", "1", &session)]).await.unwrap();
+    let before = store.snapshot("a/").await.unwrap();
+    for _ in 0..2 {
+        agent.kill();
+        let back = Arc::new(AtomicBool::new(false));
+        let mut readers = tokio::task::JoinSet::new();
+        for reader in 0..6 {
+            // Each with a store of its own: a new one has no pace yet.
+            let (url, back, before, session) = (agent.url("p"), back.clone(), before.clone(), session.clone());
+            readers.spawn(async move {
+                let mut answers = 0;
+                while !back.load(Ordering::Relaxed) || answers == 0 {
+                    let store = open(&url).await;
+                    let read = match reader % 3 {
+                        0 => store.snapshot("a/").await,
+                        1 => store.watch("a/", 0).await,
+                        _ => store.renew_session(&session).await.map(|()| before.clone()),
+                    };
+                    match read {
+                        Ok(read) => {
+                            assert_eq!(read.rows, before.rows);
+                            answers += 1;
+                        }
+                        Err(error) => assert!(error.is_temporary(), "{error}"),
+                    }
+                }
+            });
+        }
+        agent.restart().await;
+        back.store(true, Ordering::Relaxed);
+        while let Some(read) = readers.join_next().await {
+            read.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -45,13 +45,13 @@ async fn serve(answers: &[&str]) -> Server {
     Server { store, asked, task }
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 /// The list of keys, with an index.
-fn list(index: u64, body: &str) -> String {
+pub(crate) fn list(index: u64, body: &str) -> String {
     answer("200 OK", &format!("X-Consul-Index: {index}\r\n"), body)
 }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod sessions;
 mod transactions;
 mod watches;
+mod young_leader;
 
 use std::path::Path;
 use std::sync::Arc;
