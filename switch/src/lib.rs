@@ -28,5 +28,7 @@ pub use drop::DropReason;
 pub use dump::{FdbKind, FdbRow, FlowRow, NeighbourRow, PeerRow, PortRow};
 pub use out::Out;
 pub use switch::{Datagram, Limits, Switch};
-pub use update::{BridgeId, BridgeSettings, Guard, Place, PortId, PortSettings, Update};
+pub use update::{
+    BridgeId, BridgeSettings, Gateway, Guard, Place, PortId, PortSettings, Publish, PublishId, Route, Update,
+};
 pub use vxlan::{BadVni, Vni};

@@ -126,6 +126,7 @@ impl Switch {
                     bridge.peers.push(vtep);
                 }
             }
+            Update::Uplink { .. } | Update::Host { .. } | Update::Publish { .. } | Update::RemovePublish { .. } => {}
             Update::RemovePeer { bridge, vtep } => {
                 let (Some(vtep), Some(bridge)) = (self.vteps.get(&vtep), self.bridges.get_mut(&bridge)) else { return };
                 // Frames from there are refused from now on: flows that let them in must go.

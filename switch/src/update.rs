@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Serialize;
 use vxlan::Vni;
 use wire::Mac;
@@ -15,6 +16,15 @@ pub struct BridgeId(pub u32);
 /// The number of a port. Chosen by the caller, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct PortId(pub u32);
+
+impl PortId {
+    /// The port that leads to the host and, through its NICs, outside. It belongs to no bridge.
+    pub const HOST: PortId = PortId(u32::MAX);
+}
+
+/// The number of a published rule. Chosen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PublishId(pub u32);
 
 /// Where a station is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +50,63 @@ pub struct BridgeSettings {
     pub station_limit: usize,
     /// Most stations that are learned behind one port or one VTEP.
     pub place_limit: usize,
+    /// Its gateway, if it has one.
+    pub gateway: Option<Gateway>,
+}
+
+/// A network's gateway: the switch itself, the same on every host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Its address in each subnet, with the subnet's prefix length.
+    pub addresses: Vec<IpNet>,
+    /// Whether nothing leads out of the network.
+    pub internal: bool,
+    /// Whether the host reaches the network's containers by their addresses, and they see its addresses unchanged.
+    pub host_access: bool,
+}
+
+impl Gateway {
+    /// The gateway's address of a family.
+    pub(crate) fn address(&self, v4: bool) -> Option<IpAddr> {
+        self.addresses.iter().map(IpNet::addr).find(|address| address.is_ipv4() == v4)
+    }
+
+    /// Whether an address is in one of the network's subnets.
+    pub(crate) fn covers(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|subnet| subnet.contains(&address))
+    }
+}
+
+/// One of the host's routes, as far as translation needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub to: IpNet,
+    /// The address that the host sends from, and containers get.
+    pub source: IpAddr,
+    /// Longest packet, in bytes.
+    pub mtu: u16,
+}
+
+/// A published port, or a range of them: one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// IP protocol: TCP or UDP.
+    pub protocol: u8,
+    /// The host's address; `None`: all of them.
+    pub at: Option<IpAddr>,
+    /// Addresses by which the host itself reaches the rule through [`PortId::HOST`].
+    pub via: Vec<IpAddr>,
+    /// First and last port on the host.
+    pub ports: (u16, u16),
+    /// The network of the endpoint.
+    pub bridge: BridgeId,
+    /// The endpoint's addresses, at most one of each family. A family without is not translated.
+    pub to: Vec<IpAddr>,
+    /// The endpoint's port for the first port of the rule; the others follow in order.
+    pub to_port: u16,
 }
 
 impl BridgeSettings {
@@ -52,6 +119,7 @@ impl BridgeSettings {
             ageing: Duration::from_secs(300),
             station_limit: 65_536,
             place_limit: 1_024,
+            gateway: None,
         }
     }
 }
@@ -146,6 +214,30 @@ pub enum Update {
         bridge: BridgeId,
         /// The VTEP.
         vtep: IpAddr,
+    },
+    /// Says how the host's end of [`PortId::HOST`] is addressed; `None`: there is no way to the host and outside.
+    Uplink {
+        /// The MAC address of the host's end.
+        mac: Option<Mac>,
+    },
+    /// What is to be known of the host. Replaces what was said before.
+    Host {
+        /// All its addresses but the loopback ones.
+        addresses: Vec<IpAddr>,
+        /// Its routes.
+        routes: Vec<Route>,
+    },
+    /// Adds a published rule, or changes it; connections that it no longer leads to end.
+    Publish {
+        /// Which.
+        id: PublishId,
+        /// The rule from now on.
+        rule: Publish,
+    },
+    /// Removes a published rule, and ends the connections that it made.
+    RemovePublish {
+        /// Which.
+        id: PublishId,
     },
     /// A VTEP that no longer holds any; stations learned behind it are forgotten.
     RemovePeer {
