@@ -4,8 +4,9 @@
 use wire::Time;
 
 use super::dump::Filter;
-use crate::Tracker;
+use crate::conn::Conn;
 use crate::tick::Tick;
+use crate::{Direction, Tracker, Tuple, Zone};
 
 impl Tracker {
     /// Looks at up to `budget` slots from where the last call stopped and forgets connections that were idle for too long.
@@ -42,11 +43,31 @@ impl Tracker {
 
     /// The same for up to `budget` slots, starting at `from`: how many were removed, and where to go on, if there is more.
     pub fn flush_some(&mut self, filter: &Filter, from: u32, budget: usize) -> (usize, Option<u32>) {
+        self.flush_conns(from, budget, &mut |conn| filter.matches(conn))
+    }
+
+    /// The same for connections whose first packet had ends that `which` accepts: where it came from, before translation.
+    pub fn flush_where(
+        &mut self,
+        from: u32,
+        budget: usize,
+        which: &mut dyn FnMut(Zone, &Tuple) -> bool,
+    ) -> (usize, Option<u32>) {
+        let original = Direction::Original;
+        self.flush_conns(from, budget, &mut |conn| which(conn.zone(original), &conn.tuple(original)))
+    }
+
+    fn flush_conns(
+        &mut self,
+        from: u32,
+        budget: usize,
+        which: &mut dyn FnMut(&Conn) -> bool,
+    ) -> (usize, Option<u32>) {
         let slots = self.table.slots();
         let end = from.saturating_add(u32::try_from(budget).unwrap_or(u32::MAX)).min(slots);
         let mut removed = 0;
         for slot in from..end {
-            if self.table.at(slot).is_some_and(|conn| filter.matches(conn)) {
+            if self.table.at(slot).is_some_and(&mut *which) {
                 self.remove(slot);
                 removed += 1;
             }

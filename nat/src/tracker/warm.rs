@@ -35,6 +35,11 @@ impl Tracker {
         }
     }
 
+    /// Whether a whole TCP or UDP packet from `zone` belongs to a connection, which nothing here moves on.
+    pub fn is_known(&self, zone: Zone, headers: &Headers) -> bool {
+        tuple(headers).is_some_and(|tuple| self.table.find(zone, &tuple).is_some())
+    }
+
     /// Before [`Tracker::advance`] of each packet of a batch.
     pub fn warm_known(&self, conns: impl Iterator<Item = ConnId>) {
         let touched = conns.filter_map(|id| self.table.at(id.slot)).map(Conn::touch);
