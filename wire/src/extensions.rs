@@ -7,7 +7,8 @@ use crate::{Headers, Layer3};
 pub(crate) const ROUTING: u8 = 43;
 /// Fragment header, RFC 8200 section 4.5.
 pub(crate) const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
+/// Authentication header, RFC 4302.
+pub(crate) const AUTHENTICATION: u8 = 51;
 
 /// The extension headers between the IPv6 header and the transport header, as (number, bytes from its first on).
 pub(crate) fn extensions<'a>(frame: &'a [u8], headers: &Headers) -> impl Iterator<Item = (u8, &'a [u8])> {

@@ -4,20 +4,25 @@
 //! [`Malformed`] and never panic, and whatever a successful parse hands out lies inside the frame.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod arp;
 pub mod checksum;
 mod cut;
 mod ecn;
 mod extensions;
 mod flow_key;
+pub mod fragment;
 mod frame;
 mod headers;
+pub mod icmp;
 mod infer;
 mod join;
 mod link;
 mod mac;
 pub mod nd;
 mod offload;
+mod options;
+mod reset;
 mod time;
 mod word;
 
@@ -28,8 +33,10 @@ pub use frame::{Frame, Pool};
 pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
 pub use infer::infer_offload;
 pub use join::{Joiner, Push};
+pub use link::set_link;
 pub use mac::{Mac, ParseMacError};
 pub use offload::{Gso, Offload};
+pub use reset::reset;
 pub use time::Time;
 
 /// EtherTypes that the switch knows (IEEE 802 numbers, IANA registry).

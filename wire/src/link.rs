@@ -1,4 +1,4 @@
-//! Writing the Ethernet header, with its tag, of a frame that the switch sends itself.
+//! Writing the Ethernet header: of a frame that the switch makes up, with its tag, or the addresses of one that it routes.
 
 use crate::{Frame, Mac, ether_type};
 
@@ -13,4 +13,14 @@ pub(crate) fn begin(out: &mut Frame, dst: Mac, src: Mac, tag: Option<u16>, kind:
         out.extend(&tag.to_be_bytes());
     }
     out.extend(&kind.to_be_bytes());
+}
+
+/// Gives a frame these MAC addresses. Nothing happens to one that is too short for them. Headers parsed before still fit,
+/// but their key has the old addresses.
+#[inline]
+pub fn set_link(frame: &mut Frame, src: Mac, dst: Mac) {
+    if let Some(addresses) = frame.bytes_mut().first_chunk_mut::<12>() {
+        addresses[..6].copy_from_slice(&dst.0);
+        addresses[6..].copy_from_slice(&src.0);
+    }
 }
