@@ -1,9 +1,10 @@
 //! Nothing panics, whatever the bytes: arbitrary ones, and good packets with damage.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use wire::{Frame, Headers, Joiner, Mac, Offload, Pool, Push, checksum, nd};
+use wire::icmp::{Trouble, echo_reply, error};
+use wire::{Frame, Headers, Joiner, Mac, Offload, Pool, Push, checksum, fragment, nd};
 
 use crate::headers::inside;
 use crate::packet::packet;
@@ -41,8 +42,40 @@ fn exercise(frame: &mut Frame, headers: &Headers) {
         Ok(cut) => assert_eq!(out.len(), cut.segment_len * (cut.count - 1) + cut.last_len),
         Err(_) => assert!(out.is_empty()),
     }
+    answers(frame, headers, &mut pool);
     let _ = checksum::complete(frame);
     assert_eq!(frame.len(), before);
+}
+
+/// What is made up about a frame parses, even if the frame is nonsense.
+fn answers(frame: &Frame, headers: &Headers, pool: &mut Pool) {
+    let mut out = Frame::new();
+    for trouble in [Trouble::TimeExceeded, Trouble::TooBig { mtu: 1280 }] {
+        for from in [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            let said = error(&mut out, frame, headers, from, Mac::from_u64(2 << 40), trouble);
+            assert_eq!(said, !out.is_empty());
+            if said {
+                let headers = wire::parse(out.bytes()).expect("an error");
+                assert_eq!(checksum::verify_transport(out.bytes(), &headers), Some(true));
+                assert!(!error(&mut Frame::new(), &out, &headers, from, Mac::ZERO, trouble));
+            }
+        }
+    }
+    if wire::reset(&mut out, frame, headers) {
+        let headers = wire::parse(out.bytes()).expect("a reset");
+        assert_eq!(checksum::verify_transport(out.bytes(), &headers), Some(true));
+    }
+    let mut copy = pool.duplicate(frame);
+    if !echo_reply(&mut copy, headers) {
+        assert_eq!(copy.bytes(), frame.bytes());
+    }
+    wire::set_link(&mut copy, Mac::ZERO, Mac::BROADCAST);
+    assert_eq!(copy.len(), frame.len());
+    let mut pieces = Vec::new();
+    for mtu in [68, 300] {
+        let _ = fragment::split(frame, headers, mtu, pool, &mut pieces);
+    }
+    pieces.into_iter().for_each(|piece| pool.put(piece));
 }
 
 proptest! {
