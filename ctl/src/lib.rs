@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod control;
 pub mod model;
+mod netlink;
 pub mod oci;
 pub mod sandbox;
 pub mod state;

@@ -17,6 +17,8 @@ fn spec(last: u8) -> LinkSpec {
         mac: Mac([0x02, 0x42, 10, 10, 10, last]),
         mtu: 1450,
         addresses: vec![format!("10.10.10.{last}/24").parse().unwrap(), format!("fd00:10::{last}/64").parse().unwrap()],
+        routes: Vec::new(),
+        gateways: Vec::new(),
         gso_max_size: 61_000,
         alias: "vswitch:RED".into(),
     }

@@ -41,6 +41,8 @@ async fn inside() {
         mac: Mac([0x02, 0x42, 10, 0, 0, 2]),
         mtu: 1500,
         addresses: vec!["10.0.0.2/24".parse().unwrap()],
+        routes: Vec::new(),
+        gateways: Vec::new(),
         gso_max_size: 61_000,
         alias: String::new(),
     };

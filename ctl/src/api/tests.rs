@@ -12,7 +12,7 @@ use switch::turn::View;
 
 use super::server::router;
 use crate::control::{Control, Future, Look, Plane, Plug, Settings};
-use crate::sandbox::Reference;
+use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
 /// An engine that shows empty tables and takes no link.
@@ -33,6 +33,9 @@ impl Plane for Empty {
 
     fn alive(&self, _: &Reference) -> Result<bool, super::Error> {
         Ok(true)
+    }
+    fn lead_out<'a>(&'a self, _: &'a Reference, _: Vec<Way>) -> Future<'a, Result<(), super::Error>> {
+        Box::pin(async { Ok(()) })
     }
     fn offloads(&self) -> (bool, bool) {
         (false, false)

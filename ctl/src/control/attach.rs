@@ -10,7 +10,7 @@ use wire::Mac;
 use super::address::Want;
 use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
-use super::{Control, Plug, refused};
+use super::{Control, Plug, gateway, refused};
 use crate::api::{AddPort, Connect, Error, Port};
 use crate::model::{self, Driver, EndpointRecord, NetworkRecord};
 use crate::sandbox::{Netns, Reference};
@@ -210,6 +210,7 @@ impl Control {
             network: network.into(),
             sandbox: wish.sandbox.clone(),
             allow_spoof: wish.allow_spoof,
+            since: model::now_millis(),
         };
         let result = self.plug_in(&wish.record, bridge, stored, false).await;
         if let Err((error, stored)) = result {
@@ -249,6 +250,11 @@ impl Control {
                 let error = Error::conflict(format!("port {}", stored.record.name), why, "choose another with --mac");
                 return Err((error, stored));
             }
+            if gateway::of(network).is_some_and(|gateway| gateway.mac == mac) {
+                let why = format!("MAC address {mac} is that of the gateway of network {}", network.name);
+                let error = Error::conflict(format!("port {}", stored.record.name), why, "choose another with --mac");
+                return Err((error, stored));
+            }
             let port = state.next_port();
             if let Some(bridge) = state.bridge_mut(&network.id) {
                 bridge.remote.insert_local(&stored.record);
@@ -263,6 +269,8 @@ impl Control {
             mtu: network.mtu,
             tunnelled: network.vni.is_some(),
             addresses: stored.record.addresses.clone(),
+            routes: gateway::across(network, &stored.record.addresses),
+            gateways: gateway::outward(network, &stored.record.addresses),
             network: network.name.clone(),
             replace,
         };

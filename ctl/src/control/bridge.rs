@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use store::{Row, Snapshot};
 use switch::{BridgeId, BridgeSettings, Place, Update};
 
-use super::Control;
 use super::backoff::Backoff;
 use super::remote::{Delta, Remote, RemoteRow};
 use super::state::{Bridge, State};
+use super::{Control, gateway};
 use crate::api::Error;
 use crate::model::{HostEndpoints, NetworkRecord, key};
 
@@ -42,7 +42,9 @@ impl Control {
         let id = {
             let mut state = self.state();
             let id = state.next_bridge();
-            updates.push(Update::Bridge { id, settings: BridgeSettings::new(&record.name, vni, mtu) });
+            let gateway = gateway::of(&record);
+            let settings = BridgeSettings { gateway, ..BridgeSettings::new(&record.name, vni, mtu) };
+            updates.push(Update::Bridge { id, settings });
             let mut remote = Remote::new(id);
             for (_, vtep) in state.peers.iter().filter(|(network, _)| *network == record.id) {
                 updates.extend(remote.insert_static(*vtep).updates);

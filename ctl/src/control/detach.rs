@@ -74,6 +74,7 @@ impl Control {
         let change = self.state().touch(&network);
         self.announced(&network, change).await;
         link_gone.await;
+        self.lead_out(&endpoint.stored.sandbox).await;
         self.leave_bridge(&network).await;
         self.release.notify_one();
         let network_id = network.clone();

@@ -8,6 +8,7 @@ mod backoff;
 mod bridge;
 mod cluster;
 mod detach;
+mod gateway;
 mod hosts;
 mod inspect;
 mod network;

@@ -2,6 +2,7 @@
 //! everything above it runs in tests against the real [`switch::Switch`] without a kernel.
 
 use std::future::Future as StdFuture;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +12,7 @@ use switch::{PortId, Update};
 use wire::Mac;
 
 use crate::api;
-use crate::sandbox::{self, LinkSpec, Netns, Reference};
+use crate::sandbox::{self, LinkSpec, Netns, Reference, Way};
 
 /// What the trait's methods return.
 pub type Future<'a, T> = Pin<Box<dyn StdFuture<Output = T> + Send + 'a>>;
@@ -32,6 +33,10 @@ pub struct Plug {
     pub mtu: u32,
     /// Its addresses.
     pub addresses: Vec<IpNet>,
+    /// Routes to other subnets of its network.
+    pub routes: Vec<(IpNet, IpAddr)>,
+    /// Gateways for everything else.
+    pub gateways: Vec<IpAddr>,
     /// Whether its frames travel to other hosts.
     pub tunnelled: bool,
     /// The network's name, for humans.
@@ -56,6 +61,8 @@ pub trait Plane: Send + Sync {
     /// # Errors
     /// When nobody knows.
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error>;
+    /// Gives a sandbox a default route of each family that has none, by the first way that works.
+    fn lead_out<'a>(&'a self, sandbox: &'a Reference, ways: Vec<Way>) -> Future<'a, Result<(), api::Error>>;
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
 }
@@ -117,6 +124,8 @@ impl Plane for Engine {
                 mac: plug.mac,
                 mtu: plug.mtu,
                 addresses: plug.addresses,
+                routes: plug.routes,
+                gateways: plug.gateways,
                 gso_max_size: gso_max_size(plug.mtu, plug.tunnelled),
                 alias: format!("vswitch:{}", plug.network),
             };
@@ -138,6 +147,15 @@ impl Plane for Engine {
 
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error> {
         Ok(Netns::reopen(sandbox).map_err(refused)?.is_some())
+    }
+
+    fn lead_out<'a>(&'a self, sandbox: &'a Reference, ways: Vec<Way>) -> Future<'a, Result<(), api::Error>> {
+        Box::pin(async move {
+            match Netns::reopen(sandbox).map_err(refused)? {
+                Some(netns) => sandbox::lead_out(&netns, &ways).await.map_err(refused),
+                None => Ok(()),
+            }
+        })
     }
 
     fn offloads(&self) -> (bool, bool) {

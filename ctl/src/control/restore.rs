@@ -11,7 +11,7 @@ use crate::state::{Change, Memory, StoredEndpoint};
 impl Control {
     /// Takes in what the state file has, and attaches again what still lives.
     pub async fn restore(self: &Arc<Self>, memory: Memory) {
-        let Memory { networks, endpoints, peers, fdb, releases, session, cluster, unreadable } = memory;
+        let Memory { networks, mut endpoints, peers, fdb, releases, session, cluster, unreadable } = memory;
         {
             let mut state = self.state();
             for (key, why) in unreadable {
@@ -26,6 +26,8 @@ impl Control {
             state.cluster = cluster;
         }
         self.predefine().await;
+        // In the order in which they were attached: the first of a sandbox has its default route.
+        endpoints.sort_by_key(|stored| stored.since);
         for stored in endpoints {
             let name = stored.record.name.clone();
             let (id, network) = (stored.record.id.clone(), stored.network.clone());

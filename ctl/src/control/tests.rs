@@ -11,13 +11,13 @@ use store::{Op, Store};
 use switch::turn::View;
 use switch::{Limits, PortId, Switch, Update};
 use tempfile::TempDir;
-use wire::Time;
+use wire::{Mac, Time};
 
 use super::plane::{Future, Look, Plane, Plug};
 use super::{Control, Settings};
 use crate::api::{self, AddPort, CreateNetwork, Kind, NewSubnet};
 use crate::model::key;
-use crate::sandbox::Reference;
+use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
 /// The engine without ports.
@@ -26,6 +26,8 @@ struct Tables {
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
     plugged: AtomicUsize,
+    /// The last that was asked for.
+    ways: Mutex<Vec<Way>>,
 }
 
 impl Plane for Tables {
@@ -57,6 +59,11 @@ impl Plane for Tables {
         Ok(!self.dead.lock().unwrap().contains(&sandbox.ino))
     }
 
+    fn lead_out<'a>(&'a self, _: &'a Reference, ways: Vec<Way>) -> Future<'a, Result<(), api::Error>> {
+        *self.ways.lock().unwrap() = ways;
+        Box::pin(async { Ok(()) })
+    }
+
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
@@ -85,6 +92,7 @@ impl Host {
             dead: Mutex::default(),
             broken: Mutex::default(),
             plugged: AtomicUsize::new(0),
+            ways: Mutex::default(),
         });
         let control = Control::new(settings, store.clone(), tables.clone(), disk.clone());
         control.restore(Memory::read(&disk).unwrap()).await;
@@ -94,9 +102,16 @@ impl Host {
     }
 
     async fn attach(&self, network: &str, name: &str) -> Result<api::Port, api::Error> {
-        let sandbox =
-            Reference { path: PathBuf::from(format!("/{name}")), pid: None, dev: 1, ino: ino(name), started: None };
-        let ask = AddPort { network: network.into(), name: name.into(), ..AddPort::default() };
+        self.ask(AddPort { network: network.into(), name: name.into(), ..AddPort::default() }).await
+    }
+
+    async fn attach_as(&self, network: &str, name: &str, mac: Mac) -> Result<api::Port, api::Error> {
+        self.ask(AddPort { network: network.into(), name: name.into(), mac: Some(mac), ..AddPort::default() }).await
+    }
+
+    async fn ask(&self, ask: AddPort) -> Result<api::Port, api::Error> {
+        let (path, ino) = (PathBuf::from(format!("/{}", ask.name)), ino(&ask.name));
+        let sandbox = Reference { path, pid: None, dev: 1, ino, started: None };
         self.control.attach_sandbox(ask, sandbox).await
     }
 
@@ -300,6 +315,7 @@ async fn a_restarted_host_has_what_it_had() {
             dead: Mutex::new([0].into()),
             broken: Mutex::default(),
             plugged: AtomicUsize::new(0),
+            ways: Mutex::default(),
         });
         let control = Control::new(settings, store.clone(), tables.clone(), disk.clone());
         control.restore(Memory::read(&disk).unwrap()).await;
@@ -369,4 +385,23 @@ async fn a_living_hosts_name_is_not_taken_over() {
     assert_eq!(store.snapshot(key::HOSTS).await.unwrap().rows, before.rows);
     assert_eq!(one.events("session_lost"), 0);
     impostor.halt();
+}
+
+#[tokio::test]
+async fn the_oldest_network_that_is_left_leads_out() {
+    let (store, _dir) = store().await;
+    let host = Host::start(1, &store).await;
+    host.control.create_network(overlay("RED", "10.1.0.0/24")).await.unwrap();
+    let inner = CreateNetwork { internal: true, ..overlay("INNER", "10.2.0.0/24") };
+    host.control.create_network(inner).await.unwrap();
+    host.control.create_network(overlay("BLUE", "10.3.0.0/24")).await.unwrap();
+    for network in ["RED", "INNER", "BLUE"] {
+        host.attach(network, "web").await.unwrap();
+    }
+    host.attach("BLUE", "other").await.unwrap();
+    host.control.remove_ports("web", Some("RED")).await.unwrap();
+    let ways = host.tables.ways.lock().unwrap().clone();
+    assert_eq!(ways, [Way { ifname: "eth0".into(), gateway: "10.3.0.1".parse().unwrap() }]);
+    let refused = host.attach_as("BLUE", "third", "02:42:0a:03:00:01".parse().unwrap()).await.unwrap_err();
+    assert!(refused.error.contains("gateway"), "{}", refused.error);
 }

@@ -10,8 +10,11 @@ use nix::libc;
 use nix::net::if_::if_nametoindex;
 use port::{Tap, TapOptions};
 
-use super::netlink::{self, Netlink};
+use rtnetlink::packet_route::address::AddressScope;
+
+use super::lead_out::add_default;
 use super::{Error, LinkSpec, Netns, link, thread};
+use crate::netlink::{self, Hop, Netlink};
 
 /// How often a name ethN is chosen again because somebody else took it in between.
 const RETRIES: usize = 64;
@@ -117,12 +120,22 @@ impl Attachment<'_> {
         if spec.addresses.iter().any(|net| net.addr().is_ipv6()) {
             allow_ipv6(ifname);
         }
+        refuse_advertisements(ifname);
         for &address in &spec.addresses {
-            inside.add_address(index, address).await.map_err(|source| self.address_error(ifname, address, source))?;
+            let added = inside.add_address(index, address, AddressScope::Universe).await;
+            added.map_err(|source| self.address_error(ifname, address, source))?;
         }
         inside.up(index).await.map_err(failed("set the link up"))?;
         let lo = if_nametoindex("lo").map_err(|errno| self.link_error("lo", "find it", errno.into()))?;
-        inside.up(lo).await.map_err(|source| self.link_error("lo", "set it up", source))
+        inside.up(lo).await.map_err(|source| self.link_error("lo", "set it up", source))?;
+        for &(to, via) in &spec.routes {
+            let added = inside.add_route(Hop { to, via: Some(via), link: index, mtu: None }).await;
+            added.map_err(failed("add a route to another subnet of its network"))?;
+        }
+        for &gateway in &spec.gateways {
+            add_default(inside, index, gateway).await.map_err(failed("add the default route"))?;
+        }
+        Ok(())
     }
 
     fn taken(&self, ifname: &str) -> Error {
@@ -140,6 +153,12 @@ impl Attachment<'_> {
     fn thread_error(&self, source: io::Error) -> Error {
         Error::Thread { sandbox: self.sandbox.to_owned(), source }
     }
+}
+
+/// A sandbox's addresses and routes are the switch's business: a router advertisement that another container of the
+/// network sends must not change them (RFC 6104). Without IPv6 there is nothing to switch off.
+fn refuse_advertisements(ifname: &str) {
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{ifname}/accept_ra"), "0");
 }
 
 /// Switches IPv6 on for one link of the calling thread's namespace: some runtimes switch it off for all links of a

@@ -2,6 +2,7 @@
 //! Pure: nothing here talks to the kernel, whose rules on names and sizes are checked before anything is made.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use wire::Mac;
@@ -24,6 +25,11 @@ pub struct LinkSpec {
     pub mtu: u32,
     /// Addresses with the prefix lengths of their subnets.
     pub addresses: Vec<IpNet>,
+    /// Routes to other subnets of the network: where to, and by which gateway.
+    pub routes: Vec<(IpNet, IpAddr)>,
+    /// Gateways for everything else, at most one of each family. One is used if the sandbox has no default route of its
+    /// family yet.
+    pub gateways: Vec<IpAddr>,
     /// The largest super-frame that the sandbox's kernel hands over, in bytes.
     pub gso_max_size: u32,
     /// For humans, shown by `ip link`: `vswitch:RED`. Cut at 255 bytes.
@@ -82,6 +88,8 @@ mod tests {
             mac: Mac([2, 0x42, 10, 10, 10, 2]),
             mtu: 1450,
             addresses: vec!["10.10.10.2/24".parse().unwrap()],
+            routes: Vec::new(),
+            gateways: Vec::new(),
             gso_max_size: 61_000,
             alias: "vswitch:RED".into(),
         }

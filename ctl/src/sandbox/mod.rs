@@ -6,14 +6,15 @@
 
 mod attach;
 mod error;
+mod lead_out;
 mod link;
-mod netlink;
 mod netns;
 mod remove;
 mod thread;
 
 pub use attach::{Attached, attach};
 pub use error::Error;
+pub use lead_out::{Way, lead_out};
 pub use link::LinkSpec;
 pub(crate) use link::is_name;
 pub use netns::{Netns, Reference};

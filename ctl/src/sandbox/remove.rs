@@ -3,8 +3,8 @@
 
 use nix::libc;
 
-use super::netlink::Netlink;
 use super::{Error, Netns, thread};
+use crate::netlink::Netlink;
 
 /// Removes the TAP `ifname` from `netns`; that it is not there is fine.
 ///

@@ -23,6 +23,9 @@ pub struct StoredEndpoint {
     pub sandbox: Reference,
     /// Whether the source guard is off.
     pub allow_spoof: bool,
+    /// When it was attached, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// A lease that is to be given back to the store.
