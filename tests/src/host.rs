@@ -58,6 +58,21 @@ impl Host {
         self.address6.into()
     }
 
+    /// Its IPv4 address towards the [`crate::Outside`], once there is one.
+    pub fn outer4(&self) -> IpAddr {
+        Ipv4Addr::new(198, 18, self.number(), 1).into()
+    }
+
+    /// Its IPv6 address towards the [`crate::Outside`], once there is one.
+    pub fn outer6(&self) -> IpAddr {
+        Ipv6Addr::new(0x2001, 0xdb8, self.number().into(), 0, 0, 0, 0, 1).into()
+    }
+
+    /// The number in its name.
+    pub(crate) fn number(&self) -> u8 {
+        self.address4.octets()[3]
+    }
+
     /// Starts a command that keeps running; its output goes to `NAME.log` in the host's directory.
     pub fn spawn(&self, name: &str, argv: &[&str], env: &[(&str, &str)]) -> Result<Process> {
         let log = self.dir.join(format!("{name}.log"));

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::container;
 use crate::exec::tail;
 use crate::host::Host;
+use crate::outside::Outside;
 use crate::underlay::Underlay;
 
 /// Below it, one directory per lab, named `PID.STARTTIME-N` after its owner.
@@ -71,6 +72,11 @@ impl Lab {
     /// Two hosts joined by one veth pair and nothing else; see [`Underlay::cable`].
     pub fn cable(&self, a: &Host, b: &Host, mtu: u32) -> Result<()> {
         Underlay::cable(a, b, mtu)
+    }
+
+    /// The world outside of these hosts, with their default routes; see [`Outside`].
+    pub fn outside(&self, hosts: &[&Host], mtu: u32) -> Result<Outside> {
+        Outside::of(hosts, mtu)
     }
 
     fn print_logs(&self) {

@@ -11,7 +11,7 @@ use tests::traffic::iperf::Load;
 use tests::traffic::stream::Stream;
 use tests::traffic::{iperf, ping, tcp, udp};
 use tests::underlay::{LINK, wire_like};
-use tests::{Consul, Container, Host, KernelVtep, Lab, Netns, Place, Runtime, Sandbox, scenario};
+use tests::{Consul, Container, Host, KernelVtep, Lab, Netns, Outside, Place, Runtime, Sandbox, scenario};
 
 fn kernel_pair(lab: &Lab) -> Result<(KernelVtep, KernelVtep)> {
     let (h1, h2) = (lab.host("h1")?, lab.host("h2")?);
@@ -63,6 +63,24 @@ fn a_cut_cable_shows_as_one_gap_in_a_numbered_stream() {
         ensure!(report.longest_gap() >= 100, "{report:?}");
         ensure!(report.ensure_complete().is_err());
         Ok(())
+    });
+}
+
+#[test]
+fn the_outside_is_behind_the_default_routes_of_all_its_hosts() {
+    scenario(|lab| {
+        let (h1, h2) = (lab.host("h1")?, lab.host("h2")?);
+        let outside = lab.outside(&[&h1, &h2], 1500)?;
+        for host in [&h1, &h2] {
+            for at in [Outside::FAR4, Outside::FAR6, outside.near4(host), outside.near6(host)] {
+                ping::all_answered(host, at, 2)?;
+            }
+            tcp::transfer(&outside, host, host.outer4(), 100_000)?;
+            tcp::transfer(&outside, host, host.outer6(), 100_000)?;
+        }
+        // It is no way from host to host, and has none to what is behind them.
+        ping::unanswered(&h1, h2.outer4())?;
+        ping::unanswered(&outside, "10.9.0.1".parse()?)
     });
 }
 

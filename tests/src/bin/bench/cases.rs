@@ -1,6 +1,6 @@
 //! What can be measured, by the names of the design. The two that decide most come first.
 
-use crate::load::Load;
+use crate::load::{Load, Passage};
 use crate::topology::Model;
 
 /// One line of the bench.
@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Local(Load),
     /// One container on each of two hosts, over this underlay.
     Tunnel(Model, Load),
+    /// One container, and the outside of its host.
+    Edge(Passage),
     /// Nothing but the engine.
     Engine,
     /// A daemon without traffic: CPU time.
@@ -42,6 +44,10 @@ pub(crate) const CASES: &[Case] = &[
     case("vxlan-tcp4-m1", "two hosts, four TCP streams, underlay without segmentation", Kind::Tunnel(Model::M1, TCP4)),
     case("vxlan-tcp1-m2", "two hosts, one TCP stream, underlay with USO only", Kind::Tunnel(Model::M2, TCP1)),
     case("vxlan-tcp4-m2", "two hosts, four TCP streams, underlay with USO only", Kind::Tunnel(Model::M2, TCP4)),
+    case("nat-up", "one TCP stream out of a container, source translated", Kind::Edge(Passage::Up)),
+    case("nat-down", "one TCP stream into a container that connected, source translated", Kind::Edge(Passage::Down)),
+    case("publish-tcp1", "one TCP stream from outside to a published port", Kind::Edge(Passage::Published)),
+    case("publish-cps", "connections from outside to a published port", Kind::Edge(Passage::Connections)),
     case("engine-64b", "the engine alone, frames of 64 bytes of one cached flow, one core", Kind::Engine),
     case("idle", "CPU of a daemon with 50 containers and no traffic", Kind::Idle),
     case("memory", "resident memory of a daemon, empty and with 200 ports", Kind::Memory),

@@ -1,14 +1,16 @@
 //! Runs cases: every run waits for an idle machine, the two sides of a comparison take turns.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use tests::Lab;
 
 use crate::args::Args;
 use crate::cases::{Case, Kind};
 use crate::guard::Guard;
-use crate::load::Load;
+use crate::load::Metric;
 use crate::report::{Report, Row, show};
-use crate::topology::{Pair, Side};
+use crate::topology::Pair;
 use crate::worlds::Worlds;
 use crate::{interrupt, solo};
 
@@ -41,22 +43,34 @@ pub(crate) fn all(lab: &Lab, args: &Args, report: &mut Report) -> Result<()> {
 
 fn one(bench: &Bench, lab: &Lab, worlds: &mut Worlds, case: &Case) -> Result<Vec<Row>> {
     match case.kind {
-        Kind::Local(load) => compare(bench, case.name, load, worlds.local()?),
-        Kind::Tunnel(model, load) => compare(bench, case.name, load, worlds.tunnel(model)?),
+        Kind::Local(load) => {
+            compare(bench, case.name, load.metrics(), worlds.local()?, |side, length| load.run(side, length))
+        }
+        Kind::Tunnel(model, load) => {
+            compare(bench, case.name, load.metrics(), worlds.tunnel(model)?, |side, length| load.run(side, length))
+        }
+        Kind::Edge(passage) => {
+            compare(bench, case.name, passage.metrics(), worlds.edge()?, |edge, length| passage.run(edge, length))
+        }
         Kind::Engine => solo::engine::measure(bench, case.name),
         Kind::Idle => solo::idle::measure(bench, lab, case.name),
         Kind::Memory => solo::memory::measure(bench, lab, case.name),
     }
 }
 
-/// A B A B …, and a row for each figure of the load.
-fn compare(bench: &Bench, case: &'static str, load: Load, pair: &Pair) -> Result<Vec<Row>> {
-    let metrics = load.metrics();
+/// A B A B …, and a row for each figure of a run.
+fn compare<S>(
+    bench: &Bench,
+    case: &'static str,
+    metrics: &[Metric],
+    pair: &Pair<S>,
+    load: impl Fn(&S, Duration) -> Result<Vec<f64>>,
+) -> Result<Vec<Row>> {
     let mut ours = vec![Vec::new(); metrics.len()];
     let mut theirs = ours.clone();
     let mut busy = false;
-    let mut measure = |run: u32, name: &str, side: &Side, figures: &mut Vec<Vec<f64>>| -> Result<()> {
-        let work = || load.run(side, bench.args.length());
+    let mut measure = |run: u32, name: &str, side: &S, figures: &mut Vec<Vec<f64>>| -> Result<()> {
+        let work = || load(side, bench.args.length());
         let (measured, disturbed) = bench.guard.run(work).with_context(|| format!("run {run} of {name}"))?;
         busy |= disturbed;
         let said: Vec<String> =

@@ -1,6 +1,8 @@
 //! What is sent through a topology, and the figures that come of it.
 
 mod bulk;
+mod connections;
+mod passage;
 mod ping_pong;
 mod small_frames;
 
@@ -8,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::topology::Side;
+pub(crate) use passage::Passage;
+
+use crate::topology::{B, STREAM, Side};
 
 /// Which way a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,9 @@ impl Load {
     /// One run of that length.
     pub(crate) fn run(self, side: &Side, length: Duration) -> Result<Vec<f64>> {
         match self {
-            Load::Tcp { streams } => Ok(vec![bulk::run(side, streams, length)?]),
+            Load::Tcp { streams } => {
+                Ok(vec![bulk::run(&side.sender, (B.into(), STREAM), &["-P", &streams.to_string()], length)?])
+            }
             Load::SmallFrames => Ok(vec![small_frames::run(side, length)?]),
             Load::RequestResponse => ping_pong::run(side, length).map(|(rate, p50)| vec![rate, p50]),
         }

@@ -1,13 +1,15 @@
-//! The peer `kernel`: veth and bridge, and a `vxlan` device between hosts, as Docker's drivers set them up.
+//! The peer `kernel`: veth and bridge, a `vxlan` device between hosts, and iptables rules towards the outside, as Docker's
+//! drivers set them up.
 
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use tests::kernel_vtep::Segment;
+use tests::outside::OUTER;
 use tests::underlay::veth;
 use tests::{Host, KernelVtep, Lab, Netns, Place};
 
-use super::{A, B, Side, TUNNEL_MTU, VNI};
+use super::{A, B, CONNECTIONS, Edge, GATEWAY, STREAM, SUBNET, Side, TUNNEL_MTU, VNI};
 
 /// Two containers on a bridge.
 pub(crate) fn local(lab: &Lab) -> Result<Side> {
@@ -37,6 +39,28 @@ pub(crate) fn tunnel(lab: &Lab) -> Result<Side> {
     let (a, b) = (vtep(&one, &two, A)?, vtep(&two, &one, B)?);
     let (sender, receiver) = (a.netns()?, b.netns()?);
     Side::new(sender, receiver, vec![one.clone(), two], &one, Box::new((a, b)))
+}
+
+/// A container whose source address the host's iptables translate, with ports of the host's sent to it. It is on a veth of
+/// its own, without a bridge: kinder to the kernel than Docker.
+pub(crate) fn edge(lab: &Lab) -> Result<Edge> {
+    let host = lab.host("kernel4")?;
+    let outside = lab.outside(&[&host], 1500)?;
+    let inner = Netns::create()?;
+    veth(&host, "c0", &inner, "eth0", "1500")?;
+    host.exec(&["ip", "address", "add", &with_length(GATEWAY), "dev", "c0"])?;
+    inner.exec(&["ip", "address", "add", &with_length(A), "dev", "eth0"])?;
+    inner.exec(&["ip", "route", "add", "default", "via", &GATEWAY.to_string()])?;
+    host.netns()?.sysctl("net.ipv4.ip_forward", "1")?;
+    let nat = ["iptables", "-w", "-t", "nat", "-A"];
+    let masquerade = ["POSTROUTING", "-s", SUBNET, "-o", OUTER, "-j", "MASQUERADE"];
+    host.exec(&[&nat[..], &masquerade].concat())?;
+    for port in [STREAM, CONNECTIONS].map(|port| port.to_string()) {
+        let to = format!("{A}:{port}");
+        let publish = ["PREROUTING", "-i", OUTER, "-p", "tcp", "--dport", &port, "-j", "DNAT", "--to-destination", &to];
+        host.exec(&[&nat[..], &publish].concat())?;
+    }
+    Edge::new(inner, outside, host, Box::new(()))
 }
 
 /// Bridged frames stay out of iptables, which would slow the kernel down. Absent without br_netfilter.

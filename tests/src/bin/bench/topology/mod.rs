@@ -1,5 +1,6 @@
-//! Two containers and what joins them: the switch, or the kernel. Loads see only this.
+//! Two containers and what joins them, or one and the outside: by the switch, or by the kernel. Loads see only this.
 
+mod edge;
 pub(crate) mod kernel;
 mod model;
 pub(crate) mod ours;
@@ -12,10 +13,13 @@ use tests::exec::Process;
 use tests::traffic::ping;
 use tests::{Host, Netns};
 
+pub(crate) use edge::{CONNECTIONS, Edge, STREAM};
 pub(crate) use model::Model;
 
 /// The subnet of every topology; they are in namespaces of their own.
 pub(crate) const SUBNET: &str = "10.10.10.0/24";
+/// The containers' way out, where there is one.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 10, 10, 1);
 /// The sender's address.
 pub(crate) const A: Ipv4Addr = Ipv4Addr::new(10, 10, 10, 2);
 /// The receiver's address.
@@ -53,7 +57,7 @@ impl Side {
 }
 
 /// Both sides of a comparison.
-pub(crate) struct Pair {
-    pub(crate) ours: Side,
-    pub(crate) kernel: Side,
+pub(crate) struct Pair<S> {
+    pub(crate) ours: S,
+    pub(crate) kernel: S,
 }

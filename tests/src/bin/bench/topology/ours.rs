@@ -6,7 +6,7 @@ use anyhow::Result;
 use tests::vswitchd::Options;
 use tests::{Host, Lab, Place, Station, Vswitchd};
 
-use super::{A, B, SUBNET, Side, TUNNEL_MTU, VNI};
+use super::{A, B, CONNECTIONS, Edge, STREAM, SUBNET, Side, TUNNEL_MTU, VNI};
 
 const NETWORK: &str = "RED";
 
@@ -38,6 +38,17 @@ pub(crate) fn tunnel(lab: &Lab) -> Result<Side> {
     let (sender, receiver) = (a.netns()?, b.netns()?);
     let alive = Box::new((a, b, daemon_one, daemon_two));
     Side::new(sender, receiver, vec![one.clone(), two], &one, alive)
+}
+
+/// A container with a way out, and two ports of the host published for it.
+pub(crate) fn edge(lab: &Lab) -> Result<Edge> {
+    let host = lab.host("ours4")?;
+    let outside = lab.outside(&[&host], 1500)?;
+    let daemon = alone(&host)?;
+    let [stream, connections] = [STREAM, CONNECTIONS].map(|port| format!("{port}:{port}"));
+    let flags = ["--ip", &A.to_string(), "--publish", &stream, "--publish", &connections];
+    let a = Station::attach(&daemon, NETWORK, "a", &flags)?;
+    Edge::new(a.netns()?, outside, host, Box::new((a, daemon)))
 }
 
 /// A daemon without underlay, and a network on it.
