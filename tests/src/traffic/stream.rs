@@ -7,8 +7,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::netns::{Netns, Place};
+
+/// How far a late sender catches up. When the whole machine stood still for longer, the numbers of that time are not
+/// sent all at once: such a burst would only ask how long queues are.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+/// Receive buffer, in bytes: seconds of the stream, for a receiver that is kept waiting.
+const BUFFER: usize = 4 << 20;
 
 /// What became of a stream.
 #[derive(Debug, Default)]
@@ -61,6 +69,7 @@ impl Stream {
         let sink = b.enter(|| UdpSocket::bind(SocketAddr::new(at, 0)).with_context(|| format!("cannot bind {at}")))?;
         let to = sink.local_addr()?;
         sink.set_read_timeout(Some(Duration::from_millis(50)))?;
+        setsockopt(&sink, sockopt::RcvBufForce, &BUFFER).context("cannot enlarge the receive buffer")?;
         let source = open_source(&a.netns()?, to)?;
         let sending = Arc::new(AtomicBool::new(true));
         let receiving = Arc::new(AtomicBool::new(true));
@@ -96,14 +105,14 @@ fn open_source(netns: &Netns, to: SocketAddr) -> Result<UdpSocket> {
 }
 
 fn send(socket: &UdpSocket, rate: u32, go_on: &AtomicBool) -> Result<u64> {
-    let start = Instant::now();
+    let mut start = Instant::now();
     let mut number = 0u64;
     while go_on.load(Ordering::Relaxed) {
         // Due times come from the start, so a late thread catches up and the rate holds.
         let due = start + Duration::from_secs(1) * number as u32 / rate;
-        if let Some(early) = due.checked_duration_since(Instant::now()) {
-            thread::sleep(early);
-        }
+        let now = Instant::now();
+        thread::sleep(due.saturating_duration_since(now));
+        start += now.saturating_duration_since(due).saturating_sub(CATCH_UP);
         // A refusal (an ICMP error that came back) loses this number; the report shows it.
         let _ = socket.send(&number.to_be_bytes());
         number += 1;

@@ -62,6 +62,38 @@ fn thirty_seconds_without_consul_cost_no_packet_and_lose_no_change() {
     });
 }
 
+/// A server that comes back leads before it has read all it wrote: its first answers must take nothing away.
+#[test]
+fn a_store_that_restarts_again_and_again_costs_no_packet() {
+    scenario(|lab| {
+        let mut cluster = Cluster::start(lab, 2)?;
+        cluster.overlay("RED", &["--subnet", "10.10.10.0/24"])?;
+        let c1 = cluster.attach(0, "RED", "c1", &[])?;
+        let c2 = cluster.attach(1, "RED", "c2", &[])?;
+        let stream = Stream::start(&c1, &c2, c2.address4()?, RATE)?;
+        for _ in 0..4 {
+            cluster.consul.kill9()?;
+            wait::until(Duration::from_secs(10), "the daemons to notice", || {
+                cluster.daemons.iter().try_for_each(|daemon| store_is(daemon, false))
+            })?;
+            cluster.consul.resume()?;
+            wait::until(Duration::from_secs(15), "the daemons to find the store", || {
+                cluster.daemons.iter().try_for_each(|daemon| store_is(daemon, true))
+            })?;
+            // Each watch has a rest of its own before it reads again.
+            thread::sleep(Duration::from_secs(2));
+        }
+        stream.stop()?.ensure_complete()?;
+        for daemon in &cluster.daemons {
+            let events = daemon.rows(&["events"])?;
+            let wrong = |kind: &str| ["session_lost", "store_wiped", "host_lost"].contains(&kind);
+            let wrong = events.iter().find(|event| event["kind"].as_str().is_some_and(wrong));
+            ensure!(wrong.is_none(), "{} took it for a loss: {wrong:?}", daemon.host().name());
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_wiped_store_is_filled_again_and_no_packet_is_lost() {
     scenario(|lab| {
