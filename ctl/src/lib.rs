@@ -11,5 +11,6 @@ pub mod control;
 pub mod model;
 mod netlink;
 pub mod oci;
+pub mod publish;
 pub mod sandbox;
 pub mod state;

@@ -40,6 +40,9 @@ impl Plane for Empty {
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
+    fn steer(&self, _: &crate::publish::Steer, _: bool) -> Result<(), super::Error> {
+        Ok(())
+    }
 }
 
 struct Server {

@@ -12,6 +12,7 @@ use switch::{PortId, Update};
 use wire::Mac;
 
 use crate::api;
+use crate::publish::Steer;
 use crate::sandbox::{self, LinkSpec, Netns, Reference, Way};
 
 /// What the trait's methods return.
@@ -65,6 +66,12 @@ pub trait Plane: Send + Sync {
     fn lead_out<'a>(&'a self, sandbox: &'a Reference, ways: Vec<Way>) -> Future<'a, Result<(), api::Error>>;
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
+    /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// The uplink's tables are full.
+    fn steer(&self, steer: &Steer, on: bool) -> Result<(), api::Error>;
 }
 
 /// The real one.
@@ -160,6 +167,11 @@ impl Plane for Engine {
 
     fn offloads(&self) -> (bool, bool) {
         (self.tso.load(Ordering::Relaxed), self.uso.load(Ordering::Relaxed))
+    }
+
+    fn steer(&self, _: &Steer, _: bool) -> Result<(), api::Error> {
+        // Nothing comes from outside before there is an uplink.
+        Ok(())
     }
 }
 

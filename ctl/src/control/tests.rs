@@ -17,6 +17,7 @@ use super::plane::{Future, Look, Plane, Plug};
 use super::{Control, Settings};
 use crate::api::{self, AddPort, CreateNetwork, Kind, NewSubnet};
 use crate::model::key;
+use crate::publish::Steer;
 use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
@@ -26,6 +27,7 @@ struct Tables {
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
     plugged: AtomicUsize,
+    steered: Mutex<Vec<Steer>>,
     /// The last that was asked for.
     ways: Mutex<Vec<Way>>,
 }
@@ -67,6 +69,15 @@ impl Plane for Tables {
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
+
+    fn steer(&self, steer: &Steer, on: bool) -> Result<(), api::Error> {
+        let mut steered = self.steered.lock().unwrap();
+        steered.retain(|known| known != steer);
+        if on {
+            steered.push(*steer);
+        }
+        Ok(())
+    }
 }
 
 struct Host {
@@ -92,6 +103,7 @@ impl Host {
             dead: Mutex::default(),
             broken: Mutex::default(),
             plugged: AtomicUsize::new(0),
+            steered: Mutex::default(),
             ways: Mutex::default(),
         });
         let control = Control::new(settings, store.clone(), tables.clone(), disk.clone());
@@ -315,6 +327,7 @@ async fn a_restarted_host_has_what_it_had() {
             dead: Mutex::new([0].into()),
             broken: Mutex::default(),
             plugged: AtomicUsize::new(0),
+            steered: Mutex::default(),
             ways: Mutex::default(),
         });
         let control = Control::new(settings, store.clone(), tables.clone(), disk.clone());

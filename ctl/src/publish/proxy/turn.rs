@@ -1,0 +1,397 @@
+//! The proxy's loop: take events, give everything that is ready a bounded turn, end what is silent or too much.
+//!
+//! mio is edge-triggered: what could go on stays on the ready list until it would block. What cannot go on because a
+//! bound is reached, or descriptors have run out, is looked at again a moment later, so that nothing spins.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, TryRecvError};
+use mio::net::{TcpListener, UdpSocket};
+use mio::{Events, Interest, Poll, Waker};
+use nix::errno::Errno;
+
+use super::pump::CHUNK;
+use super::session::{self, Asked, DATAGRAM, Datagrams, IDLE, Session};
+use super::slots::{Id, Key, Slots};
+use super::stream::{Outcome, Stream, reset};
+use super::{Command, Service, Target};
+use crate::publish::Protocol;
+
+/// Connections and sessions at once; a waiting client stays in the kernel's queue.
+const CONNECTIONS: usize = 4096;
+/// Of these, those of one publication.
+const SHARE: usize = 1024;
+/// Connections or datagrams taken from one socket before the next one's turn.
+const BATCH: usize = 16;
+/// How long what cannot go on is left alone.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often silence is looked for.
+const TICK: Duration = Duration::from_secs(1);
+
+struct Listener {
+    service: u32,
+    offset: u16,
+    socket: TcpListener,
+}
+
+#[derive(Default)]
+struct Open {
+    target: Target,
+    sockets: Vec<Key>,
+    streams: usize,
+    sessions: usize,
+    /// Sessions as they came, for eviction; those that ended are skipped.
+    order: VecDeque<Id>,
+}
+
+pub(super) struct Turn {
+    poll: Poll,
+    commands: Receiver<Command>,
+    services: HashMap<u32, Open>,
+    listeners: Slots<Listener>,
+    datagrams: Slots<Datagrams>,
+    streams: Slots<Stream>,
+    sessions: Slots<Session>,
+    by_client: HashMap<Asked, Id>,
+    ready: VecDeque<Key>,
+    queued: HashSet<Key>,
+    paused: HashSet<Key>,
+    resume: Instant,
+    tick: Instant,
+    now: Instant,
+    buffer: Vec<u8>,
+}
+
+impl Turn {
+    pub(super) fn new(commands: Receiver<Command>) -> io::Result<(Turn, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), Key::Wake.token())?);
+        let now = Instant::now();
+        let turn = Turn {
+            poll,
+            commands,
+            services: HashMap::new(),
+            listeners: Slots::new(),
+            datagrams: Slots::new(),
+            streams: Slots::new(),
+            sessions: Slots::new(),
+            by_client: HashMap::new(),
+            ready: VecDeque::new(),
+            queued: HashSet::new(),
+            paused: HashSet::new(),
+            resume: now,
+            tick: now,
+            now,
+            buffer: vec![0; DATAGRAM.max(CHUNK)],
+        };
+        Ok((turn, waker))
+    }
+
+    /// Until nobody can send a command any more.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(512);
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, self.patience())
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the proxy ends: it cannot wait for events");
+                return;
+            }
+            self.now = Instant::now();
+            events.iter().for_each(|event| self.enqueue(Key::of(event.token())));
+            loop {
+                match self.commands.try_recv() {
+                    Ok(command) => self.obey(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            for _ in 0..self.ready.len() {
+                let Some(key) = self.ready.pop_front() else { break };
+                self.queued.remove(&key);
+                self.serve(key);
+            }
+            if !self.paused.is_empty() && self.now >= self.resume {
+                std::mem::take(&mut self.paused).into_iter().for_each(|key| self.enqueue(key));
+            }
+            if self.now >= self.tick {
+                self.tick = self.now + TICK;
+                self.expire();
+            }
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let watched = self.sessions.len() + self.streams.len() > 0;
+        let tick = watched.then_some(self.tick);
+        let resume = (!self.paused.is_empty()).then_some(self.resume);
+        let next = [tick, resume].into_iter().flatten().min()?;
+        // Rounded up: mio waits whole milliseconds.
+        Some(next.saturating_duration_since(self.now) + Duration::from_millis(1))
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        if key != Key::Wake && self.queued.insert(key) {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn pause(&mut self, key: Key) {
+        if self.paused.is_empty() {
+            self.resume = self.now + PAUSE;
+        }
+        self.paused.insert(key);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open(service) => self.open(service),
+            Command::Aim(id, target) => {
+                if let Some(open) = self.services.get_mut(&id).filter(|open| open.target != target) {
+                    open.target = target;
+                    self.end(id);
+                }
+            }
+            Command::Close(id, closed) => {
+                self.end(id);
+                for key in self.services.remove(&id).into_iter().flat_map(|open| open.sockets) {
+                    match key {
+                        Key::Listener(id) => drop(self.listeners.remove(id)),
+                        Key::Datagrams(id) => drop(self.datagrams.remove(id)),
+                        _ => {}
+                    }
+                    self.queued.remove(&key);
+                }
+                let queued = &self.queued;
+                self.ready.retain(|key| queued.contains(key));
+                // Nobody waits for it any more: that is fine.
+                let _ = closed.send(());
+            }
+        }
+    }
+
+    fn open(&mut self, service: Service) {
+        let Service { id, protocol, sockets, target } = service;
+        let mut keys = Vec::with_capacity(sockets.len());
+        for (offset, socket) in sockets.into_iter().enumerate() {
+            match self.listen(id, protocol, offset as u16, socket) {
+                Ok(key) => keys.push(key),
+                Err(error) => tracing::error!(%error, "a published port does not serve local clients"),
+            }
+        }
+        // Clients may have come before.
+        keys.iter().for_each(|key| self.enqueue(*key));
+        self.services.insert(id, Open { target, sockets: keys, ..Open::default() });
+    }
+
+    fn listen(&mut self, service: u32, protocol: Protocol, offset: u16, socket: OwnedFd) -> io::Result<Key> {
+        let registry = self.poll.registry();
+        match protocol {
+            Protocol::Tcp => {
+                let mut socket = TcpListener::from_std(socket.into());
+                let key = Key::Listener(self.listeners.next());
+                registry.register(&mut socket, key.token(), Interest::READABLE)?;
+                self.listeners.insert(Listener { service, offset, socket });
+                Ok(key)
+            }
+            Protocol::Udp => {
+                let mut socket = UdpSocket::from_std(socket.into());
+                let key = Key::Datagrams(self.datagrams.next());
+                registry.register(&mut socket, key.token(), Interest::READABLE)?;
+                self.datagrams.insert(Datagrams { service, offset, socket });
+                Ok(key)
+            }
+        }
+    }
+
+    fn serve(&mut self, key: Key) {
+        match key {
+            Key::Wake => {}
+            Key::Listener(id) => self.accept(id),
+            Key::Datagrams(id) => self.hear(id),
+            Key::Stream(id) => self.pump(id),
+            Key::Session(id) => self.answer(id),
+        }
+    }
+
+    fn accept(&mut self, id: Id) {
+        let key = Key::Listener(id);
+        for _ in 0..BATCH {
+            let Some(listener) = self.listeners.get(id) else { return };
+            let Some(open) = self.services.get_mut(&listener.service) else { return };
+            if self.streams.len() >= CONNECTIONS || open.streams >= SHARE {
+                return self.pause(key);
+            }
+            match listener.socket.accept() {
+                Ok((client, peer)) => {
+                    let target = open.target.of(peer.ip().to_canonical().is_ipv4(), listener.offset);
+                    let Some(target) = target else {
+                        reset(&client);
+                        continue;
+                    };
+                    let Ok(mut stream) = Stream::begin(client, target, listener.service, self.now) else { continue };
+                    match stream.register(self.poll.registry(), Key::Stream(self.streams.next())) {
+                        Ok(()) => {
+                            open.streams += 1;
+                            self.streams.insert(stream);
+                        }
+                        Err(_) => stream.abort(),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_shortage(error.raw_os_error().map(Errno::from_raw)) => return self.pause(key),
+                // The client has gone, or its network has: the next one.
+                Err(_) => {}
+            }
+        }
+        self.enqueue(key);
+    }
+
+    fn pump(&mut self, id: Id) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        match stream.pump(&mut self.buffer[..CHUNK]) {
+            Outcome::Waits => {}
+            Outcome::More => self.enqueue(Key::Stream(id)),
+            Outcome::Done => drop(self.forget(id)),
+            Outcome::Broken => self.forget(id).into_iter().for_each(Stream::abort),
+        }
+    }
+
+    fn forget(&mut self, id: Id) -> Option<Stream> {
+        let stream = self.streams.remove(id)?;
+        if let Some(open) = self.services.get_mut(&stream.service) {
+            open.streams -= 1;
+        }
+        Some(stream)
+    }
+
+    /// Datagrams of clients.
+    fn hear(&mut self, id: Id) {
+        for _ in 0..BATCH {
+            let Some(at) = self.datagrams.get(id) else { return };
+            let (length, client, local) = match session::receive(&at.socket, &mut self.buffer) {
+                Ok(heard) => heard,
+                Err(Errno::EAGAIN) => return,
+                Err(errno) if is_shortage(Some(errno)) => return self.pause(Key::Datagrams(id)),
+                // An ICMP error about an earlier answer, or an address of a family that cannot be.
+                Err(_) => continue,
+            };
+            let (service, offset) = (at.service, at.offset);
+            let asked = Asked { at: id, client, local };
+            let known = self.by_client.get(&asked).copied();
+            let session = known.or_else(|| self.meet(asked, service, offset));
+            let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) else { continue };
+            (session.used, session.fresh) = (self.now, known.is_some());
+            // What the switch does not take now is lost, as on any network.
+            let _ = session.socket.send(&self.buffer[..length]);
+        }
+        self.enqueue(Key::Datagrams(id));
+    }
+
+    /// A new session, in place of another if need be.
+    fn meet(&mut self, asked: Asked, service: u32, offset: u16) -> Option<Id> {
+        let to = self.services.get(&service)?.target.of(asked.client.ip().to_canonical().is_ipv4(), offset)?;
+        if self.services.get(&service)?.sessions >= SHARE {
+            self.evict(service);
+        } else if self.sessions.len() >= CONNECTIONS {
+            let most = self.services.iter().max_by_key(|(_, open)| open.sessions).map(|(id, _)| *id)?;
+            self.evict(most);
+        }
+        let mut session = Session::begin(asked, to, service, self.now).ok()?;
+        let key = Key::Session(self.sessions.next());
+        self.poll.registry().register(&mut session.socket, key.token(), Interest::READABLE).ok()?;
+        let id = self.sessions.insert(session);
+        self.by_client.insert(asked, id);
+        let open = self.services.get_mut(&service)?;
+        open.sessions += 1;
+        open.order.push_back(id);
+        Some(id)
+    }
+
+    /// Ends the oldest session of a publication that was quiet since the last look; each look makes a session quiet.
+    fn evict(&mut self, service: u32) {
+        let Some(open) = self.services.get_mut(&service) else { return };
+        while let Some(id) = open.order.pop_front() {
+            match self.sessions.get_mut(id) {
+                Some(session) if session.fresh => {
+                    session.fresh = false;
+                    open.order.push_back(id);
+                }
+                Some(_) => {
+                    open.sessions -= 1;
+                    if let Some(session) = self.sessions.remove(id) {
+                        self.by_client.remove(&session.asked);
+                    }
+                    return;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Answers of the container.
+    fn answer(&mut self, id: Id) {
+        for _ in 0..BATCH {
+            let Some(session) = self.sessions.get_mut(id) else { return };
+            let length = match session.socket.recv(&mut self.buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The container refused an earlier datagram: the client hears nothing, as of a lost one.
+                Err(_) => continue,
+            };
+            session.used = self.now;
+            if let Some(at) = self.datagrams.get(session.asked.at) {
+                let _ = session::answer(&at.socket, &session.asked, &self.buffer[..length]);
+            }
+        }
+        self.enqueue(Key::Session(id));
+    }
+
+    /// Ends what is silent, and connections that the container does not answer.
+    fn expire(&mut self) {
+        let now = self.now;
+        let late = self.streams.drain(|stream| stream.connecting.is_some_and(|until| until <= now));
+        let silent = self.sessions.drain(|session| session.used + IDLE <= now);
+        self.settle(late, silent);
+        for open in self.services.values_mut() {
+            open.order.retain(|id| self.sessions.get(*id).is_some());
+        }
+    }
+
+    /// Ends everything that is connected by a service.
+    fn end(&mut self, service: u32) {
+        let streams = self.streams.drain(|stream| stream.service == service);
+        let sessions = self.sessions.drain(|session| session.service == service);
+        self.settle(streams, sessions);
+        if let Some(open) = self.services.get_mut(&service) {
+            open.order.clear();
+        }
+    }
+
+    fn settle(&mut self, streams: Vec<Stream>, sessions: Vec<Session>) {
+        for stream in streams {
+            if let Some(open) = self.services.get_mut(&stream.service) {
+                open.streams -= 1;
+            }
+            stream.abort();
+        }
+        for session in sessions {
+            if let Some(open) = self.services.get_mut(&session.service) {
+                open.sessions -= 1;
+            }
+            self.by_client.remove(&session.asked);
+        }
+    }
+}
+
+/// Whether the kernel lacks something that it may have a moment later.
+fn is_shortage(errno: Option<Errno>) -> bool {
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
+}
