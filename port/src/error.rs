@@ -66,6 +66,53 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// uplink NAME: cannot load its programs: CAUSE (REMEDY)
+    #[error("uplink {link}: cannot load its programs: {}{}", cause(source), uplink_remedy(source))]
+    UplinkProgram {
+        /// The link.
+        link: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// uplink: table NAME: cannot read or write it: CAUSE (REMEDY)
+    #[error("uplink: table {table}: cannot read or write it: {}{}", cause(source), uplink_remedy(source))]
+    UplinkTable {
+        /// The table, as the kernel shows it.
+        table: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// uplink: interface INDEX: cannot STEP: CAUSE (REMEDY)
+    #[error("uplink: interface {ifindex}: cannot {step}: {}{}", cause(source), uplink_remedy(source))]
+    UplinkDevice {
+        /// The interface's index.
+        ifindex: u32,
+        /// What was tried, such as `attach the program`.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// uplink: interface INDEX: a link layer of kind KIND is not supported (Ethernet, and those without header, are)
+    #[error(
+        "uplink: interface {ifindex}: a link layer of kind {kind} is not supported (Ethernet, and those without header, are)"
+    )]
+    UplinkDeviceKind {
+        /// The interface's index.
+        ifindex: u32,
+        /// The kernel's ARPHRD number.
+        kind: u16,
+    },
+
+    /// uplink NAME: the link itself cannot be an uplink (choose another with --uplink)
+    #[error("uplink {link}: the link itself cannot be an uplink (choose another with --uplink)")]
+    UplinkIsLink {
+        /// The link.
+        link: String,
+    },
+
     /// open files: cannot raise the limit to COUNT: CAUSE
     #[error("open files: cannot raise the limit to {wanted}: {}", cause(source))]
     OpenFiles {
@@ -112,6 +159,16 @@ fn underlay_remedy(error: &io::Error) -> &'static str {
         Some(libc::EAFNOSUPPORT) => " (this IP version is off on this host; choose another address with --advertise)",
         Some(libc::EPERM | libc::EACCES) => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         Some(libc::EMFILE | libc::ENFILE) => " (raise the limit of open files)",
+        _ => "",
+    }
+}
+
+fn uplink_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => " (needs CAP_SYS_ADMIN)",
+        Some(libc::ENOSYS | libc::EINVAL) => " (needs Linux 5.15 with BPF and its classifier)",
+        Some(libc::E2BIG) => " (it is full)",
+        Some(libc::ENODEV) => " (it is gone)",
         _ => "",
     }
 }

@@ -1,4 +1,5 @@
-//! Frames in and out of the kernel: TAP links, the VXLAN underlay's UDP sockets, and memory ports for tests.
+//! Frames in and out of the kernel: TAP links, the VXLAN underlay's UDP sockets, the uplink's BPF programs, and memory
+//! ports for tests.
 //!
 //! Knows descriptors and their errors, not what is in a frame. It never waits and never retries for longer than one
 //! call: readiness is the poll loop's business, which registers the descriptors itself. The only crate with unsafe code.
@@ -8,14 +9,18 @@ mod ifreq;
 pub mod interface;
 pub mod limits;
 mod memory;
+mod port_free;
 mod sockopt;
 mod tap;
 mod underlay;
+mod uplink;
 
 pub use error::Error;
 pub use memory::Memory;
+pub use port_free::is_port_free;
 pub use tap::{Offloads, Tap, TapOptions};
 pub use underlay::{Datagram, Datagrams, SendOutcome, Underlay, UnderlayStats};
+pub use uplink::{FiveTuple, Hook, MAX_MAPPINGS, OUT_MAC, Published, SOCKET_MARK, Steering, Uplink, UplinkStats};
 
 /// What came of an attempt to read a frame from a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
