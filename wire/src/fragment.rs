@@ -52,10 +52,11 @@ pub fn split(
     if frame.offload.gso() != Gso::None {
         return Err(SplitError::SuperFrame);
     }
-    if frame.offload.partial_checksum().is_none() {
+    let Some((start, _)) = frame.offload.partial_checksum() else {
         return pieces(frame.bytes(), headers, mtu, pool, out);
-    }
-    if headers.fragment != Fragment::Whole {
+    };
+    // Completing it must not rewrite an address.
+    if headers.fragment != Fragment::Whole || start < headers.l4 {
         return Err(SplitError::Checksum);
     }
     let mut whole = pool.duplicate(frame);

@@ -22,6 +22,8 @@ targets! {
     wire_parse,
     /// A frame: ARP and neighbour discovery, read and answered.
     wire_discovery,
+    /// An offload header and a frame: what a gateway says about it, and its fragments.
+    wire_answers,
     /// An offload header and a frame, as a TAP gives them: cut into segments.
     wire_cut,
     /// A row of frames: joined, and cut again.

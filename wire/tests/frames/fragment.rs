@@ -142,6 +142,8 @@ fn what_cannot_be_split_is_refused() {
     let mut outside = Frame::from_bytes(&plain.bytes());
     outside.offload = Offload::partial(34, 900);
     assert_eq!(fragments(&outside, 100).err(), Some(SplitError::Checksum));
+    outside.offload = Offload::partial(26, 0);
+    assert_eq!(fragments(&outside, 100).err(), Some(SplitError::Checksum));
     let mut beyond = Frame::from_bytes(&plain.bytes());
     beyond.bytes_mut()[20..22].copy_from_slice(&[0x1f, 0xff]);
     assert_eq!(fragments(&beyond, 100).err(), Some(SplitError::WrongHeaders));

@@ -5,7 +5,7 @@ use wire::Offload;
 use super::Seed;
 use super::packets::{
     advertisement, arp, discovery, echo, fragment, ipv6, mac, partial_frame, raw, router, solicitation, super_tcp,
-    super_udp, tagged, tcp, udp, with,
+    super_udp, syn, tagged, tcp, udp, with,
 };
 
 /// The seeds of all targets that take frames.
@@ -16,12 +16,16 @@ pub(super) fn seeds() -> Vec<Seed> {
         if matches!(name.split('-').next(), Some("arp" | "nd")) {
             seeds.push(("wire_discovery", name, frame.clone()));
         }
+        if !name.starts_with("arp") {
+            seeds.push(("wire_answers", name, with(Offload::NONE, &frame)));
+        }
         seeds.push(("switch_process", name, records(&[with(Offload::NONE, &frame)])));
         seeds.push(("vxlan_decode", name, vxlan(42, &frame)));
         let from_outside = elsewhere(frame);
         seeds.push(("switch_decapsulate", name, run(0, 0, &[vxlan(42, &from_outside)])));
     }
     for (name, input) in offloaded() {
+        seeds.push(("wire_answers", name, input.clone()));
         seeds.push(("wire_cut", name, input.clone()));
         seeds.push(("wire_checksum", name, input.clone()));
         seeds.push(("switch_process", name, records(&[input])));
@@ -62,6 +66,9 @@ fn plain() -> Vec<(&'static str, Vec<u8>)> {
         ("udp4-padded", [udp(false, 2, 3, 1), vec![0; 17]].concat()),
         ("tcp4", tcp(false, 7, 18, true)),
         ("tcp6", tcp(true, 7, 18, true)),
+        ("tcp4-refused", syn(false)),
+        ("tcp6-refused", syn(true)),
+        ("udp4-long", udp(false, 2, 3, 900)),
         ("icmp", echo(false, 2, 3)),
         ("icmp6", echo(true, 2, 3)),
         ("broadcast", raw(2, [0xff; 6], 0x88b5, &[0; 46])),

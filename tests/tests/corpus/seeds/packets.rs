@@ -52,6 +52,15 @@ pub(super) fn tcp(six: bool, sequence: u32, len: usize, push: bool) -> Vec<u8> {
     bytes
 }
 
+/// The first segment of a connection.
+pub(super) fn syn(six: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let link = PacketBuilder::ethernet2(mac(2), mac(3));
+    let ip = if six { link.ipv6(v6(2), v6(3), 64) } else { link.ipv4(ip(2), ip(3), 64) };
+    ip.tcp(1000, 2000, 7, 9000).syn().write(&mut bytes, &[]).unwrap();
+    bytes
+}
+
 /// An echo request.
 pub(super) fn echo(six: bool, src: u8, dst: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
