@@ -23,6 +23,8 @@ pub(crate) struct Bridge {
     /// Head-end replication: the hosts that hold endpoints.
     pub(crate) peers: Vec<VtepId>,
     learned: Learned,
+    /// Addresses that lost their owner; whoever cares takes them out.
+    pub(crate) ended: Vec<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,24 @@ impl Bridge {
             ports: Vec::new(),
             peers: Vec::new(),
             learned: Learned::default(),
+            ended: Vec::new(),
         }
+    }
+
+    /// Takes new settings. The gateway's addresses are answered for like an endpoint's.
+    pub(crate) fn set(&mut self, settings: BridgeSettings) {
+        if let Some(old) = &self.settings.gateway {
+            let owned = old.addresses.iter().map(|subnet| subnet.addr());
+            owned.filter(|address| self.neighbours.get(address) == Some(&old.mac)).collect::<Vec<_>>().iter().for_each(
+                |address| {
+                    self.neighbours.remove(address);
+                },
+            );
+        }
+        if let Some(new) = &settings.gateway {
+            self.neighbours.extend(new.addresses.iter().map(|subnet| (subnet.addr(), new.mac)));
+        }
+        self.settings = settings;
     }
 
     /// Says that `mac` was seen at `spot`. Returns its slot, if it is in the table.
@@ -87,8 +106,17 @@ impl Bridge {
         addresses: Vec<IpAddr>,
         now: Time,
     ) {
+        let kept = self.ended.len();
         self.disown(mac);
-        self.neighbours.extend(addresses.iter().map(|address| (*address, mac)));
+        for address in &addresses {
+            // What it had before and still has did not end; what another one had did.
+            match self.ended[kept..].iter().position(|ended| ended == address) {
+                Some(at) => drop(self.ended.remove(kept + at)),
+                None if self.neighbours.contains_key(address) => self.ended.push(*address),
+                None => {}
+            }
+            self.neighbours.insert(*address, mac);
+        }
         self.endpoints.insert(mac, Endpoint { spot, addresses });
         if self.origin(stations, mac) != Some(Origin::Static) {
             self.place(stations, mac, spot, Origin::Endpoint, now);
@@ -135,6 +163,7 @@ impl Bridge {
         for address in self.endpoints.remove(&mac).map_or_else(Vec::new, |endpoint| endpoint.addresses) {
             if self.neighbours.get(&address) == Some(&mac) {
                 self.neighbours.remove(&address);
+                self.ended.push(address);
             }
         }
     }

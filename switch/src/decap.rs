@@ -6,6 +6,7 @@ use wire::{Frame, Headers, Offload, Push, Time, checksum, parse};
 
 use crate::flow::Egress;
 use crate::forward::{Verdict, forward, listeners};
+use crate::pipeline::Hit;
 use crate::station::{Origin, Spot};
 use crate::{BridgeId, Datagram, DropReason, Out, PortId, Switch, admit};
 
@@ -95,7 +96,7 @@ impl Switch {
         }
         headers.key.set_ingress(TUNNEL | u64::from(vni) << 32 | u64::from(vtep.0));
         let verdict = match self.hit(now, &headers, bytes.len()) {
-            Some(Egress::Port(port)) => Verdict::Output(Egress::Port(port), crate::station::Stamp::NONE),
+            Some(Hit::Plain(egress)) => Verdict::Output(egress, crate::station::Stamp::NONE),
             _ => self.walk_inner(now, id, vtep, &headers)?,
         };
         match (verdict, congestion(bytes, &headers, outer_ecn)) {
@@ -114,6 +115,8 @@ impl Switch {
                 Ok(())
             }
             (Verdict::Output(Egress::Tunnel { .. }, _), _) => Err(DropReason::SamePort),
+            // Every host has its own gateway.
+            (Verdict::Route(_), _) => Err(DropReason::NotRouted),
             (Verdict::Flood, congestion) => {
                 let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
                 self.flood_inner(id, vtep, bytes, &headers, ecn, out)
@@ -129,11 +132,19 @@ impl Switch {
         }
         admit::link(headers)?;
         let src = headers.key.src_mac();
+        // What another host's gateway has routed comes from the gateway, which is here as well.
+        let gateway = bridge.settings.gateway.as_ref().map(|gateway| gateway.mac);
+        if gateway == Some(headers.key.dst_mac()) {
+            return Ok(Verdict::Route(id));
+        }
         let known = bridge.fdb.get(&src).and_then(|slot| self.stations.get(*slot));
         if known.is_some_and(|s| s.origin != Origin::Learned && matches!(s.spot, Spot::Port(_))) {
             return Err(DropReason::SourceHere);
         }
-        let src = bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now);
+        let src = match gateway == Some(src) {
+            true => None,
+            false => bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now),
+        };
         let verdict = forward(bridge, &self.stations, &self.ports, Spot::Tunnel(vtep), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
             self.remember(now, headers, egress, src, dst);

@@ -80,6 +80,38 @@ reasons! {
     UnderlayTooBig,
     /// this host has no VTEP address (--advertise)
     NoUnderlay,
+    /// not for a gateway: no IP, or an address that is not routed
+    NotRouted,
+    /// an 802.1Q tag on a frame for the gateway
+    RoutedTag,
+    /// the TTL or hop limit ran out
+    TimeExceeded,
+    /// the gateway offers no such service
+    NoService,
+    /// no endpoint has the address, or none for that address family
+    NoEndpoint,
+    /// it would leave an internal network
+    Internal,
+    /// it would pass from one network to another
+    OtherNetwork,
+    /// the host has no route there
+    NoRoute,
+    /// there is no way to the host and outside (--uplink)
+    NoUplink,
+    /// from outside, to no connection, mapping or published port
+    NoMapping,
+    /// from outside, to a mapping whose owner has not sent there
+    Filtered,
+    /// all connections are taken, or all that this network or container may have
+    TableFull,
+    /// no free port to translate to
+    NoPort,
+    /// makes no sense in its connection (conntrack's INVALID)
+    Invalid,
+    /// a later fragment whose first did not come
+    FirstMissing,
+    /// cannot be translated: headers that hide its ends
+    Untranslatable,
 }
 
 #[cfg(test)]

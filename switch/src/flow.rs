@@ -6,6 +6,7 @@ use vxlan::{Vni, VtepId};
 use wire::{FlowKey, Time};
 
 use crate::PortId;
+use crate::gateway::Change;
 use crate::station::Stamp;
 
 /// Where the frames of a flow go.
@@ -20,6 +21,8 @@ pub(crate) enum Egress {
 pub(crate) struct Flow {
     pub(crate) key: FlowKey,
     pub(crate) egress: Egress,
+    /// What happens to its frames first, if they are routed.
+    pub(crate) change: Option<Box<Change>>,
     pub(crate) epoch: u32,
     pub(crate) src: Stamp,
     pub(crate) dst: Stamp,
@@ -123,6 +126,7 @@ mod tests {
         Flow {
             key,
             egress: Egress::Port(PortId(number as u32)),
+            change: None,
             epoch: 0,
             src: Stamp::NONE,
             dst: Stamp::NONE,

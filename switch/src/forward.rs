@@ -1,13 +1,13 @@
 //! Forwarding: from a destination address to a place, or to everybody.
 
 use hashbrown::HashMap;
-use wire::FlowKey;
+use wire::{FlowKey, Mac};
 
 use crate::bridge::Bridge;
 use crate::flow::Egress;
 use crate::station::{Spot, Stamp, Stations};
 use crate::switch::PortState;
-use crate::{DropReason, PortId};
+use crate::{BridgeId, DropReason, PortId};
 
 /// What becomes of a frame.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum Verdict {
     Output(Egress, Stamp),
     /// It goes to everybody else in the network.
     Flood,
+    /// It is for the gateway of this network.
+    Route(BridgeId),
     /// It goes nowhere.
     Drop(DropReason),
 }
@@ -29,23 +31,40 @@ pub(crate) fn forward(
     key: &FlowKey,
 ) -> Verdict {
     let dst = key.dst_mac();
-    let slot = if dst.is_group() { None } else { bridge.fdb.get(&dst).copied() };
-    let Some((slot, station)) = slot.and_then(|slot| Some((slot, stations.get(slot)?))) else { return Verdict::Flood };
-    let egress = match (from, station.spot) {
-        (from, to) if from == to => return Verdict::Drop(DropReason::SamePort),
-        // A row that names a port of another network must not open a way there.
-        (_, Spot::Port(port)) if ports.get(&port).is_none_or(|port| port.settings.bridge != bridge.id) => {
-            return Verdict::Drop(DropReason::NoNetwork);
-        }
-        (_, Spot::Port(port)) => Egress::Port(port),
+    let station = if dst.is_group() { None } else { bridge.fdb.get(&dst).and_then(|slot| stations.get(*slot)) };
+    match (from, station.map(|station| station.spot)) {
+        (_, None) => Verdict::Flood,
+        (from, Some(to)) if from == to => Verdict::Drop(DropReason::SamePort),
         // What came from one VTEP never leaves to another (split horizon): every host reaches every other itself.
-        (Spot::Tunnel(_), Spot::Tunnel(_)) => return Verdict::Drop(DropReason::SamePort),
-        (Spot::Port(_), Spot::Tunnel(vtep)) => match bridge.settings.vni {
-            Some(vni) => Egress::Tunnel { vtep, vni, lane: lane(key), max_len: max_len(bridge) },
-            None => return Verdict::Drop(DropReason::NobodyThere),
+        (Spot::Tunnel(_), Some(Spot::Tunnel(_))) => Verdict::Drop(DropReason::SamePort),
+        _ => match towards(bridge, stations, ports, dst, key) {
+            Ok((egress, stamp)) => Verdict::Output(egress, stamp),
+            Err(reason) => Verdict::Drop(reason),
         },
+    }
+}
+
+/// The way to a station of the network, wherever the frame comes from.
+pub(crate) fn towards(
+    bridge: &Bridge,
+    stations: &Stations,
+    ports: &HashMap<PortId, PortState>,
+    dst: Mac,
+    key: &FlowKey,
+) -> Result<(Egress, Stamp), DropReason> {
+    let slot = *bridge.fdb.get(&dst).ok_or(DropReason::NobodyThere)?;
+    let egress = match stations.get(slot).ok_or(DropReason::NobodyThere)?.spot {
+        // A row that names a port of another network must not open a way there.
+        Spot::Port(port) if ports.get(&port).is_none_or(|port| port.settings.bridge != bridge.id) => {
+            return Err(DropReason::NoNetwork);
+        }
+        Spot::Port(port) => Egress::Port(port),
+        Spot::Tunnel(vtep) => {
+            let vni = bridge.settings.vni.ok_or(DropReason::NobodyThere)?;
+            Egress::Tunnel { vtep, vni, lane: lane(key), max_len: max_len(bridge) }
+        }
     };
-    Verdict::Output(egress, stations.stamp(slot))
+    Ok((egress, stations.stamp(slot)))
 }
 
 /// Everybody who hears a flood from `from`.

@@ -14,6 +14,7 @@ mod drop;
 mod dump;
 mod flow;
 mod forward;
+mod gateway;
 mod maintain;
 mod neighbour;
 mod out;
@@ -26,6 +27,7 @@ mod update;
 pub use counters::Counters;
 pub use drop::DropReason;
 pub use dump::{FdbKind, FdbRow, FlowRow, NeighbourRow, PeerRow, PortRow};
+pub use gateway::{PortCheck, Steer};
 pub use out::Out;
 pub use switch::{Datagram, Limits, Switch};
 pub use update::{

@@ -27,11 +27,13 @@ pub(crate) struct Sweep {
 impl Switch {
     /// When [`Switch::maintain`] wants to be called next; `None` while nothing ages.
     pub fn next_deadline(&self) -> Option<Time> {
-        (self.flows.len() > 0 || self.stations.learned() > 0).then_some(self.sweep.next)
+        let ageing = (self.flows.len() > 0 || self.stations.learned() > 0).then_some(self.sweep.next);
+        ageing.into_iter().chain(self.router_deadline()).min()
     }
 
     /// Ages a slice of the tables.
     pub fn maintain(&mut self, now: Time) {
+        self.maintain_router(now);
         if now < self.sweep.next {
             return;
         }

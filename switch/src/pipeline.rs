@@ -4,8 +4,18 @@ use wire::{Frame, Headers, Layer3, Time, parse, protocol};
 
 use crate::flow::{Egress, Flow};
 use crate::forward::{Verdict, forward, listeners};
+use crate::gateway::Packet;
 use crate::station::{Spot, Stamp};
 use crate::{DropReason, Out, PortId, Switch, admit, neighbour};
+
+/// What the flow cache says about a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hit {
+    /// It goes there as it is.
+    Plain(Egress),
+    /// The flow in this slot says what changes about it.
+    Changed(u32),
+}
 
 impl Switch {
     /// Takes the frames that a port received; what comes of them is added to `out`. Pauses when [`Out::is_full`]: `batch`
@@ -16,7 +26,7 @@ impl Switch {
         for frame in frames.by_ref() {
             taken += 1;
             bytes += frame.len() as u64;
-            self.local(now, from, frame, out);
+            self.take(now, from, frame, out);
             if out.is_full() {
                 break;
             }
@@ -29,7 +39,14 @@ impl Switch {
         }
     }
 
-    fn local(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
+    pub(crate) fn take(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
+        match from {
+            PortId::HOST => self.take_outside(now, frame, out),
+            _ => self.take_local(now, from, frame, out),
+        }
+    }
+
+    fn take_local(&mut self, now: Time, from: PortId, mut frame: Frame, out: &mut Out) {
         let mut headers = match parse(frame.bytes()) {
             Ok(headers) => headers,
             Err(_) => return self.discard(from, DropReason::Malformed, frame, out),
@@ -38,12 +55,18 @@ impl Switch {
             return self.discard(from, reason, frame, out);
         }
         headers.key.set_ingress(u64::from(from.0));
-        if let Some(egress) = self.hit(now, &headers, frame.len()) {
-            return self.emit(from, egress, frame, &headers, out);
+        match self.hit(now, &headers, frame.len()) {
+            Some(Hit::Plain(egress)) => return self.emit(from, egress, frame, &headers, out),
+            Some(Hit::Changed(at)) => match self.replay(at, Packet { now, from, frame, headers }, out) {
+                Some(again) => frame = again.frame,
+                None => return,
+            },
+            None => {}
         }
         match self.walk(now, from, &frame, &headers, out) {
             Some(Verdict::Output(egress, _)) => self.emit(from, egress, frame, &headers, out),
             Some(Verdict::Flood) => self.flood(from, frame, &headers, out),
+            Some(Verdict::Route(bridge)) => self.take_inside(bridge, Packet { now, from, frame, headers }, out),
             Some(Verdict::Drop(reason)) => self.discard(from, reason, frame, out),
             None => out.pool.put(frame),
         }
@@ -51,7 +74,7 @@ impl Switch {
 
     /// What a cached flow says about a frame, if there is a valid one.
     #[inline]
-    pub(crate) fn hit(&mut self, now: Time, headers: &Headers, len: usize) -> Option<Egress> {
+    pub(crate) fn hit(&mut self, now: Time, headers: &Headers, len: usize) -> Option<Hit> {
         let at = self.flows.find(&headers.key)?;
         let (epoch, stations) = (self.epoch, &self.stations);
         let flow = self.flows.get_mut(at)?;
@@ -62,7 +85,7 @@ impl Switch {
         flow.frames += 1;
         flow.bytes += len as u64;
         self.counters.hits += 1;
-        Some(flow.egress)
+        Some(if flow.change.is_none() { Hit::Plain(flow.egress) } else { Hit::Changed(at) })
     }
 
     /// The stages, for a frame from a port: admit, answer, forward. `None`: it was answered here.
@@ -85,8 +108,15 @@ impl Switch {
             out.frames.push((from, reply));
             return None;
         }
+        let (id, to) = (bridge.id, headers.key.dst_mac());
+        if bridge.settings.gateway.as_ref().is_some_and(|gateway| gateway.mac == to) {
+            return Some(Verdict::Route(id));
+        }
         let verdict = forward(bridge, &self.stations, &self.ports, Spot::Port(from), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
+            if self.router.knows(id, headers) {
+                return Some(Verdict::Route(id));
+            }
             self.remember(now, headers, egress, src, dst);
         }
         Some(verdict)
@@ -100,7 +130,7 @@ impl Switch {
         }
         let src = src.map_or(Stamp::NONE, |slot| self.stations.stamp(slot));
         let (key, epoch) = (headers.key, self.epoch);
-        self.flows.insert(Flow { key, egress, epoch, src, dst, used: now, frames: 1, bytes: 0 });
+        self.flows.insert(Flow { key, egress, change: None, epoch, src, dst, used: now, frames: 1, bytes: 0 });
     }
 
     fn flood(&mut self, from: PortId, frame: Frame, headers: &Headers, out: &mut Out) {
@@ -118,7 +148,7 @@ impl Switch {
     }
 
     #[inline]
-    fn emit(&mut self, from: PortId, egress: Egress, frame: Frame, headers: &Headers, out: &mut Out) {
+    pub(crate) fn emit(&mut self, from: PortId, egress: Egress, frame: Frame, headers: &Headers, out: &mut Out) {
         match egress {
             Egress::Port(port) => out.frames.push((port, frame)),
             Egress::Tunnel { vtep, vni, lane, max_len } => {
@@ -139,7 +169,7 @@ impl Switch {
         }
     }
 
-    fn discard(&mut self, from: PortId, reason: DropReason, frame: Frame, out: &mut Out) {
+    pub(crate) fn discard(&mut self, from: PortId, reason: DropReason, frame: Frame, out: &mut Out) {
         self.counters.drop(reason);
         if let Some(port) = self.ports.get_mut(&from) {
             port.drops += 1;

@@ -9,6 +9,7 @@ use wire::{Joiner, Time};
 use crate::bridge::Bridge;
 use crate::counters::Traffic;
 use crate::flow::Flows;
+use crate::gateway::{PortCheck, Router, Steer};
 use crate::station::{Spot, Stations};
 use crate::{BridgeId, BridgeSettings, Counters, DropReason, Place, PortId, PortSettings, Update};
 
@@ -54,6 +55,7 @@ pub struct Switch {
     pub(crate) joiner: Joiner,
     pub(crate) run: Option<crate::decap::Run>,
     pub(crate) sweep: crate::maintain::Sweep,
+    pub(crate) router: Router,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,24 @@ pub(crate) struct PortState {
 impl Switch {
     /// An engine without bridges. `seed` is a secret number: it keeps outsiders from building hash collisions.
     pub fn new(limits: Limits, seed: u64) -> Switch {
+        let mut state = seed;
+        let random = move || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            state.rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        let settings = nat::Settings { report_gone: true, ..nat::Settings::RFC };
+        Switch::with_translation(limits, seed, settings, Box::new(random), Box::new(|_, _, _| true))
+    }
+
+    /// The same with settings for connections, a source of randomness that nobody can guess (translated ports are as safe as
+    /// it is), and a look at which ports the host has free.
+    pub fn with_translation(
+        limits: Limits,
+        seed: u64,
+        settings: nat::Settings,
+        random: nat::Random,
+        is_free: PortCheck,
+    ) -> Switch {
         Switch {
             bridges: HashMap::new(),
             by_vni: HashMap::new(),
@@ -79,7 +99,28 @@ impl Switch {
             joiner: Joiner::new().with_udp(limits.join_udp),
             run: None,
             sweep: crate::maintain::Sweep::default(),
+            router: Router::new(settings, random, is_free),
         }
+    }
+
+    /// The connections, and what translates them.
+    pub fn tracker(&self) -> &nat::Tracker {
+        &self.router.tracker
+    }
+
+    /// Connections among `budget` slots from `from` on that `filter` matches.
+    pub fn conns(&self, now: Time, filter: &nat::Filter, from: u32, budget: usize) -> nat::Page<nat::ConnRow> {
+        self.router.tracker.dump(now, filter, from, budget)
+    }
+
+    /// Ends the connections that `filter` matches among `budget` slots from `from` on; says how many, and where to go on.
+    pub fn flush_some(&mut self, filter: &nat::Filter, from: u32, budget: usize) -> (usize, Option<u32>) {
+        self.router.tracker.flush_some(filter, from, budget)
+    }
+
+    /// Adds what steering has to know of connections that began and ended since the last call, in order.
+    pub fn take_steering(&mut self, out: &mut Vec<Steer>) {
+        self.router.take_steering(out);
     }
 
     /// What was counted so far.
@@ -94,6 +135,19 @@ impl Switch {
 
     /// Takes one change. What it refers to and is not there is passed over: the control plane's order makes it exist.
     pub fn apply(&mut self, now: Time, update: Update) {
+        let touched = match &update {
+            Update::Endpoint { bridge, .. } | Update::RemoveEndpoint { bridge, .. } => Some(*bridge),
+            Update::RemovePort { id } | Update::Port { id, .. } => self.ports.get(id).map(|port| port.settings.bridge),
+            _ => None,
+        };
+        self.change_tables(now, update);
+        let ended = touched.and_then(|id| self.bridges.get_mut(&id)).map(|bridge| std::mem::take(&mut bridge.ended));
+        for address in ended.into_iter().flatten() {
+            touched.inspect(|id| self.router.end_address(*id, address));
+        }
+    }
+
+    fn change_tables(&mut self, now: Time, update: Update) {
         match update {
             Update::Bridge { id, settings } => self.set_bridge(id, settings),
             Update::RemoveBridge { id } => self.remove_bridge(id),
@@ -126,7 +180,16 @@ impl Switch {
                     bridge.peers.push(vtep);
                 }
             }
-            Update::Uplink { .. } | Update::Host { .. } | Update::Publish { .. } | Update::RemovePublish { .. } => {}
+            Update::Uplink { mac } => {
+                self.epoch = self.epoch.wrapping_add(1);
+                self.router.set_uplink(mac);
+            }
+            Update::Host { addresses, routes } => {
+                self.epoch = self.epoch.wrapping_add(1);
+                self.router.set_host(addresses, routes);
+            }
+            Update::Publish { id, rule } => self.router.publish(id, rule),
+            Update::RemovePublish { id } => self.router.unpublish(id),
             Update::RemovePeer { bridge, vtep } => {
                 let (Some(vtep), Some(bridge)) = (self.vteps.get(&vtep), self.bridges.get_mut(&bridge)) else { return };
                 // Frames from there are refused from now on: flows that let them in must go.
@@ -170,10 +233,10 @@ impl Switch {
         if let Some(vni) = settings.vni {
             self.by_vni.insert(vni.get(), id);
         }
-        match self.bridges.get_mut(&id) {
-            Some(bridge) => bridge.settings = settings,
-            None => drop(self.bridges.insert(id, Bridge::new(id, settings))),
-        }
+        let known = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref());
+        self.router.set_gateway(id, known, settings.gateway.as_ref());
+        let bridge = self.bridges.entry(id).or_insert_with(|| Bridge::new(id, settings.clone()));
+        bridge.set(settings);
     }
 
     /// Lets go of a bridge's VNI, unless another bridge has taken it since.
@@ -214,6 +277,8 @@ impl Switch {
         self.epoch = self.epoch.wrapping_add(1);
         self.release_vni(id);
         let Some(mut bridge) = self.bridges.remove(&id) else { return };
+        self.router.set_gateway(id, bridge.settings.gateway.as_ref(), None);
+        self.router.end_network(id);
         for port in std::mem::take(&mut bridge.ports) {
             self.ports.remove(&port);
         }

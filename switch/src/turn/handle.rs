@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use mio::Waker;
+use nat::Filter;
 use port::Tap;
 
 use super::{Config, Notice, Turn, View};
@@ -20,11 +21,15 @@ type Look = Box<dyn FnOnce(&View<'_>) + Send>;
 /// Called once a link is gone.
 pub(super) type Closed = Box<dyn FnOnce() + Send>;
 
+/// Called with the number of connections that were ended.
+pub(super) type Flushed = Box<dyn FnOnce(usize) + Send>;
+
 pub(super) enum Command {
     Apply(Vec<Update>),
     Attach(PortId, Tap),
     Detach(PortId, Closed),
     Inspect(Look),
+    Flush(Filter, Flushed),
     Stop,
 }
 
@@ -70,6 +75,11 @@ impl Handle {
     /// Looks at the tables between two rounds. Keep it short: traffic waits. Send what was seen through a channel.
     pub fn inspect(&self, look: impl FnOnce(&View<'_>) + Send + 'static) {
         self.send(Command::Inspect(Box::new(look)));
+    }
+
+    /// Ends the connections that `filter` matches; `done` is called with their number.
+    pub fn flush(&self, filter: Filter, done: impl FnOnce(usize) + Send + 'static) {
+        self.send(Command::Flush(filter, Box::new(done)));
     }
 
     /// Ends the data thread after what was said before. Links vanish with it.

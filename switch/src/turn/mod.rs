@@ -4,8 +4,10 @@
 //! mio is edge-triggered: a port stays on the ready list until a read found it empty.
 
 mod closer;
+mod flush;
 mod handle;
 mod pace;
+mod steer;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -18,14 +20,16 @@ use crossbeam::channel::{Receiver, Sender, TrySendError};
 use hashbrown::{HashMap, HashSet};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use port::{Datagrams, Received, Tap, Underlay, UnderlayStats};
+use port::{Datagrams, Received, Steering, Tap, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
 use crate::{Datagram, Limits, Out, PortId, Switch, Update};
 use closer::Closer;
+use flush::Flushes;
 use handle::Command;
 pub use handle::Handle;
 use pace::Pace;
+use steer::Helm;
 
 /// Frames taken from one port before the next port's turn.
 const BATCH: usize = 64;
@@ -49,6 +53,10 @@ pub struct Config {
     pub underlay: Option<Underlay>,
     /// Bounds of the tables.
     pub limits: Limits,
+    /// How connections are tracked.
+    pub nat: nat::Settings,
+    /// The data thread's end of the uplink, if this host has one.
+    pub steering: Option<Steering>,
 }
 
 /// What the data thread has to say.
@@ -79,6 +87,8 @@ struct Turn {
     underlay: Option<Underlay>,
     underlay_ready: bool,
     closer: Closer,
+    helm: Option<Helm>,
+    flushes: Flushes,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
     backlog: VecDeque<Notice>,
@@ -101,9 +111,11 @@ impl Turn {
             let descriptor = underlay.receiver().as_raw_fd();
             poll.registry().register(&mut SourceFd(&descriptor), UNDERLAY, Interest::READABLE)?;
         }
+        let nat = nat::Settings { report_gone: config.steering.is_some(), ..config.nat };
+        let (random, is_free) = (Box::new(rand::random), Box::new(port::is_port_free));
         let turn = Turn {
             poll,
-            switch: Switch::new(config.limits, rand::random()),
+            switch: Switch::with_translation(config.limits, rand::random(), nat, random, is_free),
             out: Out::new(2 * BATCH),
             batch: Vec::with_capacity(BATCH),
             taps: HashMap::new(),
@@ -112,6 +124,8 @@ impl Turn {
             underlay: config.underlay,
             underlay_ready: false,
             closer: Closer::start()?,
+            helm: config.steering.map(Helm::new),
+            flushes: Flushes::default(),
             commands,
             notices,
             backlog: VecDeque::new(),
@@ -150,7 +164,12 @@ impl Turn {
             } else {
                 self.pace.idle(now);
             }
+            self.flushes.work(&mut self.switch);
             self.switch.maintain(now);
+            if let Some(helm) = &mut self.helm {
+                helm.steer(&mut self.switch);
+                helm.beat(now);
+            }
             self.deliver_notices();
         }
     }
@@ -161,7 +180,7 @@ impl Turn {
 
     /// How long to wait for events: not at all while there is work or reason to expect some at once.
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.underlay_ready || !self.commands.is_empty() {
+        if !self.ready.is_empty() || self.underlay_ready || !self.commands.is_empty() || !self.flushes.is_empty() {
             return Some(Duration::ZERO);
         }
         if !self.backlog.is_empty() {
@@ -172,7 +191,9 @@ impl Turn {
             return Some(Duration::ZERO);
         }
         // A millisecond more, because the kernel's waits are whole milliseconds and must not end early.
-        self.switch.next_deadline().map(|deadline| deadline.since(now) + Duration::from_millis(1))
+        let beat = self.helm.as_ref().map(Helm::next_beat);
+        let deadline = self.switch.next_deadline().into_iter().chain(beat).min();
+        deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1))
     }
 
     fn wake(&mut self, id: PortId) {
@@ -282,6 +303,7 @@ impl Turn {
                     let underlay = self.underlay.as_ref().map(Underlay::stats);
                     look(&View { switch: &self.switch, now, underlay });
                 }
+                Command::Flush(filter, done) => self.flushes.push(filter, done),
                 Command::Stop => self.stopped = true,
             }
         }

@@ -11,6 +11,9 @@ use crate::DropReason;
 impl Turn {
     /// Sends everything in `out` and empties it.
     pub(super) fn transmit(&mut self) {
+        if let Some(helm) = &mut self.helm {
+            helm.steer(&mut self.switch);
+        }
         self.transmit_frames();
         if !self.out.trains.is_empty() {
             self.transmit_trains();

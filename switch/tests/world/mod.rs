@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use ipnet::IpNet;
 use switch::{
-    BridgeId, BridgeSettings, Datagram, DropReason, Guard, Limits, Out, Place, PortId, PortSettings, Switch, Update,
+    BridgeId, BridgeSettings, Datagram, DropReason, Gateway, Guard, Limits, Out, Place, PortId, PortSettings, Switch,
+    Update,
 };
 use wire::{Frame, Mac, Time};
 
@@ -41,6 +43,19 @@ impl Host {
     pub fn bridge(&mut self, id: BridgeId, vni: Option<u32>) {
         let vni = vni.map(|vni| switch::Vni::new(vni).unwrap());
         self.apply(Update::Bridge { id, settings: BridgeSettings::new("net", vni, 1450) });
+    }
+
+    /// Gives a network of its own on this host one gateway, or several.
+    pub fn gateway(&mut self, id: BridgeId, address: &str, internal: bool, host_access: bool) {
+        self.gateways(id, &[address], internal, host_access);
+    }
+
+    pub fn gateways(&mut self, id: BridgeId, addresses: &[&str], internal: bool, host_access: bool) {
+        let addresses: Vec<IpNet> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let IpAddr::V4(first) = addresses[0].addr() else { panic!("IPv4 first") };
+        let gateway = Some(Gateway { mac: Mac::from_ipv4(first), addresses, internal, host_access });
+        let settings = BridgeSettings { gateway, ..BridgeSettings::new("net", None, 1500) };
+        self.apply(Update::Bridge { id, settings });
     }
 
     /// A port without source guard.

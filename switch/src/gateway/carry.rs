@@ -1,0 +1,235 @@
+//! Doing what was decided: where a packet leaves, its new ends and link addresses, one hop less to live. What is decided for
+//! a connection both of whose sides have spoken is cached; then only this is left to do.
+
+use std::net::IpAddr;
+
+use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Zone};
+use wire::icmp::Trouble;
+use wire::{Fragment, Headers, Mac, Time, parse, protocol};
+
+use super::{Packet, bridge_of};
+use crate::flow::{Egress, Flow};
+use crate::forward;
+use crate::station::Stamp;
+use crate::{DropReason, Out, PortId, Switch};
+
+/// Where the engine's frames for the outside go on the host's port: the program there sends them on by the host's routes.
+pub(super) const OUTSIDE: Mac = port::OUT_MAC;
+
+/// What happens to the packets of a routed flow.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// The connection, if there is one, and which way this is.
+    pub(crate) conn: Option<(ConnId, Direction)>,
+    rewrite: Rewrite,
+    src: Mac,
+    dst: Mac,
+    /// Longest packet where they leave, in bytes.
+    mtu: u32,
+}
+
+/// Where packets leave.
+#[derive(Debug)]
+pub(super) struct Exit {
+    egress: Egress,
+    stamp: Stamp,
+    src: Mac,
+    dst: Mac,
+    mtu: u32,
+}
+
+impl Exit {
+    /// Out there, with its ends as they are.
+    pub(super) fn unchanged(self) -> (Egress, Stamp, Change) {
+        self.with(None, Rewrite::default())
+    }
+
+    fn with(self, conn: Option<(ConnId, Direction)>, rewrite: Rewrite) -> (Egress, Stamp, Change) {
+        let Exit { egress, stamp, src, dst, mtu } = self;
+        (egress, stamp, Change { conn, rewrite, src, dst, mtu })
+    }
+}
+
+/// Why there is no way, and what to say to the sender.
+pub(super) type NoWay = (DropReason, Option<Trouble>);
+
+impl Switch {
+    /// The way to an address in a zone.
+    pub(super) fn exit(&self, zone: Zone, dst: IpAddr, headers: &Headers) -> Result<Exit, NoWay> {
+        let Some(id) = bridge_of(zone) else { return self.exit_outside(dst) };
+        let bridge = self.bridges.get(&id).ok_or((DropReason::NoNetwork, None))?;
+        let gateway = bridge.settings.gateway.as_ref().ok_or((DropReason::NotRouted, None))?;
+        let unreachable = (DropReason::NoEndpoint, Some(Trouble::HostUnreachable));
+        let mac = *bridge.neighbours.get(&dst).ok_or(unreachable)?;
+        let (egress, stamp) = forward::towards(bridge, &self.stations, &self.ports, mac, &headers.key)
+            .map_err(|reason| (reason, None))?;
+        Ok(Exit { egress, stamp, src: gateway.mac, dst: mac, mtu: u32::from(bridge.settings.mtu) })
+    }
+
+    fn exit_outside(&self, dst: IpAddr) -> Result<Exit, NoWay> {
+        let host = &self.router.host;
+        let mac = host.mac.ok_or((DropReason::NoUplink, Some(Trouble::NetUnreachable)))?;
+        let (egress, stamp) = (Egress::Port(PortId::HOST), Stamp::NONE);
+        if host.owns(dst) {
+            // Nothing is too big for the host: it is no link.
+            return Ok(Exit { egress, stamp, src: OUTSIDE, dst: mac, mtu: u32::MAX });
+        }
+        let route = host.route(dst).ok_or((DropReason::NoRoute, Some(Trouble::NetUnreachable)))?;
+        Ok(Exit { egress, stamp, src: mac, dst: OUTSIDE, mtu: u32::from(route.mtu) })
+    }
+
+    /// Sends on a packet of a connection.
+    pub(super) fn carry(&mut self, hit: Hit, packet: Packet, out: &mut Out) {
+        let tracker = &self.router.tracker;
+        let (rewrite, towards) = (tracker.rewrite(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
+        let (Some(rewrite), Some(zone)) = (rewrite, towards) else {
+            return self.drop_packet(DropReason::Invalid, packet, out);
+        };
+        let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+            Some(Ok(exit)) => exit,
+            Some(Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
+            None => return self.drop_packet(DropReason::NotRouted, packet, out),
+        };
+        let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
+        let way = exit.with(Some((hit.conn, hit.direction)), rewrite);
+        self.forward_changed(way, cacheable, packet, out);
+    }
+
+    /// Sends a packet on where it was decided, and remembers that if it may.
+    pub(super) fn forward_changed(
+        &mut self,
+        (egress, dst, change): (Egress, Stamp, Change),
+        cacheable: bool,
+        packet: Packet,
+        out: &mut Out,
+    ) {
+        // A flow key tells TCP and UDP connections apart; others have identifiers that it does not hold.
+        let tells = matches!(packet.headers.key.protocol(), protocol::TCP | protocol::UDP);
+        if cacheable && tells && packet.headers.fragment == Fragment::Whole {
+            let src = self.source_stamp(packet.from, packet.headers.key.src_mac());
+            let (key, epoch) = (packet.headers.key, self.epoch);
+            let change_too = Some(Box::new(change.clone()));
+            self.flows.insert(Flow {
+                key,
+                egress,
+                change: change_too,
+                epoch,
+                src,
+                dst,
+                used: packet.now,
+                frames: 1,
+                bytes: 0,
+            });
+        }
+        self.change(egress, &change, packet, out);
+    }
+
+    fn source_stamp(&self, from: PortId, mac: Mac) -> Stamp {
+        let bridge = self.ports.get(&from).and_then(|port| self.bridges.get(&port.settings.bridge));
+        let slot = bridge.and_then(|bridge| bridge.fdb.get(&mac));
+        slot.map_or(Stamp::NONE, |slot| self.stations.stamp(*slot))
+    }
+
+    /// Tells a cached flow's connection of a packet, and what it says.
+    pub(crate) fn advance(&mut self, at: u32, packet: &Packet) -> Advance {
+        let Some(change) = self.flows.get(at).and_then(|flow| flow.change.as_ref()) else { return Advance::Again };
+        let Some((conn, direction)) = change.conn else { return Advance::Pass(State::Established) };
+        self.router.tracker.advance(packet.now, conn, direction, &packet.frame, &packet.headers)
+    }
+
+    /// Takes a packet of a cached flow that changes it. Gives it back if it is to be looked at anew.
+    pub(crate) fn replay(&mut self, at: u32, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let advance = self.advance(at, &packet);
+        match (advance, self.flows.get(at)) {
+            (Advance::Pass(_), Some(Flow { egress, change: Some(change), .. })) => {
+                let (egress, change) = (*egress, change.as_ref().clone());
+                self.change(egress, &change, packet, out);
+            }
+            (Advance::Invalid(_), _) => self.drop_packet(DropReason::Invalid, packet, out),
+            _ => return Some(packet),
+        }
+        None
+    }
+
+    fn change(&mut self, egress: Egress, change: &Change, mut packet: Packet, out: &mut Out) {
+        let room = change.mtu as usize + usize::from(packet.headers.l3);
+        if packet.frame.len() > room && wire::segment_len(&packet.frame, &packet.headers) > room {
+            return self.too_big(egress, change, packet, out);
+        }
+        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+            return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
+        }
+        if nat::translate(&mut packet.frame, &packet.headers, &change.rewrite).is_err() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
+        wire::set_link(&mut packet.frame, change.src, change.dst);
+        self.emit(packet.from, egress, packet.frame, &packet.headers, out);
+    }
+
+    /// Splits what may be split, and says of the rest what would fit.
+    fn too_big(&mut self, egress: Egress, change: &Change, packet: Packet, out: &mut Out) {
+        let mut pieces = Vec::new();
+        if wire::fragment::split(&packet.frame, &packet.headers, change.mtu as usize, &mut out.pool, &mut pieces)
+            .is_err()
+        {
+            let trouble = Trouble::TooBig { mtu: change.mtu };
+            return self.refuse(DropReason::TooBig, Some(trouble), packet, out);
+        }
+        out.pool.put(packet.frame);
+        for piece in pieces {
+            let (now, from) = (packet.now, packet.from);
+            match parse(piece.bytes()) {
+                Ok(headers) => self.change(egress, change, Packet { now, from, frame: piece, headers }, out),
+                Err(_) => self.discard(from, DropReason::Malformed, piece, out),
+            }
+        }
+    }
+
+    /// Sends on an ICMP error about a connection, with what it quotes translated back.
+    pub(super) fn carry_error(&mut self, hit: Hit, mut packet: Packet, out: &mut Out) {
+        let tracker = &self.router.tracker;
+        let (rewrites, towards) =
+            (tracker.rewrite_error(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
+        let (Some((outer, inner)), Some(zone)) = (rewrites, towards) else {
+            return self.drop_packet(DropReason::Invalid, packet, out);
+        };
+        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+            Some(Ok(exit)) => exit,
+            // No error about an error.
+            Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),
+            None => return self.drop_packet(DropReason::NotRouted, packet, out),
+        };
+        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+            return self.drop_packet(DropReason::TimeExceeded, packet, out);
+        }
+        if nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner).is_err() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
+        wire::set_link(&mut packet.frame, exit.src, exit.dst);
+        self.emit(packet.from, exit.egress, packet.frame, &packet.headers, out);
+    }
+
+    /// The datagram that a packet begins, if fragments may wait for it.
+    pub(super) fn first_of(&self, zone: Zone, packet: &Packet) -> Option<Datagram> {
+        let router = &self.router;
+        if router.held.is_empty() { None } else { router.tracker.datagram(zone, &packet.frame, &packet.headers) }
+    }
+
+    /// Keeps a later fragment until its first comes.
+    pub(super) fn hold(&mut self, datagram: Datagram, packet: Packet, out: &mut Out) {
+        if let Err((from, frame)) = self.router.held.hold(packet.now, datagram, (packet.from, packet.frame)) {
+            self.discard(from, DropReason::FirstMissing, frame, out);
+        }
+    }
+
+    /// Takes up the fragments that waited for a first one.
+    pub(super) fn release(&mut self, now: Time, datagram: &Datagram, out: &mut Out) {
+        let mut waiting = Vec::new();
+        self.router.held.release(datagram, &mut waiting);
+        for (from, frame) in waiting {
+            self.take(now, from, frame, out);
+        }
+    }
+}

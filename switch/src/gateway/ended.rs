@@ -1,0 +1,87 @@
+//! Connections that must end because what they led to is gone: an endpoint, a network, a published port. Done in slices, so
+//! that a table of a million pauses nobody; until then they lead nowhere.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use nat::{Filter, Tracker, Zone};
+
+use super::host::Host;
+use super::{Router, zone_of};
+use crate::{BridgeId, Publish};
+
+/// Connections that are looked at in one go; some tenths of a millisecond.
+const SLICE: usize = 16_384;
+
+/// Whose connections end.
+#[derive(Debug)]
+enum Whose {
+    /// Those of an address in a network.
+    Address(Zone, IpAddr),
+    /// Those of a network.
+    Network(Zone),
+    /// Those that came by a published rule.
+    Rule(Publish),
+}
+
+/// What is still to be done.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    waiting: VecDeque<Whose>,
+    at: u32,
+}
+
+impl Router {
+    /// Ends the connections of an address.
+    pub(crate) fn end_address(&mut self, bridge: BridgeId, address: IpAddr) {
+        self.ended.waiting.push_back(Whose::Address(zone_of(bridge), address));
+    }
+
+    /// Ends the connections of a network, and forgets it.
+    pub(crate) fn end_network(&mut self, bridge: BridgeId) {
+        self.limits.forget(bridge);
+        self.ended.waiting.push_back(Whose::Network(zone_of(bridge)));
+    }
+
+    /// Ends the connections that a rule made.
+    pub(super) fn end_rule(&mut self, rule: Publish) {
+        self.ended.waiting.push_back(Whose::Rule(rule));
+    }
+
+    /// Whether there is something left to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        !self.ended.waiting.is_empty()
+    }
+
+    /// Ends some connections.
+    pub(crate) fn end_some(&mut self) {
+        let Some(whose) = self.ended.waiting.front() else { return };
+        self.ended.at = match end(&mut self.tracker, &self.host, whose, self.ended.at) {
+            Some(next) => next,
+            None => {
+                self.ended.waiting.pop_front();
+                0
+            }
+        };
+    }
+}
+
+/// Ends the connections of a slice; where to go on.
+fn end(tracker: &mut Tracker, host: &Host, whose: &Whose, at: u32) -> Option<u32> {
+    let filter = match whose {
+        Whose::Address(zone, address) => {
+            Filter { zone: Some(*zone), address: Some(IpNet::from(*address)), ..Filter::default() }
+        }
+        Whose::Network(zone) => Filter { zone: Some(*zone), ..Filter::default() },
+        Whose::Rule(rule) => {
+            let mut of_rule = |_: Zone, tuple: &nat::Tuple| {
+                let dst = tuple.dst.ip();
+                // A rule for all addresses of the host is not one for those of others.
+                rule.covers(tuple) && (host.owns(dst) || rule.at == Some(dst) || rule.via.contains(&dst))
+            };
+            return tracker.flush_where(at, SLICE, &mut of_rule).1;
+        }
+    };
+    tracker.flush_some(&filter, at, SLICE).1
+}

@@ -1,0 +1,69 @@
+//! The host, as a gateway has to know it: its addresses, and where it would send what leaves. A mirror that the control
+//! plane keeps; the kernel decides the way again when a packet leaves.
+
+use std::net::IpAddr;
+
+use hashbrown::HashSet;
+use wire::Mac;
+
+use super::prefixes::Prefixes;
+use crate::Route;
+
+/// The source that the host sees of containers whose own addresses mean nothing to it. Of the host's end's subnets
+/// (169.254.86.0/24, fd76:7377:3000::/64), where answers find back.
+pub(super) const MASKS: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 86, 2)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd76, 0x7377, 0x3000, 0, 0, 0, 0, 2)),
+];
+
+/// What is known of the host.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    /// The MAC address of the host's end of the link; without one there is no way out.
+    pub(super) mac: Option<Mac>,
+    addresses: HashSet<IpAddr>,
+    routes: Prefixes<Route>,
+}
+
+impl Host {
+    pub(super) fn set(&mut self, addresses: Vec<IpAddr>, routes: Vec<Route>) {
+        self.addresses = addresses.into_iter().collect();
+        self.routes = Prefixes::default();
+        for route in routes {
+            self.routes.insert(route.to, route);
+        }
+    }
+
+    /// Whether an address is the host's own.
+    pub(super) fn owns(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    /// The way to an address that is not the host's.
+    pub(super) fn route(&self, to: IpAddr) -> Option<&Route> {
+        self.routes.get(to).first()
+    }
+}
+
+/// Whether an address is on the link between the switch and its host, which is nobody else's business.
+pub(super) fn is_host_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[..3] == [169, 254, 86],
+        IpAddr::V6(address) => address.segments()[..4] == [0xfd76, 0x7377, 0x3000, 0],
+    }
+}
+
+/// Whether a router has anything to do with packets to this address (RFC 1812 section 5.3.7, RFC 4291 section 2.5).
+pub(super) fn is_routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && address.octets()[0] < 240
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified()
+                && !address.is_loopback()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! From a container to its gateway: answers to what is said to the gateway itself, the way to the network's other subnets,
+//! to the host, to published ports, and out.
+
+use std::net::IpAddr;
+
+use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Zone};
+use wire::icmp::Trouble;
+use wire::protocol;
+
+use super::host::{MASKS, is_host_link, is_routable};
+use super::{Packet, zone_of};
+use crate::{BridgeId, DropReason, Out, Switch};
+
+/// What becomes of a new connection.
+enum Decision {
+    /// It is made so.
+    Connect(Fresh, Towards),
+    /// It is to the gateway itself.
+    Gateway,
+    /// It is to the public end of another container's mapping: out, and in again (RFC 4787 REQ-9).
+    Turn(Fresh, IpAddr),
+    /// It is refused.
+    Refuse(DropReason, Option<Trouble>),
+}
+
+/// Where a new connection leads, and which source it gets.
+#[derive(Debug)]
+enum Towards {
+    /// Outside, from this address.
+    Outside(IpAddr),
+    /// To the host; its own address, or the one that hides it.
+    Host { masked: bool },
+    /// To an endpoint that has published the port; from its gateway if the answer could not find back otherwise.
+    Endpoint { zone: Zone, end: nat::End, from: Option<IpAddr> },
+}
+
+impl Switch {
+    /// Takes a frame that a container sent to its gateway, or whose connection is translated.
+    pub(crate) fn take_inside(&mut self, id: BridgeId, packet: Packet, out: &mut Out) {
+        let Some(dst) = packet.headers.key.dst().filter(|dst| is_routable(*dst)) else {
+            return self.drop_packet(DropReason::NotRouted, packet, out);
+        };
+        if packet.headers.tag.is_some() {
+            return self.drop_packet(DropReason::RoutedTag, packet, out);
+        }
+        let zone = zone_of(id);
+        let gateway = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref());
+        let Some(gateway) = gateway else { return self.drop_packet(DropReason::NotRouted, packet, out) };
+        let to_gateway = gateway.addresses.iter().any(|subnet| subnet.addr() == dst);
+        // Answers may come by another host's gateway: what stays in the network has no connection to follow.
+        if !to_gateway && gateway.covers(dst) && !self.router.tracker.is_known(zone, &packet.headers) {
+            return self.between_subnets(id, dst, packet, out);
+        }
+        let (now, first) = (packet.now, self.first_of(zone, &packet));
+        match self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers) {
+            Tracked::Known(hit) => self.carry(hit, packet, out),
+            Tracked::Related(hit) => self.carry_error(hit, packet, out),
+            Tracked::New(fresh) => self.begin_inside(id, fresh, packet, out),
+            Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            Tracked::Untracked => self.drop_packet(DropReason::NotRouted, packet, out),
+            Tracked::Invalid(_) => self.drop_packet(DropReason::Invalid, packet, out),
+        }
+        if let Some(datagram) = first {
+            self.release(now, &datagram, out);
+        }
+    }
+
+    fn between_subnets(&mut self, id: BridgeId, dst: IpAddr, packet: Packet, out: &mut Out) {
+        if !nat::ipv4_header_is_sound(packet.frame.bytes(), &packet.headers) {
+            return self.drop_packet(DropReason::Malformed, packet, out);
+        }
+        match self.exit(zone_of(id), dst, &packet.headers) {
+            Ok(exit) => self.forward_changed(exit.unchanged(), true, packet, out),
+            Err((reason, trouble)) => self.refuse(reason, trouble, packet, out),
+        }
+    }
+
+    fn begin_inside(&mut self, id: BridgeId, fresh: Fresh, packet: Packet, out: &mut Out) {
+        match self.decide(id, fresh) {
+            Decision::Gateway => self.answer_as_gateway(packet, out),
+            Decision::Refuse(reason, trouble) => self.refuse(reason, trouble, packet, out),
+            Decision::Connect(fresh, towards) => self.connect(&fresh, &towards, packet, out),
+            Decision::Turn(fresh, source) => self.turn_around(&fresh, source, packet, out),
+        }
+    }
+
+    fn decide(&self, id: BridgeId, fresh: Fresh) -> Decision {
+        let tuple = fresh.tuple();
+        let (src, dst) = (tuple.src.ip(), tuple.dst.ip());
+        let Some(gateway) = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref()) else {
+            return Decision::Refuse(DropReason::NotRouted, None);
+        };
+        let prohibited = |reason| Decision::Refuse(reason, Some(Trouble::Prohibited));
+        if gateway.addresses.iter().any(|subnet| subnet.addr() == dst) {
+            return Decision::Gateway;
+        }
+        if gateway.internal {
+            return prohibited(DropReason::Internal);
+        }
+        if self.router.host.owns(dst) {
+            if let Some(rule) = self.router.published.find(&tuple, true) {
+                let target = self.bridges.get(&rule.bridge).and_then(|bridge| bridge.settings.gateway.as_ref());
+                let (Some(end), Some(target)) = (rule.target(&tuple), target) else {
+                    return Decision::Refuse(DropReason::NoEndpoint, Some(Trouble::PortUnreachable));
+                };
+                if target.internal {
+                    return prohibited(DropReason::Internal);
+                }
+                let own = rule.bridge == id && end.ip == src;
+                let unreachable = rule.bridge != id && target.covers(src);
+                let from = if own || unreachable { target.address(src.is_ipv4()) } else { None };
+                return Decision::Connect(fresh, Towards::Endpoint { zone: zone_of(rule.bridge), end, from });
+            }
+            if self.router.tracker.is_bound(tuple.protocol, nat::End { ip: dst, port: tuple.dst_port }) {
+                return Decision::Turn(fresh, dst);
+            }
+            return Decision::Connect(fresh, Towards::Host { masked: !gateway.host_access });
+        }
+        if is_host_link(dst) || !self.router.subnets.get(dst).is_empty() {
+            return prohibited(DropReason::OtherNetwork);
+        }
+        match self.router.host.route(dst) {
+            Some(route) => Decision::Connect(fresh, Towards::Outside(route.source)),
+            None => Decision::Refuse(DropReason::NoRoute, Some(Trouble::NetUnreachable)),
+        }
+    }
+
+    fn connect(&mut self, fresh: &Fresh, towards: &Towards, packet: Packet, out: &mut Out) {
+        let symmetric = Mapping::Symmetric { persistent: true };
+        let pool = |addresses, mapping| Source::Map(Pool { addresses, ports: None, random: false, mapping });
+        let plan = match towards {
+            Towards::Outside(source) => Plan {
+                reply_zone: Zone::OUTSIDE,
+                destination: Destination::Keep,
+                source: pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
+            },
+            Towards::Host { masked } => Plan {
+                reply_zone: Zone::OUTSIDE,
+                destination: Destination::Keep,
+                source: if *masked { pool(&MASKS, symmetric) } else { Source::Keep },
+            },
+            Towards::Endpoint { zone, end, from } => Plan {
+                reply_zone: *zone,
+                destination: Destination::To(*end),
+                source: from.as_ref().map_or(Source::Keep, |from| pool(std::slice::from_ref(from), symmetric)),
+            },
+        };
+        let outside = matches!(towards, Towards::Outside(_));
+        let router = &mut self.router;
+        // Only the host's addresses have ports that somebody else may hold.
+        let is_free = &mut router.is_free;
+        let mut is_free = |protocol, ip, port| !outside || is_free(protocol, ip, port);
+        match router.tracker.commit(packet.now, fresh, &plan, &mut is_free) {
+            Ok(hit) => {
+                if outside {
+                    router.open(router.tracker.tuple(hit.conn, Direction::Reply));
+                }
+                self.carry(hit, packet, out);
+            }
+            Err(reason) => self.not_made(reason, packet, out),
+        }
+    }
+
+    /// Sends a packet out to the host's own address under a mapping, and takes it in again as if it came from there.
+    fn turn_around(&mut self, fresh: &Fresh, source: IpAddr, mut packet: Packet, out: &mut Out) {
+        let addresses = [source];
+        let source = Pool { addresses: &addresses, ports: None, random: false, mapping: Mapping::EndpointIndependent };
+        let plan = Plan { reply_zone: Zone::OUTSIDE, destination: Destination::Keep, source: Source::Map(source) };
+        let router = &mut self.router;
+        let rewrite = match router.tracker.commit(packet.now, fresh, &plan, &mut *router.is_free) {
+            Ok(hit) => router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default(),
+            Err(reason) => return self.not_made(reason, packet, out),
+        };
+        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+            return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
+        }
+        match nat::translate(&mut packet.frame, &packet.headers, &rewrite) {
+            Ok(()) => self.take_outside(packet.now, packet.frame, out),
+            Err(_) => self.drop_packet(DropReason::Untranslatable, packet, out),
+        }
+    }
+
+    /// Drops a packet whose connection could not be made, and says so where that helps (RFC 5508 REQ-8).
+    pub(super) fn not_made(&mut self, reason: Reason, packet: Packet, out: &mut Out) {
+        let (reason, trouble) = match reason {
+            Reason::NoPort => (DropReason::NoPort, Some(Trouble::Prohibited)),
+            Reason::HostFull => (DropReason::TableFull, Some(Trouble::Prohibited)),
+            Reason::TableFull | Reason::ZoneFull => (DropReason::TableFull, None),
+            _ => (DropReason::Invalid, None),
+        };
+        self.refuse(reason, trouble, packet, out);
+    }
+
+    fn answer_as_gateway(&mut self, mut packet: Packet, out: &mut Out) {
+        match packet.headers.key.protocol() {
+            protocol::ICMP | protocol::ICMPV6 => {
+                if !wire::icmp::echo_reply(&mut packet.frame, &packet.headers) {
+                    return self.drop_packet(DropReason::NotRouted, packet, out);
+                }
+                self.counters.replies += 1;
+                out.frames.push((packet.from, packet.frame));
+            }
+            protocol::TCP => {
+                let bridge = self.ports.get(&packet.from).map(|port| port.settings.bridge);
+                let mut reply = out.pool.get();
+                if wire::reset(&mut reply, &packet.frame, &packet.headers)
+                    && self.router.limits.allows(packet.now, bridge)
+                {
+                    self.counters.replies += 1;
+                    out.frames.push((packet.from, reply));
+                } else {
+                    out.pool.put(reply);
+                }
+                self.drop_packet(DropReason::NoService, packet, out);
+            }
+            _ => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! From the host's port: answers to what containers sent, packets to published ports, and what the host itself sends to its
+//! networks' containers. Link addresses mean nothing there: everything is judged by what the packet says.
+
+use nat::{Destination, Direction, Fresh, Inbound, Mapping, Plan, Pool, Source, Tracked, Zone};
+use std::net::IpAddr;
+use wire::icmp::Trouble;
+use wire::{Frame, Time, parse};
+
+use super::host::is_routable;
+use super::{Packet, zone_of};
+use crate::pipeline::Hit;
+use crate::{DropReason, Out, PortId, Switch, admit};
+
+impl Switch {
+    /// Takes a frame from the host's port.
+    pub(crate) fn take_outside(&mut self, now: Time, frame: Frame, out: &mut Out) {
+        let from = PortId::HOST;
+        let mut headers = match parse(frame.bytes()) {
+            Ok(headers) => headers,
+            Err(_) => return self.discard(from, DropReason::Malformed, frame, out),
+        };
+        if let Err(reason) = admit::offload(frame.offload, &headers) {
+            return self.discard(from, reason, frame, out);
+        }
+        headers.key.set_ingress(u64::from(from.0));
+        let mut packet = Packet { now, from, frame, headers };
+        if let Some(Hit::Changed(at)) = self.hit(now, &headers, packet.frame.len()) {
+            packet = match self.replay(at, packet, out) {
+                Some(packet) => packet,
+                None => return,
+            };
+        }
+        self.counters.misses += 1;
+        if headers.key.dst().is_none_or(|dst| !is_routable(dst)) || headers.tag.is_some() {
+            return self.drop_packet(DropReason::NotRouted, packet, out);
+        }
+        let first = self.first_of(Zone::OUTSIDE, &packet);
+        match self.router.tracker.track(now, Zone::OUTSIDE, &packet.frame, &headers) {
+            Tracked::Known(hit) => self.carry(hit, packet, out),
+            Tracked::Related(hit) => self.carry_error(hit, packet, out),
+            Tracked::New(fresh) => self.begin_outside(&fresh, packet, out),
+            Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            Tracked::Untracked => self.drop_packet(DropReason::NotRouted, packet, out),
+            Tracked::Invalid(_) => self.drop_packet(DropReason::Invalid, packet, out),
+        }
+        if let Some(datagram) = first {
+            self.release(now, &datagram, out);
+        }
+    }
+
+    fn begin_outside(&mut self, fresh: &Fresh, packet: Packet, out: &mut Out) {
+        let outcome = self.lead_in(fresh);
+        let (zone, destination, source) = match outcome {
+            Ok(plan) => plan,
+            Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
+        };
+        let source = match &source {
+            Some(address) => Source::Map(Pool {
+                addresses: std::slice::from_ref(address),
+                ports: None,
+                random: false,
+                mapping: Mapping::Symmetric { persistent: true },
+            }),
+            None => Source::Keep,
+        };
+        let plan = Plan { reply_zone: zone, destination, source };
+        match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
+            Ok(hit) => {
+                // A binding's other connections are exact too: steering knows no others.
+                if matches!(destination, Destination::Binding(_)) {
+                    let tuple = self.router.tracker.tuple(hit.conn, Direction::Original);
+                    self.router.open(tuple);
+                }
+                self.carry(hit, packet, out);
+            }
+            Err(reason) => self.not_made(reason, packet, out),
+        }
+    }
+
+    /// Whom a new packet is for, and the source that it gets instead of its own.
+    fn lead_in(&mut self, fresh: &Fresh) -> Result<LeadIn, (DropReason, Option<Trouble>)> {
+        let tuple = fresh.tuple();
+        let (src, dst) = (tuple.src.ip(), tuple.dst.ip());
+        let router = &mut self.router;
+        let (from_host, to_host) = (router.host.owns(src), router.host.owns(dst));
+        // Rules' own addresses are for the host alone.
+        if (to_host || from_host)
+            && let Some(rule) = router.published.find(&tuple, to_host)
+        {
+            let gateway = self.bridges.get(&rule.bridge).and_then(|bridge| bridge.settings.gateway.as_ref());
+            let (Some(end), Some(gateway)) = (rule.target(&tuple), gateway) else {
+                return Err((DropReason::NoEndpoint, Some(Trouble::PortUnreachable)));
+            };
+            let hides = from_host || gateway.internal || gateway.covers(src);
+            let source = if hides { gateway.address(src.is_ipv4()) } else { None };
+            return Ok((zone_of(rule.bridge), Destination::To(end), source));
+        }
+        // What a container sends to another's mapping comes from and goes to the host's address as well.
+        if from_host && !to_host {
+            let networks = router.subnets.get(dst).iter();
+            let network = networks.filter_map(|id| Some((*id, self.bridges.get(id)?.settings.gateway.as_ref()?)));
+            let Some((id, gateway)) = network.into_iter().find(|(_, gateway)| gateway.host_access) else {
+                return Err((DropReason::NoRoute, Some(Trouble::NetUnreachable)));
+            };
+            return Ok((zone_of(id), Destination::Keep, gateway.address(src.is_ipv4())));
+        }
+        match router.tracker.inbound(fresh) {
+            Inbound::To { binding, zone, .. } => Ok((zone, Destination::Binding(binding), None)),
+            Inbound::Filtered => Err((DropReason::Filtered, None)),
+            Inbound::Unknown => Err((DropReason::NoMapping, None)),
+        }
+    }
+}
+
+/// The zone of whom a packet is for, its destination, and its source if it gets another.
+type LeadIn = (Zone, Destination, Option<IpAddr>);

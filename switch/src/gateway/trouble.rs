@@ -1,0 +1,102 @@
+//! Saying what went wrong, in ICMP, and not too often: an error for every bad packet would be a weapon.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+use wire::Time;
+use wire::icmp::{self, Trouble};
+
+use super::Packet;
+use super::carry::OUTSIDE;
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
+
+/// Errors a second, of each network and of the outside, in the long run (RFC 1812 section 4.3.2.8 and RFC 4443 section 2.4
+/// (f) leave the numbers open).
+const PER_SECOND: f64 = 200.0;
+/// Errors at once.
+const BURST: f64 = 100.0;
+
+/// How many errors may be sent to whom: a token bucket for each network, `None` for the outside.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    buckets: HashMap<Option<BridgeId>, (f64, Time)>,
+}
+
+impl Limits {
+    /// Whether one more may be sent; counts it.
+    pub(super) fn allows(&mut self, now: Time, towards: Option<BridgeId>) -> bool {
+        let (tokens, since) = self.buckets.entry(towards).or_insert((BURST, now));
+        *tokens = (*tokens + now.since(*since).as_secs_f64() * PER_SECOND).min(BURST);
+        *since = now;
+        let allowed = *tokens >= 1.0;
+        *tokens -= f64::from(u8::from(allowed));
+        allowed
+    }
+
+    /// Forgets a network.
+    pub(super) fn forget(&mut self, bridge: BridgeId) {
+        self.buckets.remove(&Some(bridge));
+    }
+}
+
+impl Switch {
+    /// Drops a packet, and tells its sender where that may be told.
+    pub(super) fn refuse(&mut self, reason: DropReason, trouble: Option<Trouble>, packet: Packet, out: &mut Out) {
+        if let Some(trouble) = trouble {
+            self.complain(trouble, &packet, out);
+        }
+        self.drop_packet(reason, packet, out);
+    }
+
+    fn complain(&mut self, trouble: Trouble, packet: &Packet, out: &mut Out) {
+        let Packet { now, from, frame: about, headers } = packet;
+        let from = *from;
+        let (Some(src), Some(dst)) = (headers.key.src(), headers.key.dst()) else { return };
+        let bridge = self.ports.get(&from).map(|port| port.settings.bridge);
+        let gateway = bridge.and_then(|id| self.bridges.get(&id)?.settings.gateway.as_ref());
+        let (speaker, link) = match (from, gateway) {
+            // Outside, only the address that was spoken to is known.
+            (PortId::HOST, _) => (Some(dst), OUTSIDE),
+            (_, Some(gateway)) if !is_broadcast(gateway, dst) => (gateway.address(dst.is_ipv4()), gateway.mac),
+            _ => return,
+        };
+        let Some(speaker) = speaker else { return };
+        let mut reply = out.pool.get();
+        if !icmp::error(&mut reply, about, headers, speaker, link, trouble) || !self.router.limits.allows(*now, bridge)
+        {
+            return out.pool.put(reply);
+        }
+        if from == PortId::HOST {
+            let Some(mac) = self.router.host.mac else { return out.pool.put(reply) };
+            let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
+            wire::set_link(&mut reply, link, to);
+        }
+        self.counters.replies += 1;
+        out.frames.push((from, reply));
+    }
+}
+
+/// Whether an address is the broadcast address of one of the network's subnets, about which nothing is said.
+fn is_broadcast(gateway: &crate::Gateway, dst: IpAddr) -> bool {
+    gateway.addresses.iter().any(|subnet| dst.is_ipv4() && subnet.broadcast() == dst && subnet.prefix_len() < 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let mut limits = Limits::default();
+        let mut now = Time::from_secs(1);
+        let count = |limits: &mut Limits, now| (0..1_000).filter(|_| limits.allows(now, None)).count();
+        assert_eq!(count(&mut limits, now), 100);
+        now = now + Duration::from_millis(100);
+        assert_eq!(count(&mut limits, now), 20);
+        assert!(limits.allows(now, Some(BridgeId(1))), "others have their own");
+        now = now + Duration::from_secs(100);
+        assert_eq!(count(&mut limits, now), 100);
+    }
+}
