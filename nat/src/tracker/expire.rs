@@ -57,12 +57,7 @@ impl Tracker {
         self.flush_conns(from, budget, &mut |conn| which(conn.zone(original), &conn.tuple(original)))
     }
 
-    fn flush_conns(
-        &mut self,
-        from: u32,
-        budget: usize,
-        which: &mut dyn FnMut(&Conn) -> bool,
-    ) -> (usize, Option<u32>) {
+    fn flush_conns(&mut self, from: u32, budget: usize, which: &mut dyn FnMut(&Conn) -> bool) -> (usize, Option<u32>) {
         let slots = self.table.slots();
         let end = from.saturating_add(u32::try_from(budget).unwrap_or(u32::MAX)).min(slots);
         let mut removed = 0;
