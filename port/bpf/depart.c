@@ -29,7 +29,7 @@ INLINE int end(enum departure what, int verdict)
 
 enum { LOOPBACK = 1 };
 
-SECTION("tc")
+SECTION("classifier")
 int vsw_depart(struct __sk_buff *skb)
 {
     struct {

@@ -220,14 +220,14 @@ INLINE int steer(struct __sk_buff *skb, const __u32 l2)
     return send(skb, l2);
 }
 
-SECTION("tc")
+SECTION("classifier")
 int vsw_steer(struct __sk_buff *skb)
 {
     return steer(skb, ETHER_LEN);
 }
 
 // For devices without a link-layer header (WireGuard, tun): one is put before the packet, as the link wants one.
-SECTION("tc")
+SECTION("classifier")
 int vsw_steer_l3(struct __sk_buff *skb)
 {
     return steer(skb, 0);
