@@ -84,6 +84,8 @@ reasons! {
     NotRouted,
     /// an 802.1Q tag on a frame for the gateway
     RoutedTag,
+    /// a source that cannot be where the packet came from
+    Martian,
     /// the TTL or hop limit ran out
     TimeExceeded,
     /// the gateway offers no such service

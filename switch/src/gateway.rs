@@ -91,7 +91,9 @@ impl Router {
 
     /// Takes note of the host's addresses and routes.
     pub(crate) fn set_host(&mut self, addresses: Vec<IpAddr>, routes: Vec<Route>) {
-        self.host.set(addresses, routes);
+        for lost in self.host.set(addresses, routes) {
+            self.end_public(lost);
+        }
     }
 
     /// Takes a published rule. What came by the one that it replaces ends, and what its ports had before.

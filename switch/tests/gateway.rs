@@ -199,12 +199,17 @@ fn strangers_from_outside_are_dropped() {
 }
 
 #[test]
-fn time_exceeded_unreachable_and_too_big_are_said() {
+fn time_exceeded_and_unreachable_are_said() {
     let (mut host, port) = host();
     let (frames, _) = host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 1, 30));
     assert_eq!((seen(&frames)[0].icmp, seen(&frames)[0].src), (Some((11, 0)), ip(1)));
     let nowhere = host.send(port, &udp(up(), (ip(2), 4000), (ip(99), 53), 64, 30)).0;
     assert_eq!(seen(&nowhere)[0].icmp, Some((3, 1)));
+}
+
+#[test]
+fn nu_16_ip_10_what_is_too_big_is_fragmented_or_said_so() {
+    let (mut host, port) = host();
     let mut bytes = udp(up(), (ip(2), 4000), (FAR, 53), 64, 1600);
     bytes[20] = 0x40;
     let sum = etherparse::Ipv4Header::from_slice(&bytes[14..]).unwrap().0.calc_header_checksum();
@@ -223,7 +228,7 @@ fn time_exceeded_unreachable_and_too_big_are_said() {
 }
 
 #[test]
-fn errors_are_few_under_a_flood() {
+fn ip_05_errors_are_few_under_a_flood() {
     let (mut host, port) = host();
     let errors: usize = (0..1_000).map(|n| host.send(port, &udp(up(), (ip(2), n), (ip(1), 99), 64, 1)).0.len()).sum();
     assert_eq!(errors, 100);
@@ -374,7 +379,7 @@ fn hairpin_across_networks_goes_by_the_published_port_alone() {
 }
 
 #[test]
-fn na_09_hairpin_to_a_mapping_shows_public_ends_to_both() {
+fn nu_11_hairpin_to_a_mapping_shows_public_ends_to_both() {
     let (mut host, a) = host();
     let b = host.endpoint(2, RED, ip(3));
     host.send(b, &udp((mac(3), gateway_mac()), (ip(3), 7000), (FAR, 53), 64, 9));
@@ -449,4 +454,95 @@ fn idle_connections_are_forgotten() {
         host.switch.maintain(host.now);
     }
     assert_eq!(host.switch.tracker().usage().connections, 0);
+}
+
+#[test]
+fn ip_06_a_packet_for_a_host_in_a_frame_for_all_is_not_routed() {
+    let (mut host, port) = host();
+    host.endpoint(2, RED, ip(3));
+    let (frames, _) = host.send(port, &udp((mac(2), Mac::BROADCAST), (ip(2), 4000), (FAR, 53), 64, 9));
+    assert!(frames.iter().all(|(port, _)| *port != PortId::HOST));
+    assert_eq!(host.switch.tracker().usage().connections, 0);
+}
+
+#[test]
+fn ip_07_ip_08_martians_are_not_routed() {
+    let (mut host, _) = host();
+    let open = host.open_port(5, RED);
+    let link = (Mac([2, 0, 0, 0, 0, 5]), gateway_mac());
+    let sources: [[u8; 4]; 6] =
+        [[127, 0, 0, 1], [0, 0, 0, 9], [240, 0, 0, 1], [10, 10, 10, 1], [192, 0, 2, 1], HOST.octets()];
+    for from in sources {
+        host.drops(DropReason::Martian, |host| {
+            !host.send(open, &udp(link, (from.into(), 1), (FAR, 53), 64, 9)).0.is_empty()
+        });
+    }
+    for to in [[127, 0, 0, 1], [0, 0, 0, 9], [240, 0, 0, 1], [224, 0, 0, 9]] {
+        host.drops(DropReason::NotRouted, |host| {
+            !host.send(open, &udp(link, (ip(9), 1), (to.into(), 53), 64, 9)).0.is_empty()
+        });
+    }
+    let loopback = Ipv4Addr::LOCALHOST;
+    host.drops(DropReason::Martian, |host| {
+        !host.send(PortId::HOST, &udp(in_(), (loopback, 1), (HOST, 2), 64, 9)).0.is_empty()
+    });
+}
+
+#[test]
+fn ip_09_source_quench_is_neither_sent_nor_passed_on() {
+    let (mut host, port) = host();
+    let (frames, _) = host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 64, 30));
+    let builder = PacketBuilder::ethernet2([2; 6], [3; 6]).ipv4(FAR.octets(), HOST.octets(), 60);
+    let mut bytes = Vec::new();
+    let quoted = frames[0].1.bytes()[14..42].to_vec();
+    builder.icmpv4_raw(4, 0, [0; 4]).write(&mut bytes, &quoted).unwrap();
+    host.drops(DropReason::Invalid, |host| !host.send(PortId::HOST, &bytes).0.is_empty());
+}
+
+#[test]
+fn na_05_connections_end_with_the_hosts_address() {
+    let (mut host, port) = host();
+    host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 64, 30));
+    let new = Ipv4Addr::new(198, 51, 100, 7);
+    let routes = vec![Route { to: "0.0.0.0/0".parse().unwrap(), source: new.into(), mtu: 1500 }];
+    host.apply(Update::Host { addresses: vec![new.into()], routes });
+    host.switch.maintain(host.now);
+    let (frames, _) = host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 64, 30));
+    assert_eq!(seen(&frames)[0].src, new);
+}
+
+#[test]
+fn fragments_wait_for_their_first() {
+    let (mut host, port) = host();
+    let bytes = udp(up(), (ip(2), 4000), (FAR, 53), 64, 1600);
+    let frame = Frame::from_bytes(&{
+        let mut bytes = bytes;
+        bytes[20] = 0;
+        let sum = etherparse::Ipv4Header::from_slice(&bytes[14..]).unwrap().0.calc_header_checksum();
+        bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    });
+    let (mut pool, mut pieces) = (wire::Pool::new(4), Vec::new());
+    wire::fragment::split(&frame, &wire::parse(frame.bytes()).unwrap(), 600, &mut pool, &mut pieces).unwrap();
+    pieces.reverse();
+    let first = pieces.pop().unwrap();
+    for piece in pieces {
+        assert!(host.send_frame(port, piece).0.is_empty(), "held back");
+    }
+    let (frames, _) = host.send_frame(port, first);
+    assert_eq!(frames.len(), 3);
+    let translated = |(port, frame): &(PortId, Frame)| *port == PortId::HOST && frame.bytes()[26..30] == HOST.octets();
+    assert!(frames.iter().all(translated));
+    // One that waits in vain is dropped.
+    let (mut pool, mut pieces) = (wire::Pool::new(4), Vec::new());
+    let other = udp(up(), (ip(2), 4001), (FAR, 54), 64, 1600);
+    let mut other = Frame::from_bytes(&other);
+    other.bytes_mut()[18..21].copy_from_slice(&[9, 9, 0]);
+    let sum = etherparse::Ipv4Header::from_slice(&other.bytes()[14..]).unwrap().0.calc_header_checksum();
+    other.bytes_mut()[24..26].copy_from_slice(&sum.to_be_bytes());
+    wire::fragment::split(&other, &wire::parse(other.bytes()).unwrap(), 1500, &mut pool, &mut pieces).unwrap();
+    host.send_frame(port, pieces.pop().unwrap());
+    host.later(Duration::from_secs(1));
+    host.switch.maintain(host.now);
+    assert_eq!(host.dropped(DropReason::FirstMissing), 1);
 }

@@ -17,7 +17,7 @@ const SLICE: usize = 16_384;
 /// Whose connections end.
 #[derive(Debug)]
 enum Whose {
-    /// Those of an address in a network.
+    /// Those of an address in a network, or of the host.
     Address(Zone, IpAddr),
     /// Those of a network.
     Network(Zone),
@@ -38,6 +38,11 @@ impl Router {
         self.ended.waiting.push_back(Whose::Address(zone_of(bridge), address));
     }
 
+    /// Ends the connections that go by an address that the host had.
+    pub(super) fn end_public(&mut self, address: IpAddr) {
+        self.ended.waiting.push_back(Whose::Address(Zone::OUTSIDE, address));
+    }
+
     /// Ends the connections of a network, and forgets it.
     pub(crate) fn end_network(&mut self, bridge: BridgeId) {
         self.limits.forget(bridge);
@@ -56,19 +61,24 @@ impl Router {
 
     /// Ends some connections.
     pub(crate) fn end_some(&mut self) {
-        let Some(whose) = self.ended.waiting.front() else { return };
-        self.ended.at = match end(&mut self.tracker, &self.host, whose, self.ended.at) {
-            Some(next) => next,
-            None => {
+        let mut left = SLICE;
+        while left > 0
+            && let Some(whose) = self.ended.waiting.front()
+        {
+            let from = self.ended.at;
+            let next = end(&mut self.tracker, &self.host, whose, from, left);
+            let seen = next.unwrap_or(self.tracker.slots()).saturating_sub(from) as usize;
+            left = left.saturating_sub(seen.max(1));
+            self.ended.at = next.unwrap_or(0);
+            if next.is_none() {
                 self.ended.waiting.pop_front();
-                0
             }
-        };
+        }
     }
 }
 
 /// Ends the connections of a slice; where to go on.
-fn end(tracker: &mut Tracker, host: &Host, whose: &Whose, at: u32) -> Option<u32> {
+fn end(tracker: &mut Tracker, host: &Host, whose: &Whose, at: u32, slots: usize) -> Option<u32> {
     let filter = match whose {
         Whose::Address(zone, address) => {
             Filter { zone: Some(*zone), address: Some(IpNet::from(*address)), ..Filter::default() }
@@ -80,8 +90,8 @@ fn end(tracker: &mut Tracker, host: &Host, whose: &Whose, at: u32) -> Option<u32
                 // A rule for all addresses of the host is not one for those of others.
                 rule.covers(tuple) && (host.owns(dst) || rule.at == Some(dst) || rule.via.contains(&dst))
             };
-            return tracker.flush_where(at, SLICE, &mut of_rule).1;
+            return tracker.flush_where(at, slots, &mut of_rule).1;
         }
     };
-    tracker.flush_some(&filter, at, SLICE).1
+    tracker.flush_some(&filter, at, slots).1
 }

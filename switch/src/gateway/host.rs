@@ -26,12 +26,14 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn set(&mut self, addresses: Vec<IpAddr>, routes: Vec<Route>) {
-        self.addresses = addresses.into_iter().collect();
+    /// Takes addresses and routes. Says which addresses it no longer has.
+    pub(super) fn set(&mut self, addresses: Vec<IpAddr>, routes: Vec<Route>) -> Vec<IpAddr> {
+        let old = std::mem::replace(&mut self.addresses, addresses.into_iter().collect());
         self.routes = Prefixes::default();
         for route in routes {
             self.routes.insert(route.to, route);
         }
+        old.difference(&self.addresses).copied().collect()
     }
 
     /// Whether an address is the host's own.
@@ -57,7 +59,8 @@ pub(super) fn is_host_link(address: IpAddr) -> bool {
 pub(super) fn is_routable(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && address.octets()[0] < 240
+            let first = address.octets()[0];
+            first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240
         }
         IpAddr::V6(address) => {
             !address.is_unspecified()

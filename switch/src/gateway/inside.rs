@@ -46,7 +46,12 @@ impl Switch {
         let zone = zone_of(id);
         let gateway = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref());
         let Some(gateway) = gateway else { return self.drop_packet(DropReason::NotRouted, packet, out) };
-        let to_gateway = gateway.addresses.iter().any(|subnet| subnet.addr() == dst);
+        // Reverse path, strictly (RFC 3704 section 2.2): answers to any other source would go elsewhere.
+        let (src, own) = (packet.headers.key.src(), gateway.addresses.iter().map(|subnet| subnet.addr()));
+        if src.is_none_or(|src| !gateway.covers(src) || src == dst || own.clone().any(|own| own == src)) {
+            return self.drop_packet(DropReason::Martian, packet, out);
+        }
+        let to_gateway = own.clone().any(|own| own == dst);
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
         if !to_gateway && gateway.covers(dst) && !self.router.tracker.is_known(zone, &packet.headers) {
             return self.between_subnets(id, dst, packet, out);

@@ -34,6 +34,9 @@ impl Switch {
         if headers.key.dst().is_none_or(|dst| !is_routable(dst)) || headers.tag.is_some() {
             return self.drop_packet(DropReason::NotRouted, packet, out);
         }
+        if headers.key.src().is_none_or(|src| !is_routable(src)) {
+            return self.drop_packet(DropReason::Martian, packet, out);
+        }
         let first = self.first_of(Zone::OUTSIDE, &packet);
         match self.router.tracker.track(now, Zone::OUTSIDE, &packet.frame, &headers) {
             Tracked::Known(hit) => self.carry(hit, packet, out),
