@@ -6,6 +6,7 @@ mod error;
 mod inspect;
 mod networks;
 mod ports;
+mod publish;
 mod reply;
 mod request;
 mod server;
@@ -16,6 +17,7 @@ mod tests;
 pub use error::{Error, Kind};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use reply::{
+pub use publish::{PublishPorts, Published};
     Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
     Subnet,
 };

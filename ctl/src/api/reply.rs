@@ -7,6 +7,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
+use super::Published;
+
+use super::Uplink;
+
 /// `GET /v1/show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Show {
@@ -175,6 +179,9 @@ pub struct Port {
     pub drops: u64,
 }
 
+    /// Ports of the host that lead here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
 /// The namespace of a [`Port`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {

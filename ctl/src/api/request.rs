@@ -131,6 +131,9 @@ pub struct AddPort {
     /// Whether the source guard is off for this port.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_spoof: bool,
+    /// Ports to be published through this network, as in `POST /v1/publish`; all with the attachment, or nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<String>,
 }
 
 /// `POST /v1/fdb`: exactly one of `port` and `vtep`.

@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, networks, ports, tables};
+use super::{Error, networks, ports, publish, tables};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
@@ -159,6 +159,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
     Router::new()
         .merge(networks::routes())
         .merge(ports::routes())
+        .merge(publish::routes())
         .merge(tables::routes())
         .fallback(async |uri: axum::http::Uri| {
             Error::not_found(format!("path {}", uri.path()), "see the API's description")
@@ -185,14 +186,20 @@ pub(super) async fn to_the_end<T: Send + 'static>(
 }
 
 /// The only parameter of a query, if it is there; any other is refused by name.
-pub(super) fn query(text: &str, name: &str) -> Result<Option<String>, Error> {
-    let mut found = None;
+pub(super) fn query(text: &str, name: &'static str) -> Result<Option<String>, Error> {
+    Ok(queries(text, &[name])?.pop().map(|(_, value)| value))
+}
+
+/// The parameters of a query, as they come; one that is not known is refused by name.
+pub(super) fn queries(text: &str, known: &[&'static str]) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut found = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key != name {
-            return Err(Error::invalid("request", format!("parameter {key} is not known"), format!("use {name}")));
-        }
-        found = Some(decode(value));
+        let Some(name) = known.iter().find(|name| **name == key) else {
+            let why = format!("parameter {key} is not known");
+            return Err(Error::invalid("request", why, format!("use {}", known.join(", "))));
+        };
+        found.push((*name, decode(value)));
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ mod flows;
 mod network;
 mod peers;
 mod port;
+mod publish;
 mod session;
 mod show;
 mod style;
@@ -68,6 +69,8 @@ enum Command {
     /// Detach a sandbox from one network, or from all
     DelPort(port::DelPort),
     /// This host at a glance: store, networks, endpoints, peers, warnings
+    /// Publish ports of a sandbox on the host, list them, take them back
+    Publish(publish::Publish),
     Show(show::Show),
     /// Endpoints of this host and their counters
     Ports(port::Ports),
@@ -100,6 +103,7 @@ impl Command {
             Self::Show(command) => command.run(session).await,
             Self::Ports(command) => command.run(session).await,
             Self::Fdb(command) => command.run(session).await,
+            Self::Publish(command) => command.run(session).await,
             Self::Peers(command) => command.run(session).await,
             Self::Neigh(command) => command.run(session).await,
             Self::Drops(command) => command.run(session).await,

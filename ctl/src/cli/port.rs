@@ -8,10 +8,12 @@ use serde_json::Value;
 use wire::Mac;
 
 use super::error::Error;
+use super::publish::mapping;
 use super::session::{Session, read};
 use super::table::bytes;
 use crate::api::{self, AddPort as Request};
 use crate::client::segment;
+use crate::publish::Spec;
 
 /// What an endpoint may be given instead of what vswitchd would choose.
 #[derive(Debug, Args)]
@@ -37,6 +39,7 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   vsctl add-port RED web0 --pid 4711
   vsctl add-port RED web0 --netns /run/netns/web0 --ip 10.10.10.80 --alias www
+  vsctl add-port RED web0 --pid 4711 --publish 8080:80 -p 53:53/udp
   vsctl add-port BLUE router0 --pid 4711 --ifname eth1 --allow-spoof";
 
 /// Attach a container's network namespace to a network
@@ -54,6 +57,9 @@ pub(crate) struct AddPort {
     /// The runtime's ID of the container
     #[arg(long, value_name = "ID")]
     container_id: Option<String>,
+    /// Publish ports: [[IP:]HOSTPORT[-END]:]PORT[-END][/tcp|/udp]; may be given several times
+    #[arg(short, long = "publish", value_name = "SPEC")]
+    publish: Vec<Spec>,
     /// Let it send from any MAC and IP address (for routers and bridges)
     #[arg(long)]
     allow_spoof: bool,
@@ -71,7 +77,7 @@ struct Namespace {
 }
 
 impl AddPort {
-    /// Attaches, and shows the link's name, addresses and MAC address.
+    /// Attaches, and shows the link's name, addresses and MAC address, and the published ports.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         let Namespace { pid, netns } = self.namespace;
         // vswitchd has another working directory.
@@ -91,6 +97,7 @@ impl AddPort {
             mac: self.wishes.mac,
             aliases: self.wishes.aliases,
             allow_spoof: self.allow_spoof,
+            publish: self.publish.iter().map(ToString::to_string).collect(),
         };
         let path = "/v1/ports";
         let answer: Value = session.client.post(path, &request).await?;
@@ -99,7 +106,8 @@ impl AddPort {
         }
         let port: api::Port = read(path, &answer)?;
         let addresses: String = port.addresses.iter().map(|address| format!(" {address}")).collect();
-        session.line(&format!("{}{addresses} {}", port.ifname, port.mac))
+        session.line(&format!("{}{addresses} {}", port.ifname, port.mac))?;
+        port.published.iter().try_for_each(|published| session.line(&mapping(published)))
     }
 }
 

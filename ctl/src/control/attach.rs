@@ -1,6 +1,7 @@
 //! Attaching a sandbox to a network: address, bridge, link, record, row; each step is undone when a later one fails.
 //! The answer comes when other hosts can know the endpoint, or, without the store, when it is noted that they must.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::address::Want;
 use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, gateway, refused};
-use crate::api::{AddPort, Connect, Error, Port};
+use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
 use crate::model::{self, Driver, EndpointRecord, NetworkRecord};
 use crate::sandbox::{Netns, Reference};
 use crate::state::{Change, StoredEndpoint};
@@ -51,7 +52,34 @@ impl Control {
         }
         let sandbox = netns.reference().clone();
         drop(netns);
-        self.attach_sandbox(ask, sandbox).await
+        self.attach_published(ask, sandbox).await
+    }
+
+    /// Attaches and publishes; without the second the first is taken back.
+    pub(super) async fn attach_published(
+        self: &Arc<Self>,
+        mut ask: AddPort,
+        sandbox: Reference,
+    ) -> Result<Port, Error> {
+        let publish = std::mem::take(&mut ask.publish);
+        // A slip in them is told before anything is made.
+        super::published::read(&publish)?;
+        if publish.is_empty() {
+            return self.attach_sandbox(ask, sandbox).await;
+        }
+        let known: BTreeSet<String> = self.state().endpoints.keys().cloned().collect();
+        let name = ask.name.clone();
+        let port = self.attach_sandbox(ask, sandbox).await?;
+        let network = Some(port.network_id.clone());
+        match self.publish(PublishPorts { name, publish, network }).await {
+            Ok(published) => Ok(Port { published, ..port }),
+            Err(error) => {
+                if !known.contains(&port.endpoint_id) {
+                    self.detach(&port.endpoint_id, "its ports could not be published").await;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// `network connect`: attaches a sandbox that is attached somewhere already.
@@ -302,11 +330,14 @@ impl Control {
         let behind = statics.filter(|entry| entry.port.as_ref() == Some(&record.name));
         let updates = behind.map(|entry| Update::Static { bridge, mac: entry.mac, place: Place::Port(port) }).collect();
         self.plane.apply(updates);
-        let (id, network) = (record.id.clone(), network.id.as_str());
+        let (id, name, network) = (record.id.clone(), record.name.clone(), network.id.as_str());
         state.endpoints.insert(id.clone(), Endpoint { stored, port, change: 0, leaving: false });
         let change = state.touch(network);
         if let Some(endpoint) = state.endpoints.get_mut(&id) {
             endpoint.change = change;
+        }
+        for (_, error) in self.settle(&mut state, Some(&name)) {
+            state.event("publish_failed", format!("port {name}"), error.error);
         }
         state.gone.remove(&port)
     }

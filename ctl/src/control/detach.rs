@@ -58,6 +58,8 @@ impl Control {
             endpoint.clone()
         };
         let network = endpoint.stored.network.clone();
+        // Nothing is led there from now on.
+        self.follow(&endpoint.record().name).await;
         let link_gone = self.withdraw(&network, endpoint.port, endpoint.record());
         let owner = self.owner(endpoint.key());
         let addresses: Vec<_> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();

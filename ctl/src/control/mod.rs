@@ -16,6 +16,7 @@ mod networks;
 mod plan;
 mod plane;
 mod publish;
+mod published;
 mod release;
 mod remote;
 mod restore;
@@ -36,6 +37,7 @@ use store::Store;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::publish::Proxy;
 use crate::state::{Change, Disk};
 use state::State;
 
@@ -99,6 +101,12 @@ pub struct Control {
     /// One recovery at a time.
     recovery: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
+    /// The host's sockets of published ports, and who serves them.
+    proxy: Proxy,
+    /// One change of what is published at a time.
+    publishing: tokio::sync::Mutex<()>,
+    /// A published port could not be bound.
+    rebind: Notify,
 }
 
 impl Control {
@@ -119,6 +127,9 @@ impl Control {
             recovery: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         })
+            proxy: Proxy::default(),
+            publishing: tokio::sync::Mutex::default(),
+            rebind: Notify::new(),
     }
 
     /// Starts to follow the store. Needs a tokio runtime.

@@ -11,7 +11,7 @@ use crate::state::{Change, Memory, StoredEndpoint};
 impl Control {
     /// Takes in what the state file has, and attaches again what still lives.
     pub async fn restore(self: &Arc<Self>, memory: Memory) {
-        let Memory { networks, mut endpoints, peers, fdb, releases, session, cluster, unreadable } = memory;
+        let Memory { networks, mut endpoints, peers, fdb, releases, published, session, cluster, unreadable } = memory;
         {
             let mut state = self.state();
             for (key, why) in unreadable {
@@ -45,6 +45,7 @@ impl Control {
                 }
             }
         }
+        self.restore_published(published).await;
     }
 
     /// Local pools know only what is put into them.

@@ -9,9 +9,11 @@ use switch::{BridgeId, PortId};
 use tokio::task::AbortHandle;
 use wire::Mac;
 
+use super::published::Published;
 use super::remote::Remote;
 use crate::api;
 use crate::model::{self, EndpointRecord, Event, EventLog, HostRecord, NetworkRecord};
+use crate::publish::Vias;
 use crate::state::{Release, StaticEntry, StoredEndpoint};
 
 /// Everything.
@@ -41,7 +43,11 @@ pub(super) struct State {
     pub(super) refusal: Option<String>,
     pub(super) warnings: BTreeMap<&'static str, String>,
     pub(super) events: EventLog,
+    /// By the number of the publication.
+    pub(super) published: BTreeMap<u32, Published>,
+    pub(super) vias: Vias,
     refused: VecDeque<(String, u64)>,
+    last_published: u32,
     next_bridge: u32,
     next_port: u32,
 }
@@ -132,6 +138,17 @@ impl State {
     pub(super) fn next_port(&mut self) -> PortId {
         self.next_port += 1;
         PortId(self.next_port)
+    }
+
+    /// The number of a new publication.
+    pub(super) fn next_publish(&mut self) -> u32 {
+        self.last_published += 1;
+        self.last_published
+    }
+
+    /// A publication of before has this number.
+    pub(super) fn published_before(&mut self, id: u32) {
+        self.last_published = self.last_published.max(id);
     }
 
     pub(super) fn event(&mut self, kind: &'static str, object: impl Into<String>, text: impl Into<String>) {

@@ -279,6 +279,7 @@ fn waiting(state: &State) -> Vec<String> {
     let unpublished = state.networks.values().filter(|network| network.publication.done < network.publication.wanted);
     let endpoints = unpublished.map(|network| format!("endpoints of this host in network {}", network.record.name));
     let releases = state
+        published: state.published_through(&record.name, &stored.network),
         .releases
         .values()
         .map(|release| format!("release of {} in network {}", release.address, state.network_name(&release.network)));

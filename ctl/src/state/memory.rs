@@ -9,6 +9,7 @@ use wire::Mac;
 
 use super::{Change, Disk, Error};
 use crate::model::{EndpointRecord, NetworkRecord};
+use crate::publish::Publication;
 use crate::sandbox::Reference;
 
 /// An endpoint of this host, with what is needed to attach it again.
@@ -69,6 +70,8 @@ pub struct Memory {
     pub fdb: Vec<StaticEntry>,
     /// Leases to give back.
     pub releases: Vec<Release>,
+    /// Published ports.
+    pub published: Vec<Publication>,
     /// The session in the store.
     pub session: Option<String>,
     /// The id of the cluster that the networks are from.
@@ -99,6 +102,7 @@ impl Memory {
             "peer" => self.peers.push(read(value)?),
             "fdb" => self.fdb.push(read(value)?),
             "release" => self.releases.push(read(value)?),
+            "publish" => self.published.push(read(value)?),
             "session" => self.session = Some(read(value)?),
             "cluster" => self.cluster = Some(read(value)?),
             _ => return Err("unknown key".into()),
@@ -161,6 +165,16 @@ impl Change {
     /// The lease was given back, or is in use again.
     pub fn no_release(network: &str, address: IpAddr) -> Change {
         Change::remove(format!("release/{network}/{address}"))
+    }
+
+    /// Remembers a publication.
+    pub fn publication(publication: &Publication) -> Change {
+        Change::put(format!("publish/{}", publication.id), publication)
+    }
+
+    /// Forgets a publication.
+    pub fn no_publication(id: u32) -> Change {
+        Change::remove(format!("publish/{id}"))
     }
 
     /// Remembers the session.

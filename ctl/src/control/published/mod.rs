@@ -1,0 +1,112 @@
+//! Published ports of this host's sandboxes: from requests and the state file to sockets, steering and the engine's
+//! rules. Invariant: a rule is in the engine exactly while the endpoint that it leads to is attached and the host's
+//! sockets are bound; with a sandbox's last endpoint its publications end.
+
+mod request;
+mod restore;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(super) use request::read;
+
+use super::Control;
+use super::state::{Endpoint, State};
+use crate::api;
+use crate::publish::{At, Publication, Steer};
+
+/// A publication and how far it is.
+pub(super) struct Published {
+    pub(super) publication: Publication,
+    /// Why the host's ports are not bound, if they are not.
+    pub(super) refusal: Option<String>,
+    /// What the engine and the uplink were told.
+    pub(super) applied: Option<Applied>,
+}
+
+/// What the engine and the uplink were told of a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    pub(super) rule: switch::Publish,
+    pub(super) steered: Vec<Steer>,
+    /// The id of the network that it leads to.
+    pub(super) network: String,
+}
+
+impl State {
+    /// The endpoint that a publication leads to.
+    fn led_to(&self, publication: &Publication) -> Option<&Endpoint> {
+        let wanted = |endpoint: &&Endpoint| {
+            let network = &endpoint.stored.network;
+            !endpoint.leaving
+                && endpoint.record().name == publication.name
+                && publication.network.as_ref().is_none_or(|pinned| pinned == network)
+                && self.networks.get(network).is_some_and(|network| !network.record.internal)
+        };
+        self.endpoints.values().filter(wanted).min_by_key(|endpoint| (endpoint.stored.since, endpoint.port))
+    }
+
+    /// Whether the sandbox of a publication is there, in the network that it is for.
+    fn is_there(&self, Publication { name, network, .. }: &Publication) -> bool {
+        let mut here = self.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.record().name == *name);
+        here.any(|endpoint| network.as_ref().is_none_or(|network| endpoint.stored.network == *network))
+    }
+
+    /// The publications of a sandbox.
+    fn published_by<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Published> {
+        self.published.values().filter(move |published| published.publication.name == name)
+    }
+
+    fn published_row(&self, published: &Published) -> api::Published {
+        let Publication { id, name, network, spec, .. } = &published.publication;
+        let applied = published.applied.as_ref().map(|applied| &applied.network);
+        let host = published.publication.host();
+        let state = match (&published.refusal, &published.applied) {
+            (Some(_), _) => "failed",
+            (None, Some(_)) => "up",
+            (None, None) => "waiting",
+        };
+        let addresses: Vec<IpAddr> = match spec.at {
+            At::Any => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            At::AnyV4 => vec![Ipv4Addr::UNSPECIFIED.into()],
+            At::AnyV6 => vec![Ipv6Addr::UNSPECIFIED.into()],
+            At::Address(address) => vec![address],
+        };
+        api::Published {
+            id: *id,
+            name: name.clone(),
+            network: applied.or(network.as_ref()).map(|id| self.network_name(id)),
+            protocol: spec.protocol,
+            addresses,
+            host_port: host.first,
+            host_port_end: host.last,
+            port: spec.ports.first,
+            port_end: spec.ports.last,
+            spec: spec.to_string(),
+            state: state.into(),
+            reason: published.refusal.clone(),
+        }
+    }
+
+    /// What a sandbox publishes through one of its networks.
+    pub(super) fn published_through(&self, name: &str, network: &str) -> Vec<api::Published> {
+        let here = |published: &&Published| {
+            let applied = published.applied.as_ref().map(|applied| applied.network.as_str());
+            applied.or(published.publication.network.as_deref()) == Some(network)
+        };
+        self.published_by(name).filter(here).map(|published| self.published_row(published)).collect()
+    }
+}
+
+impl Control {
+    /// `publish ls`: by name and number.
+    pub fn published(&self) -> Vec<api::Published> {
+        let state = self.state();
+        let mut rows: Vec<api::Published> =
+            state.published.values().map(|published| state.published_row(published)).collect();
+        rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        rows
+    }
+}

@@ -1,0 +1,90 @@
+//! The start: what was published is published again, at the same ports, in one batch. A port that somebody else has
+//! taken meanwhile is theirs: the publication stays, is shown as failed, and is tried again from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Published;
+use crate::control::Control;
+use crate::publish::{self, Bound, Publication, Service, Target};
+use crate::state::Change;
+
+/// How often a publication without its ports is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Control {
+    /// Publishes what was remembered, for the sandboxes that still live.
+    pub(in crate::control) async fn restore_published(self: &Arc<Self>, publications: Vec<Publication>) {
+        if publications.is_empty() {
+            return;
+        }
+        let (alive, gone): (Vec<_>, Vec<_>) = {
+            let state = self.state();
+            publications.into_iter().partition(|publication| state.is_there(publication))
+        };
+        if !gone.is_empty() {
+            self.remember(gone.iter().map(|p| Change::no_publication(p.id)).collect()).await;
+        }
+        let bound = bind(alive).await;
+        let mut state = self.state();
+        for (publication, bound) in bound {
+            let refusal = self.serve(&publication, bound).err();
+            if let Some(why) = &refusal {
+                state.event("publish_failed", format!("port {}", publication.name), why.clone());
+            }
+            state.published_before(publication.id);
+            state.published.insert(publication.id, Published { publication, refusal, applied: None });
+        }
+        for (id, error) in self.settle(&mut state, None) {
+            state.event("publish_failed", format!("publication {id}"), error.error);
+        }
+        drop(state);
+        self.rebind.notify_one();
+    }
+
+    /// Hands sockets to the proxy. Says why there is nothing to be handed.
+    fn serve(&self, publication: &Publication, bound: Result<Bound, publish::Error>) -> Result<(), String> {
+        let spec = &publication.spec;
+        let failed = |error: publish::Error| format!("publish {spec}: {error} ({})", error.remedy());
+        let sockets = bound.map_err(failed)?.sockets;
+        let service = Service { id: publication.id, protocol: spec.protocol, sockets, target: Target::default() };
+        self.proxy.open(service).map_err(|error| failed(publish::Error::Proxy(error)))
+    }
+
+    /// Tries again what has no ports. Costs nothing while everything has.
+    pub(in crate::control) async fn keep_bound(self: Arc<Self>) {
+        loop {
+            let failed = |p: &&Published| p.refusal.is_some();
+            if !self.state().published.values().any(|p| failed(&p)) {
+                self.rebind.notified().await;
+                continue;
+            }
+            tokio::time::sleep(AGAIN).await;
+            let _gate = self.publishing.lock().await;
+            let without: Vec<Publication> =
+                self.state().published.values().filter(failed).map(|p| p.publication.clone()).collect();
+            for (publication, bound) in bind(without).await {
+                let refusal = self.serve(&publication, bound).err();
+                let mut state = self.state();
+                let Some(published) = state.published.get_mut(&publication.id) else { continue };
+                published.refusal = refusal;
+                if published.refusal.is_none() {
+                    state.event("published", format!("port {}", publication.name), "its host ports are free now");
+                    self.settle(&mut state, Some(&publication.name));
+                }
+            }
+        }
+    }
+}
+
+/// Binds each for itself: one that fails does not hold up the others.
+async fn bind(publications: Vec<Publication>) -> Vec<(Publication, Result<Bound, publish::Error>)> {
+    let binding = move || {
+        let each = publications.into_iter().map(|publication| {
+            let bound = publish::bind(&publication.spec, &[]);
+            (publication, bound)
+        });
+        each.collect()
+    };
+    tokio::task::spawn_blocking(binding).await.unwrap_or_default()
+}
