@@ -195,6 +195,16 @@ fn a_reference_finds_the_same_namespace_or_none() {
 }
 
 #[test]
+fn a_named_namespace_is_one() {
+    let name = format!("vsw-test-{}", std::process::id());
+    let ip = |verb: &str| std::process::Command::new("ip").args(["netns", verb, &name]).status().unwrap().success();
+    assert!(ip("add"));
+    let netns = Netns::from_path(format!("/run/netns/{name}").as_ref());
+    assert!(ip("delete"));
+    assert!(!netns.unwrap().is_own());
+}
+
+#[test]
 fn what_is_no_namespace_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::libc;
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, thread};
@@ -129,8 +130,14 @@ fn started(pid: u32) -> Option<u64> {
     behind.split(' ').nth(22 - 3)?.parse().ok()
 }
 
-/// Whether a descriptor is a network namespace: the kernel names such inodes `net:[number]`.
+/// Whether a descriptor is a network namespace. The kernel names such inodes `net:[number]`, but a bind mount by its own
+/// path: then entering it is the proof.
 fn is_network_namespace(file: &File) -> bool {
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
-        .is_ok_and(|target| target.to_string_lossy().starts_with("net:["))
+    if !fstatfs(file).is_ok_and(|found| found.filesystem_type() == NSFS_MAGIC) {
+        return false;
+    }
+    match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(target) if target.to_string_lossy().contains(":[") => target.to_string_lossy().starts_with("net:["),
+        _ => thread::can_enter(file),
+    }
 }

@@ -42,6 +42,11 @@ pub(super) fn enter_own() -> Result<(), Error> {
     File::open(OWN).and_then(|own| enter_file(&own)).map_err(|source| Error::Enter { sandbox: OWN.into(), source })
 }
 
+/// Whether a descriptor is a network namespace that may be entered: a thread that ends at once has tried it.
+pub(super) fn can_enter(file: &File) -> bool {
+    std::thread::scope(|scope| scope.spawn(|| enter_file(file).is_ok()).join().unwrap_or(false))
+}
+
 fn enter_file(file: &File) -> io::Result<()> {
     setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
 }
