@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::uplink::{self, Selection};
+
 /// Where the configuration file is unless told otherwise; it need not exist.
 pub const DEFAULT_FILE: &str = "/etc/vswitch/vswitchd.toml";
 /// Where the state is kept unless told otherwise.
@@ -36,6 +38,12 @@ pub struct Arguments {
     /// UDP port of the tunnels [default: 4789].
     #[arg(long, env = "VSWITCH_VXLAN_PORT", value_name = "PORT")]
     pub vxlan_port: Option<u16>,
+    /// Interfaces that lead outside: all that can (auto), no one (none), or these [default: auto].
+    #[arg(long, env = "VSWITCH_UPLINK", value_name = "auto|none|INTERFACE,...")]
+    pub uplink: Option<String>,
+    /// Name of the host's own link to the switch [default: vsw0].
+    #[arg(long, env = "VSWITCH_HOST_LINK", value_name = "NAME")]
+    pub host_link: Option<String>,
     /// Seconds after which the addresses of a lost host are free again [default: 600].
     #[arg(long, env = "VSWITCH_LEASE_TIME", value_name = "SECONDS")]
     pub lease_time: Option<u64>,
@@ -58,6 +66,8 @@ struct File {
     state_dir: Option<PathBuf>,
     socket: Option<PathBuf>,
     vxlan_port: Option<u16>,
+    uplink: Option<String>,
+    host_link: Option<String>,
     lease_time: Option<u64>,
     log_level: Option<String>,
 }
@@ -77,6 +87,10 @@ pub struct Config {
     pub socket: PathBuf,
     /// UDP port of the tunnels.
     pub vxlan_port: u16,
+    /// What leads outside.
+    pub uplink: Selection,
+    /// The name of the host's link.
+    pub host_link: String,
     /// In seconds, 1 at the least.
     pub lease_time: u64,
     /// A filter of the log.
@@ -118,11 +132,18 @@ impl Config {
             state_dir: arguments.state_dir.or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             socket: arguments.socket.or(file.socket).unwrap_or_else(|| crate::client::DEFAULT_SOCKET.into()),
             vxlan_port: arguments.vxlan_port.or(file.vxlan_port).unwrap_or(vxlan::PORT),
+            uplink: arguments.uplink.or(file.uplink).map(|text| Selection::read(&text)).unwrap_or_default(),
+            host_link: arguments.host_link.or(file.host_link).unwrap_or_else(|| uplink::NAME.into()),
             lease_time: arguments.lease_time.or(file.lease_time).unwrap_or(600),
             log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| "info".into()),
         };
         if config.lease_time == 0 {
             return Err(failed("lease_time: 0 s would free the addresses of a host at once; give 1 or more".into()));
+        }
+        if !crate::sandbox::is_name(&config.host_link) {
+            let why =
+                format!("host_link: {:?} is no name for a link; give 1 to 15 letters and digits", config.host_link);
+            return Err(failed(why));
         }
         if config.vxlan_port == 0 {
             return Err(failed("vxlan_port: 0 is no port; give 1 to 65535".into()));
@@ -147,6 +168,10 @@ mod tests {
         assert_eq!((config.name.as_deref(), config.store.as_str()), (Some("b"), "consul://x"));
         assert_eq!((config.vxlan_port, config.lease_time), (4790, 5));
         assert_eq!(config.state_dir, Path::new(DEFAULT_STATE_DIR));
+        assert_eq!((config.uplink, config.host_link.as_str()), (Selection::Auto, "vsw0"));
+        let config = merge(&["--uplink", "eth0,eth1"], "uplink = 'none'\nhost_link = 'sw'\n").unwrap();
+        let named = Selection::Named(vec!["eth0".into(), "eth1".into()]);
+        assert_eq!((config.uplink, config.host_link.as_str()), (named, "sw"));
     }
 
     #[test]
@@ -154,6 +179,7 @@ mod tests {
         assert!(merge(&[], "colour = 1").unwrap_err().to_string().contains("colour"));
         assert!(merge(&[], "vxlan_port = 70000").is_err());
         assert!(merge(&["--lease-time", "0"], "").is_err());
+        assert!(merge(&["--host-link", "a/b"], "").unwrap_err().to_string().contains("a/b"));
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));
     }

@@ -14,3 +14,4 @@ pub mod oci;
 pub mod publish;
 pub mod sandbox;
 pub mod state;
+pub mod uplink;

@@ -13,13 +13,15 @@ mod server;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod uplink;
 
 pub use error::{Error, Kind};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
-pub use reply::{
 pub use publish::{PublishPorts, Published};
+pub use reply::{
     Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
     Subnet,
 };
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
 pub use server::{Listener, SocketError, serve};
+pub use uplink::{HostRoute, Nic, Unreached, Uplink};

@@ -32,6 +32,8 @@ pub struct Show {
     pub underlay_mtu: Option<u32>,
     /// The shared state.
     pub store: Store,
+    /// The way to the host and outside.
+    pub uplink: Uplink,
     /// What the kernel offers.
     pub features: Features,
     /// How many networks are known, the predefined ones among them.
@@ -177,11 +179,11 @@ pub struct Port {
     pub tx_bytes: u64,
     /// Frames of either direction that were dropped.
     pub drops: u64,
-}
-
     /// Ports of the host that lead here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Published>,
+}
+
 /// The namespace of a [`Port`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {

@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<Control>> {
         .route("/v1/drops", get(drops))
         .route("/v1/flows", get(flows))
         .route("/v1/events", get(events))
+        .route("/v1/uplink", get(uplink))
 }
 
 async fn show(State(control): App) -> impl IntoResponse {
@@ -87,6 +88,10 @@ async fn drops(State(control): App) -> Result<impl IntoResponse, Error> {
 
 async fn flows(State(control): App) -> Result<impl IntoResponse, Error> {
     Ok(Json(control.flows().await?))
+}
+
+async fn uplink(State(control): App) -> impl IntoResponse {
+    Json(control.uplink())
 }
 
 async fn events(State(control): App) -> impl IntoResponse {

@@ -37,6 +37,16 @@ impl Plane for Empty {
     fn lead_out<'a>(&'a self, _: &'a Reference, _: Vec<Way>) -> Future<'a, Result<(), super::Error>> {
         Box::pin(async { Ok(()) })
     }
+    fn reach<'a>(&'a self, _: &'a str, _: Vec<ipnet::IpNet>, _: u32) -> Future<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn uplink(&self) -> super::Uplink {
+        super::Uplink::default()
+    }
+
+    fn host_link_lost(&self) {}
+
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }

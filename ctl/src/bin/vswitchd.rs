@@ -18,6 +18,7 @@ use ctl::config::{Arguments, Config};
 use ctl::control::{Control, Engine, Settings};
 use ctl::model;
 use ctl::state::{Disk, Lock, Memory};
+use ctl::uplink::{self, Uplink};
 use port::{Underlay, interface, limits};
 use switch::turn::{self, Handle, Notice};
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,10 +83,19 @@ async fn run(config: Config) -> Result<()> {
 
     let heard = Arc::new(Notify::new());
     let waker = heard.clone();
-    let data = turn::Config { underlay, ..turn::Config::default() };
+    settings.host_link.clone_from(&config.host_link);
+    let mut made = uplink::make(&config.host_link, config.uplink.clone()).await;
+    let data = turn::Config { underlay, steering: made.steering(), ..turn::Config::default() };
     let (handle, notices, thread) =
         Handle::start(data, Box::new(move || waker.notify_one())).context("cannot start the data thread")?;
-    let control = Control::new(settings, store, Arc::new(Engine::new(handle.clone())), disk);
+    let (uplink, mut told) = Uplink::start(made, handle.clone()).await;
+    let control = Control::new(settings, store, Arc::new(Engine::new(handle.clone(), uplink.clone())), disk);
+    let teller = control.clone();
+    tokio::spawn(async move {
+        while let Some(event) = told.recv().await {
+            teller.tell(event);
+        }
+    });
     control.restore(memory).await;
     control.run();
     let listening = tokio::spawn(listen(control.clone(), notices, heard));
@@ -112,6 +122,7 @@ async fn run(config: Config) -> Result<()> {
     }
     listening.abort();
     control.stop().await;
+    uplink.stop();
     handle.stop();
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     result

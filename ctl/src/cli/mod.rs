@@ -18,6 +18,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod uplink;
 mod value;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -68,9 +69,9 @@ enum Command {
     AddPort(port::AddPort),
     /// Detach a sandbox from one network, or from all
     DelPort(port::DelPort),
-    /// This host at a glance: store, networks, endpoints, peers, warnings
     /// Publish ports of a sandbox on the host, list them, take them back
     Publish(publish::Publish),
+    /// This host at a glance: store, networks, endpoints, peers, warnings
     Show(show::Show),
     /// Endpoints of this host and their counters
     Ports(port::Ports),
@@ -84,6 +85,8 @@ enum Command {
     Drops(tables::Drops),
     /// Cached flows
     Flows(flows::Flows),
+    /// The way outside: interfaces, routes, counters of the steering
+    Uplink(uplink::Uplink),
     /// What happened lately
     Events(tables::Events),
     /// Addresses of a network that are held or rest
@@ -100,14 +103,15 @@ impl Command {
             Self::Disconnect(command) => command.run(session).await,
             Self::AddPort(command) => command.run(session).await,
             Self::DelPort(command) => command.run(session).await,
+            Self::Publish(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,
             Self::Ports(command) => command.run(session).await,
             Self::Fdb(command) => command.run(session).await,
-            Self::Publish(command) => command.run(session).await,
             Self::Peers(command) => command.run(session).await,
             Self::Neigh(command) => command.run(session).await,
             Self::Drops(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
+            Self::Uplink(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Completion(command) => command.run(session),

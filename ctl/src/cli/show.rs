@@ -9,6 +9,7 @@ use super::port::addresses;
 use super::session::Session;
 use super::style::Style;
 use super::table::{Table, printable, seconds, short};
+use super::uplink;
 use crate::api::{Features, Network, PeerRow, Port, Show as Overview, Store};
 
 /// This host at a glance: store, networks, endpoints, peers, warnings
@@ -114,6 +115,7 @@ fn facts(overview: &Overview, style: Style) -> Vec<(&'static str, String)> {
     for waiting in &overview.store.waiting {
         facts.push(("Waiting", style.alarm(&printable(waiting))));
     }
+    facts.extend(uplink::facts(&overview.uplink, style));
     facts.push(("Offloads", offloads(overview.features)));
     for warning in &overview.warnings {
         facts.push(("Warning", style.alarm(&printable(warning))));

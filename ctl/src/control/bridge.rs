@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use store::{Row, Snapshot};
 use switch::{BridgeId, BridgeSettings, Place, Update};
 
@@ -14,7 +15,7 @@ use super::remote::{Delta, Remote, RemoteRow};
 use super::state::{Bridge, State};
 use super::{Control, gateway};
 use crate::api::Error;
-use crate::model::{HostEndpoints, NetworkRecord, key};
+use crate::model::{Driver, HostEndpoints, NetworkRecord, key};
 
 /// How long the first look at the other hosts' endpoints may take before an attachment goes on without it.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -61,6 +62,7 @@ impl Control {
             self.plane.apply(updates);
             id
         };
+        self.plane.reach(&record.name, reached(&record), record.mtu).await;
         if record.is_global() {
             let prefix = key::endpoints(network);
             let first = tokio::time::timeout(FIRST_LOOK, self.store.snapshot(&prefix)).await;
@@ -84,19 +86,23 @@ impl Control {
     pub(super) async fn leave_bridge(&self, network: &str) {
         let Ok(gate) = self.state().network(network).map(|network| network.gate.clone()) else { return };
         let _gate = gate.lock().await;
-        let mut state = self.state();
-        let Some(known) = state.networks.get_mut(network) else { return };
-        let Some(bridge) = known.bridge.as_mut() else { return };
-        bridge.users = bridge.users.saturating_sub(1);
-        if bridge.users > 0 {
-            return;
-        }
-        if let Some(bridge) = known.bridge.take() {
-            if let Some(sync) = bridge.sync {
-                sync.abort();
+        let name = {
+            let mut state = self.state();
+            let Some(known) = state.networks.get_mut(network) else { return };
+            let Some(bridge) = known.bridge.as_mut() else { return };
+            bridge.users = bridge.users.saturating_sub(1);
+            if bridge.users > 0 {
+                return;
             }
-            self.plane.apply(vec![Update::RemoveBridge { id: bridge.id }]);
-        }
+            if let Some(bridge) = known.bridge.take() {
+                if let Some(sync) = bridge.sync {
+                    sync.abort();
+                }
+                self.plane.apply(vec![Update::RemoveBridge { id: bridge.id }]);
+            }
+            known.record.name.clone()
+        };
+        self.plane.reach(&name, Vec::new(), 0).await;
     }
 
     async fn follow_endpoints(self: Arc<Self>, record: NetworkRecord, mut revision: u64) {
@@ -247,6 +253,14 @@ impl Control {
             entry.1 += row.record.endpoints.len();
         }
         vteps
+    }
+}
+
+/// The subnets whose containers the host reaches: those of its own bridge networks.
+fn reached(record: &NetworkRecord) -> Vec<IpNet> {
+    match record.driver {
+        Driver::Bridge => record.subnets.iter().filter(|s| s.gateway.is_some()).map(|s| s.subnet).collect(),
+        _ => Vec::new(),
     }
 }
 

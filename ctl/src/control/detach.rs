@@ -90,6 +90,7 @@ impl Control {
     /// What the engine has to say, until it ends.
     pub async fn hear(self: &Arc<Self>, notice: Notice) {
         match notice {
+            Notice::Gone(PortId::HOST) => self.plane.host_link_lost(),
             Notice::Gone(port) => self.port_gone(port).await,
         }
     }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub vxlan_port: u16,
     /// MTU of the interface that has the VTEP's address, in bytes.
     pub underlay_mtu: Option<u32>,
+    /// The host's own link to the switch.
+    pub host_link: String,
     /// When this process started, in milliseconds since the Unix epoch.
     pub incarnation: u64,
     /// How long the leases of a lost host are kept.
@@ -72,6 +74,7 @@ impl Settings {
             vtep: None,
             vxlan_port: vxlan::PORT,
             underlay_mtu: None,
+            host_link: crate::uplink::NAME.into(),
             incarnation: crate::model::now_millis(),
             lease_time: Duration::from_secs(600),
             rest: Duration::from_secs(60),
@@ -98,15 +101,15 @@ pub struct Control {
     sweep: Notify,
     /// Counts what publisher and releaser did, for those who wait.
     progress: watch::Sender<u64>,
-    /// One recovery at a time.
-    recovery: tokio::sync::Mutex<()>,
-    tasks: Mutex<JoinSet<()>>,
     /// The host's sockets of published ports, and who serves them.
     proxy: Proxy,
     /// One change of what is published at a time.
     publishing: tokio::sync::Mutex<()>,
     /// A published port could not be bound.
     rebind: Notify,
+    /// One recovery at a time.
+    recovery: tokio::sync::Mutex<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Control {
@@ -124,12 +127,12 @@ impl Control {
             tend: Notify::new(),
             sweep: Notify::new(),
             progress: watch::Sender::new(0),
-            recovery: tokio::sync::Mutex::default(),
-            tasks: Mutex::default(),
-        })
             proxy: Proxy::default(),
             publishing: tokio::sync::Mutex::default(),
             rebind: Notify::new(),
+            recovery: tokio::sync::Mutex::default(),
+            tasks: Mutex::default(),
+        })
     }
 
     /// Starts to follow the store. Needs a tokio runtime.
@@ -142,6 +145,7 @@ impl Control {
         tasks.spawn(self.clone().keep_published());
         tasks.spawn(self.clone().keep_released());
         tasks.spawn(self.clone().keep_swept());
+        tasks.spawn(self.clone().keep_bound());
     }
 
     /// Ends in order: no task writes any more, the session is closed so that other hosts forget this one at once.
@@ -186,6 +190,11 @@ impl Control {
     pub fn warn(&self, topic: &'static str, text: String) {
         tracing::warn!("{text}");
         self.state().warnings.insert(topic, text);
+    }
+
+    /// Takes in what another part of the daemon has to tell.
+    pub fn tell(&self, event: crate::model::Event) {
+        self.state().event(event.kind, event.object, event.text);
     }
 
     /// The store did what it was asked.

@@ -117,7 +117,7 @@ impl Control {
         let hosts = state.hosts.values().map(|host| host.underlay_mtu).filter(|mtu| *mtu > 0);
         plan::Known {
             networks: state.networks.values().flat_map(subnets).collect(),
-            host: routes::in_use(),
+            host: routes::in_use(&self.settings.host_link),
             vtep: self.settings.vtep,
             underlay_mtu: hosts.chain(self.settings.underlay_mtu).min(),
         }

@@ -4,6 +4,7 @@
 use std::future::Future as StdFuture;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use wire::Mac;
 use crate::api;
 use crate::publish::Steer;
 use crate::sandbox::{self, LinkSpec, Netns, Reference, Way};
+use crate::uplink::Uplink;
 
 /// What the trait's methods return.
 pub type Future<'a, T> = Pin<Box<dyn StdFuture<Output = T> + Send + 'a>>;
@@ -64,6 +66,12 @@ pub trait Plane: Send + Sync {
     fn alive(&self, sandbox: &Reference) -> Result<bool, api::Error>;
     /// Gives a sandbox a default route of each family that has none, by the first way that works.
     fn lead_out<'a>(&'a self, sandbox: &'a Reference, ways: Vec<Way>) -> Future<'a, Result<(), api::Error>>;
+    /// Leads the host's traffic for a network's subnets to the switch; none: no longer. `mtu` is the network's.
+    fn reach<'a>(&'a self, network: &'a str, subnets: Vec<IpNet>, mtu: u32) -> Future<'a, ()>;
+    /// The way to the host and outside, for people.
+    fn uplink(&self) -> api::Uplink;
+    /// The host's link vanished by somebody's hand.
+    fn host_link_lost(&self);
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
     /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
@@ -77,6 +85,7 @@ pub trait Plane: Send + Sync {
 /// The real one.
 pub struct Engine {
     handle: Handle,
+    uplink: Arc<Uplink>,
     tso: AtomicBool,
     uso: AtomicBool,
 }
@@ -101,9 +110,9 @@ fn gso_max_size(mtu: u32, tunnelled: bool) -> u32 {
 }
 
 impl Engine {
-    /// Over a running data thread.
-    pub fn new(handle: Handle) -> Engine {
-        Engine { handle, tso: AtomicBool::new(false), uso: AtomicBool::new(false) }
+    /// Over a running data thread and the way to the host.
+    pub fn new(handle: Handle, uplink: Arc<Uplink>) -> Engine {
+        Engine { handle, uplink, tso: AtomicBool::new(false), uso: AtomicBool::new(false) }
     }
 }
 
@@ -163,6 +172,18 @@ impl Plane for Engine {
                 None => Ok(()),
             }
         })
+    }
+
+    fn reach<'a>(&'a self, network: &'a str, subnets: Vec<IpNet>, mtu: u32) -> Future<'a, ()> {
+        Box::pin(self.uplink.reach(network, subnets, mtu))
+    }
+
+    fn uplink(&self) -> api::Uplink {
+        self.uplink.status()
+    }
+
+    fn host_link_lost(&self) {
+        self.uplink.lost();
     }
 
     fn offloads(&self) -> (bool, bool) {

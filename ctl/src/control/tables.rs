@@ -31,7 +31,8 @@ impl Names {
     fn of(state: &State) -> Names {
         let bridges = state.networks.values().filter_map(|n| Some((n.bridge.as_ref()?.id, n.record.name.clone())));
         let ports = state.endpoints.values().map(|endpoint| (endpoint.port, endpoint.record().name.clone()));
-        Names { bridges: bridges.collect(), ports: ports.collect() }
+        let host = (PortId::HOST, "the host".to_owned());
+        Names { bridges: bridges.collect(), ports: ports.chain([host]).collect() }
     }
 
     fn bridge(&self, id: BridgeId) -> String {
@@ -65,6 +66,7 @@ impl Control {
         let underlay =
             self.ask(|view| view.underlay.as_ref().map(|stats| (stats.gso, stats.gro_seen))).await.ok().flatten();
         let (tso, uso) = self.plane.offloads();
+        let uplink = self.plane.uplink();
         let (udp_gso, udp_gro) = underlay.unwrap_or_default();
         let state = self.state();
         let hosts = state.hosts.values().map(|host| api::Host { name: host.name.clone(), vteps: host.vteps.clone() });
@@ -84,12 +86,18 @@ impl Control {
                 waiting: waiting(&state),
                 last_error: state.last_error.clone(),
             },
+            uplink,
             features: Features { tso, uso, udp_gso, udp_gro },
             networks: state.networks.len(),
             ports: state.endpoints.len(),
             hosts: hosts.collect(),
             warnings: state.warnings.values().cloned().collect(),
         }
+    }
+
+    /// `uplink`.
+    pub fn uplink(&self) -> api::Uplink {
+        self.plane.uplink()
     }
 
     /// `ports`, or those of one sandbox.
@@ -271,6 +279,7 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         tx_frames: count(|row| row.tx_frames),
         tx_bytes: count(|row| row.tx_bytes),
         drops: count(|row| row.drops),
+        published: state.published_through(&record.name, &stored.network),
     }
 }
 
@@ -279,7 +288,6 @@ fn waiting(state: &State) -> Vec<String> {
     let unpublished = state.networks.values().filter(|network| network.publication.done < network.publication.wanted);
     let endpoints = unpublished.map(|network| format!("endpoints of this host in network {}", network.record.name));
     let releases = state
-        published: state.published_through(&record.name, &stored.network),
         .releases
         .values()
         .map(|release| format!("release of {} in network {}", release.address, state.network_name(&release.network)));

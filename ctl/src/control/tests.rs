@@ -22,12 +22,12 @@ use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
 /// The engine without ports.
-struct Tables {
+pub(super) struct Tables {
     switch: Mutex<Switch>,
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
     plugged: AtomicUsize,
-    steered: Mutex<Vec<Steer>>,
+    pub(super) steered: Mutex<Vec<Steer>>,
     /// The last that was asked for.
     ways: Mutex<Vec<Way>>,
 }
@@ -66,6 +66,16 @@ impl Plane for Tables {
         Box::pin(async { Ok(()) })
     }
 
+    fn reach<'a>(&'a self, _: &'a str, _: Vec<ipnet::IpNet>, _: u32) -> Future<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn uplink(&self) -> api::Uplink {
+        api::Uplink::default()
+    }
+
+    fn host_link_lost(&self) {}
+
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
@@ -80,27 +90,38 @@ impl Plane for Tables {
     }
 }
 
-struct Host {
-    control: Arc<Control>,
-    tables: Arc<Tables>,
-    disk: Disk,
-    _dir: TempDir,
+pub(super) struct Host {
+    pub(super) control: Arc<Control>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) disk: Disk,
+    pub(super) _dir: TempDir,
 }
 
 impl Host {
-    async fn start(number: u8, store: &Arc<dyn Store>) -> Host {
+    pub(super) async fn start(number: u8, store: &Arc<dyn Store>) -> Host {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(dir.path()).unwrap();
         Host::resume(number, store, disk, dir).await
     }
 
     async fn resume(number: u8, store: &Arc<dyn Store>, disk: Disk, dir: TempDir) -> Host {
+        Host::resume_with_dead(number, store, disk, dir, HashSet::new()).await
+    }
+
+    /// With sandboxes that have ended meanwhile, by the numbers of their namespaces.
+    pub(super) async fn resume_with_dead(
+        number: u8,
+        store: &Arc<dyn Store>,
+        disk: Disk,
+        dir: TempDir,
+        dead: HashSet<u64>,
+    ) -> Host {
         let mut settings = Settings::new(&format!("h{number}"));
         settings.vtep = Some(IpAddr::from([192, 0, 2, number]));
         settings.underlay_mtu = Some(1500);
         let tables = Arc::new(Tables {
             switch: Mutex::new(Switch::new(Limits::default(), 1)),
-            dead: Mutex::default(),
+            dead: Mutex::new(dead),
             broken: Mutex::default(),
             plugged: AtomicUsize::new(0),
             steered: Mutex::default(),
@@ -113,7 +134,7 @@ impl Host {
         Host { control, tables, disk, _dir: dir }
     }
 
-    async fn attach(&self, network: &str, name: &str) -> Result<api::Port, api::Error> {
+    pub(super) async fn attach(&self, network: &str, name: &str) -> Result<api::Port, api::Error> {
         self.ask(AddPort { network: network.into(), name: name.into(), ..AddPort::default() }).await
     }
 
@@ -140,11 +161,11 @@ impl Host {
     }
 }
 
-fn ino(name: &str) -> u64 {
+pub(super) fn ino(name: &str) -> u64 {
     name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte))
 }
 
-async fn store() -> (Arc<dyn Store>, TempDir) {
+pub(super) async fn store() -> (Arc<dyn Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (store::open("file://", dir.path(), store::Options::default()).await.unwrap(), dir)
 }
@@ -154,7 +175,7 @@ fn overlay(name: &str, subnet: &str) -> CreateNetwork {
     CreateNetwork { name: name.into(), driver: Some("overlay".into()), subnets, ..CreateNetwork::default() }
 }
 
-async fn until(what: &str, done: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");

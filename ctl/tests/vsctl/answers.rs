@@ -54,6 +54,18 @@ pub(crate) fn show() -> Value {
             "url": "consul://127.0.0.1:8500/vswitch", "shared": true, "connected": false,
             "waiting": ["endpoints of network RED"], "last_error": "connection refused",
         },
+        "uplink": {
+            "state": "up", "link": "vsw0", "form": "tcx", "problem": null,
+            "nics": [
+                {"ifname": "eth0", "ifindex": 2, "mtu": 1500, "addresses": ["192.168.0.1/24", "2001:db8::1/64"],
+                 "state": "up", "problem": null},
+                {"ifname": "eth1", "ifindex": 3, "mtu": 1500, "addresses": [], "state": "failed",
+                 "problem": "eth1: cannot attach"},
+            ],
+            "addresses": ["192.168.0.1"], "routes": [{"to": "0.0.0.0/0", "source": "192.168.0.1", "mtu": 1500}],
+            "reached": ["172.17.0.0/16"], "unreached": [{"subnet": "10.8.0.0/24", "route": "10.0.0.0/8"}],
+            "counters": {"steered": 12},
+        },
         "features": {"tso": true, "uso": false, "udp_gso": true, "udp_gro": false}, "networks": 5, "ports": 1,
         "hosts": [{"name": "h1", "vteps": ["192.168.0.1"]}, {"name": "h2", "vteps": ["192.168.0.2"]}],
         "warnings": ["UDP_GRO joins nothing on eth0"],
