@@ -42,6 +42,7 @@ pub struct Traffic {
 
 const REPLIED: u8 = 1;
 const ASSURED: u8 = 2;
+const CLOSED: u8 = 4;
 
 /// No binding, and the end of a list.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -126,6 +127,17 @@ impl Conn {
     /// Whether it is never given up for another.
     pub(crate) fn is_assured(&self) -> bool {
         self.flags & ASSURED != 0
+    }
+
+    /// Whether it was assured, and is over now.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags & CLOSED != 0
+    }
+
+    /// Whether its last packet has ended it: what is left is to wait for stragglers.
+    pub(crate) fn has_ended(&self) -> bool {
+        use crate::TcpState::{Close, TimeWait};
+        self.is_assured() && self.protocol == protocol::TCP && matches!(self.tcp.state, TimeWait | Close)
     }
 
     pub(crate) fn set_replied(&mut self) {

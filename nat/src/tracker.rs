@@ -79,6 +79,8 @@ pub struct Usage {
     pub limit: u32,
     /// Connections that may be given up for new ones.
     pub unassured: u32,
+    /// Those of them that are over, and only wait for stragglers.
+    pub closed: u32,
     /// Bindings.
     pub bindings: usize,
     /// Datagrams in pieces.
@@ -126,6 +128,7 @@ impl Tracker {
             connections: self.table.len(),
             limit: self.settings.connections,
             unassured: self.zones.unassured(),
+            closed: self.zones.closed(),
             bindings: self.bindings.len(),
             datagrams: self.fragments.len(),
             memory: self.table.memory() + self.bindings.memory(),

@@ -1,9 +1,10 @@
-//! Which connections may be given up: those that nothing has assured yet, oldest first, in one list for each zone.
-//! A connection is in its payer's list exactly while it is not assured; it enters once and leaves once, so packets cost nothing.
+//! Which connections may be given up: those that nothing has assured yet and those that are over, oldest first, in one list
+//! for each zone. A connection is in its payer's list exactly while it is not assured; it enters when it is made and when it
+//! ends, and leaves as often, so packets cost nothing.
 
 use hashbrown::HashMap;
 
-use super::{ASSURED, NOBODY, Table};
+use super::{ASSURED, CLOSED, Conn, NOBODY, Table};
 use crate::{Reason, Zone};
 
 /// What a zone has.
@@ -26,13 +27,15 @@ pub(crate) struct Zones {
     default_limit: u32,
     total_limit: u32,
     unassured: u32,
+    /// Those of them that were assured before.
+    closed: u32,
     /// The zone with the most unassured connections, or one that had.
     heaviest: Zone,
 }
 
 impl Zones {
     pub(crate) fn new(total_limit: u32, default_limit: u32) -> Zones {
-        Zones { shares: HashMap::new(), default_limit, total_limit, unassured: 0, heaviest: Zone::OUTSIDE }
+        Zones { shares: HashMap::new(), default_limit, total_limit, unassured: 0, closed: 0, heaviest: Zone::OUTSIDE }
     }
 
     /// Sets the limit of one zone; `None` is the default.
@@ -73,10 +76,23 @@ impl Zones {
 
     /// A connection was made; it is the newest that may be given up.
     pub(crate) fn add(&mut self, table: &mut Table, slot: u32) {
+        let Some(zone) = table.at(slot).map(Conn::payer) else { return };
+        self.shares.entry(zone).or_insert(Share::NONE).conns += 1;
+        self.link(table, slot);
+    }
+
+    /// A connection is over: from now on it may be given up, after all that may be already.
+    pub(crate) fn close(&mut self, table: &mut Table, slot: u32) {
+        let Some(conn) = table.at_mut(slot).filter(|conn| conn.is_assured()) else { return };
+        conn.flags = conn.flags & !ASSURED | CLOSED;
+        self.closed += 1;
+        self.link(table, slot);
+    }
+
+    fn link(&mut self, table: &mut Table, slot: u32) {
         let Some(conn) = table.at_mut(slot) else { return };
         let zone = conn.payer();
         let share = self.shares.entry(zone).or_insert(Share::NONE);
-        share.conns += 1;
         share.unassured += 1;
         (conn.older, conn.newer) = (share.newest, NOBODY);
         let before = std::mem::replace(&mut share.newest, slot);
@@ -129,9 +145,17 @@ impl Zones {
         }
         share.unassured -= 1;
         self.unassured -= 1;
+        if let Some(conn) = table.at_mut(slot).filter(|conn| conn.is_closed()) {
+            conn.flags &= !CLOSED;
+            self.closed -= 1;
+        }
     }
 
     pub(crate) fn unassured(&self) -> u32 {
         self.unassured
+    }
+
+    pub(crate) fn closed(&self) -> u32 {
+        self.closed
     }
 }

@@ -92,6 +92,8 @@ impl Tracker {
         let state = conn.state();
         if conn.earns_assurance(was_open, now) {
             self.zones.assure(&mut self.table, slot);
+        } else if conn.has_ended() {
+            self.zones.close(&mut self.table, slot);
         }
         Ok(Some(state))
     }

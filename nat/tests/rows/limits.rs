@@ -2,7 +2,7 @@
 
 use nat::{Reason, Settings, State};
 
-use crate::packet::{ACK, SYN, segment, tcp, udp};
+use crate::packet::{ACK, FIN, SYN, segment, tcp, udp};
 use crate::world::{BLUE, OUT, RED, World, plain};
 
 fn small(connections: u32, per_zone: u32) -> World {
@@ -50,6 +50,23 @@ fn ct_06_when_all_are_assured_new_ones_are_refused_and_counted() {
     assert_eq!(world.commit(&fresh, &plain(RED)), Err(Reason::ZoneFull));
     assert_eq!((world.tracker.refused(Reason::TableFull), world.tracker.refused(Reason::ZoneFull)), (1, 1));
     assert!(mine.iter().all(|&conn| world.lives(conn)));
+}
+
+#[test]
+fn ct_06_what_is_over_gives_way_and_what_lives_does_not() {
+    let mut world = small(3, 3);
+    let (one, two) = (talk(&mut world, RED, 1), talk(&mut world, RED, 2));
+    let (a, b) = ("10.0.0.1:1", "10.0.0.2:80");
+    world.known(RED, &tcp(a, b, segment(FIN | ACK, 11, 21)));
+    world.known(RED, &tcp(b, a, segment(FIN | ACK, 21, 12)));
+    world.known(RED, &tcp(a, b, segment(ACK, 12, 22)));
+    let usage = world.tracker.usage();
+    assert_eq!((usage.unassured, usage.closed), (1, 1));
+    talk(&mut world, RED, 3);
+    assert!(world.lives(one), "there was room");
+    talk(&mut world, RED, 4);
+    assert_eq!((world.lives(one), world.lives(two)), (false, true));
+    assert_eq!((world.tracker.usage().unassured, world.tracker.usage().closed), (0, 0));
 }
 
 #[test]
