@@ -53,6 +53,12 @@ impl Flows {
         self.index.find(key.hash(self.seed), same).copied()
     }
 
+    /// The slot of a key's flow, most likely: looked up without a look at the flow.
+    #[inline]
+    pub(crate) fn guess(&self, key: &FlowKey) -> u32 {
+        self.index.iter_hash(key.hash(self.seed)).next().copied().unwrap_or(u32::MAX)
+    }
+
     #[inline]
     pub(crate) fn get(&self, at: u32) -> Option<&Flow> {
         self.chunks.get(at as usize / CHUNK)?.get(at as usize % CHUNK)?.as_ref()

@@ -23,6 +23,7 @@ mod station;
 mod switch;
 pub mod turn;
 mod update;
+mod warm;
 
 pub use counters::Counters;
 pub use drop::DropReason;

@@ -21,6 +21,7 @@ impl Switch {
     /// Takes the frames that a port received; what comes of them is added to `out`. Pauses when [`Out::is_full`]: `batch`
     /// then holds the rest, for another call after `out` was emptied.
     pub fn process(&mut self, now: Time, from: PortId, batch: &mut Vec<Frame>, out: &mut Out) {
+        self.warm(from, batch);
         let (mut taken, mut bytes) = (0, 0);
         let mut frames = batch.drain(..);
         for frame in frames.by_ref() {

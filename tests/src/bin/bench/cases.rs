@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Edge(Passage),
     /// Nothing but the engine.
     Engine,
+    /// The engine alone, with many connections and with few.
+    Connections,
     /// A daemon without traffic: CPU time.
     Idle,
     /// A daemon without traffic: memory.
@@ -49,6 +51,7 @@ pub(crate) const CASES: &[Case] = &[
     case("publish-tcp1", "one TCP stream from outside to a published port", Kind::Edge(Passage::Published)),
     case("publish-cps", "connections from outside to a published port", Kind::Edge(Passage::Connections)),
     case("engine-64b", "the engine alone, frames of 64 bytes of one cached flow, one core", Kind::Engine),
+    case("conns-1m", "the engine alone, a million translated connections, one core", Kind::Connections),
     case("idle", "CPU of a daemon with 50 containers and no traffic", Kind::Idle),
     case("memory", "resident memory of a daemon, empty and with 200 ports", Kind::Memory),
 ];

@@ -53,6 +53,7 @@ fn one(bench: &Bench, lab: &Lab, worlds: &mut Worlds, case: &Case) -> Result<Vec
             compare(bench, case.name, passage.metrics(), worlds.edge()?, |edge, length| passage.run(edge, length))
         }
         Kind::Engine => solo::engine::measure(bench, case.name),
+        Kind::Connections => solo::connections::measure(bench, case.name),
         Kind::Idle => solo::idle::measure(bench, lab, case.name),
         Kind::Memory => solo::memory::measure(bench, lab, case.name),
     }

@@ -1,5 +1,6 @@
 //! Cases without a peer: figures that are held against a fixed line.
 
+pub(crate) mod connections;
 pub(crate) mod engine;
 pub(crate) mod idle;
 pub(crate) mod memory;
