@@ -9,6 +9,9 @@ mod ifreq;
 pub mod interface;
 pub mod limits;
 mod memory;
+#[cfg(test)]
+#[path = "../tests/namespace/mod.rs"]
+mod namespace;
 mod port_free;
 mod sockopt;
 mod tap;

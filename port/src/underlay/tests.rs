@@ -1,12 +1,9 @@
 //! What needs a look inside: the kernel refuses to cut, ports taken, descriptors short.
 
-#[path = "../../tests/namespace/mod.rs"]
-mod namespace;
-
 use std::net::UdpSocket;
 
 use super::*;
-use namespace::within;
+use crate::namespace::{ip, within};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -31,10 +28,10 @@ fn refused_runs_go_out_one_by_one_and_are_not_tried_for_a_while() {
         let bytes: Vec<u8> = (0..2950).map(|at| (at % 256) as u8).collect();
 
         // One segment too long is no sign of a device that cannot cut.
-        namespace::ip("link set lo mtu 1400");
+        ip("link set lo mtu 1400");
         assert_eq!(underlay.send(HERE, 7, &bytes, 1450).unwrap(), SendOutcome::TooBig);
         assert!(underlay.stats().gso && underlay.stats().gso_refused == 0);
-        namespace::ip("link set lo mtu 65536");
+        ip("link set lo mtu 65536");
 
         assert_eq!(underlay.send(HERE, 7, &bytes, 1450).unwrap(), SendOutcome::Done);
         assert!(!underlay.stats().gso && underlay.stats().gso_refused == 1);

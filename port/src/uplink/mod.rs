@@ -15,6 +15,8 @@ mod steering;
 mod sys;
 mod tables;
 mod tcx;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -71,7 +73,8 @@ pub struct Uplink {
 impl Uplink {
     /// Loads the programs for the link named `link`, in the calling thread's network namespace, and attaches `depart`
     /// to it. What a predecessor left in this namespace is taken over: its local addresses, ports and mappings stay in
-    /// force, and its programs are replaced where they are, one by one, without a moment in which packets pass.
+    /// force, and its programs are replaced where they are, one by one, without a moment in which packets pass. So a
+    /// namespace can have only one at a time: whoever opens a second one ends the first.
     ///
     /// # Errors
     /// There is no such link, the kernel is older than 5.15, or CAP_SYS_ADMIN is missing.
@@ -124,7 +127,11 @@ impl Uplink {
         };
         uplink.hooks.put(link_index, uplink.programs.depart.as_fd())?;
         for ifindex in predecessor.steered {
-            uplink.attach(ifindex)?;
+            match uplink.attach(ifindex) {
+                // It vanished since.
+                Err(Error::UplinkDevice { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => {}
+                other => other?,
+            }
         }
         Ok((uplink, steering))
     }
