@@ -97,6 +97,7 @@ async fn run(config: Config) -> Result<()> {
         }
     });
     control.restore(memory).await;
+    uplink.all_published();
     control.run();
     let listening = tokio::spawn(listen(control.clone(), notices, heard));
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
+use port::Published;
 use switch::turn::{Handle, View};
 use switch::{PortId, Update};
 use wire::Mac;
 
 use crate::api;
-use crate::publish::Steer;
+use crate::publish::{Reach, Steer};
 use crate::sandbox::{self, LinkSpec, Netns, Reference, Way};
 use crate::uplink::Uplink;
 
@@ -190,9 +191,15 @@ impl Plane for Engine {
         (self.tso.load(Ordering::Relaxed), self.uso.load(Ordering::Relaxed))
     }
 
-    fn steer(&self, _: &Steer, _: bool) -> Result<(), api::Error> {
-        // Nothing comes from outside before there is an uplink.
-        Ok(())
+    fn steer(&self, steer: &Steer, on: bool) -> Result<(), api::Error> {
+        let at = match steer.reach {
+            Reach::AnyV4 => Published::AnyV4,
+            Reach::AnyV6 => Published::AnyV6,
+            Reach::At(address) => Published::At(address),
+        };
+        let ports = steer.ports.first..=steer.ports.last;
+        let steered = self.uplink.publish(steer.protocol.number(), at, ports, on);
+        steered.map_err(|error| api::Error::failed("uplink", error.to_string()))
     }
 }
 

@@ -84,7 +84,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
         link: message.header.index,
         ip,
         net,
-        scope: message.header.scope.clone().into(),
+        scope: message.header.scope.into(),
         secondary: flags.contains(AddressFlags::Secondary),
         deprecated: flags.contains(AddressFlags::Deprecated),
     })
