@@ -7,7 +7,8 @@ use std::hint::black_box;
 use nat::Zone;
 use wire::{Frame, Headers, parse};
 
-use crate::gateway::zone_of;
+use crate::flow::Flow;
+use crate::gateway::{Change, zone_of};
 use crate::{PortId, Switch};
 
 /// Flows and connections from which on it pays: below, they are in the cache anyway.
@@ -29,10 +30,11 @@ impl Switch {
         let headers: Vec<Headers> = batch.iter().filter_map(of_port).collect();
         let slots: Vec<u32> = headers.iter().map(|headers| self.flows.guess(&headers.key)).collect();
         let flows = slots.iter().filter_map(|&at| self.flows.get(at));
-        // One word of each line that a flow takes.
-        black_box(flows.clone().map(|flow| flow.used.since(wire::Time::ZERO).as_nanos() ^ u128::from(flow.epoch)).max());
-        let conns = flows.filter_map(|flow| flow.change.as_ref()?.conn).map(|(conn, _)| conn);
-        self.router.tracker.warm_known(conns);
+        // Step by step for all of them: the shorter what is done for one, the more of them overlap.
+        black_box(flows.clone().map(Flow::touch).fold(0, u64::wrapping_add));
+        let changes = flows.filter_map(|flow| flow.change.as_deref());
+        black_box(changes.clone().map(Change::touch).fold(0, u32::wrapping_add));
+        self.router.tracker.warm_known(changes.filter_map(|change| change.conn).map(|(conn, _)| conn));
         let unknown = headers.iter().zip(&slots).filter(|(_, at)| self.flows.get(**at).is_none());
         let zone = match from {
             PortId::HOST => Zone::OUTSIDE,

@@ -28,6 +28,15 @@ pub(crate) struct Change {
     mtu: u32,
 }
 
+impl Change {
+    /// Reads something in every cache line of the record.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        let port = |end: Option<nat::End>| end.map_or(0, |end| u32::from(end.port));
+        self.mtu ^ port(self.rewrite.src) ^ port(self.rewrite.dst) ^ u32::from(self.dst.0[5])
+    }
+}
+
 /// Where packets leave.
 #[derive(Debug)]
 pub(super) struct Exit {

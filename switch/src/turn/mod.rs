@@ -7,6 +7,7 @@ mod closer;
 mod flush;
 mod handle;
 mod pace;
+mod share;
 mod steer;
 mod transmit;
 
@@ -29,6 +30,7 @@ use flush::Flushes;
 use handle::Command;
 pub use handle::Handle;
 use pace::Pace;
+use share::Shares;
 use steer::Helm;
 
 /// Frames taken from one port before the next port's turn.
@@ -89,6 +91,7 @@ struct Turn {
     closer: Closer,
     helm: Option<Helm>,
     flushes: Flushes,
+    shares: Shares,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
     backlog: VecDeque<Notice>,
@@ -126,6 +129,7 @@ impl Turn {
             closer: Closer::start()?,
             helm: config.steering.map(Helm::new),
             flushes: Flushes::default(),
+            shares: Shares::default(),
             commands,
             notices,
             backlog: VecDeque::new(),
@@ -205,13 +209,18 @@ impl Turn {
     /// One round over everything that is ready. Returns whether there was anything.
     fn traffic(&mut self, now: Time, datagrams: &mut Datagrams) -> bool {
         let mut worked = false;
+        let busy = self.shares.begin(self.ready.iter());
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
-            let more = self.fill_batch(id);
-            worked |= !self.batch.is_empty();
+            let more = self.fill_batch(id, self.shares.frames(id, busy, BATCH));
+            let (frames, misses) = (self.batch.len(), self.switch.counters().misses);
+            worked |= frames > 0;
             while !self.batch.is_empty() {
                 self.switch.process(now, id, &mut self.batch, &mut self.out);
                 self.transmit();
+            }
+            if frames > 0 {
+                self.shares.note(id, frames, self.switch.counters().misses - misses, more);
             }
             if more {
                 self.ready.push_back(id);
@@ -225,11 +234,11 @@ impl Turn {
         worked
     }
 
-    /// Reads from one port. Returns whether there may be more.
-    fn fill_batch(&mut self, id: PortId) -> bool {
+    /// Reads up to `frames` frames from one port. Returns whether there may be more.
+    fn fill_batch(&mut self, id: PortId, frames: usize) -> bool {
         let Some(tap) = self.taps.get_mut(&id) else { return false };
         let mut bytes = 0;
-        while self.batch.len() < BATCH && bytes < BATCH_BYTES {
+        while self.batch.len() < frames && bytes < BATCH_BYTES {
             let mut frame = self.out.pool.get();
             match tap.receive(&mut frame) {
                 Ok(Received::Frame) => {
@@ -339,6 +348,7 @@ impl Turn {
     /// Takes a port's descriptor off the poll set, which the kernel itself does only with the last copy of it.
     fn release(&mut self, id: PortId) -> Option<Tap> {
         let tap = self.taps.remove(&id)?;
+        self.shares.forget(id);
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
             tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
         }

@@ -12,17 +12,24 @@ use crate::{Steer, Switch};
 /// Time between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// Connections that have only begun above which new ones from outside are limited, and below which they no longer are. A
+/// busy server has some hundreds.
+const HALF_OPEN: (u32, u32) = (16_384, 8_192);
+/// New connections a second from outside while they are limited: what is dropped before it is here costs nobody anything.
+const LIMITED: u32 = 5_000;
+
 /// The data thread's end of the uplink.
 pub(super) struct Helm {
     steering: Steering,
     changes: Vec<Steer>,
     flows: Vec<FiveTuple>,
     next: Time,
+    limited: bool,
 }
 
 impl Helm {
     pub(super) fn new(steering: Steering) -> Helm {
-        Helm { steering, changes: Vec::new(), flows: Vec::new(), next: Time::ZERO }
+        Helm { steering, changes: Vec::new(), flows: Vec::new(), next: Time::ZERO, limited: false }
     }
 
     /// When it wants to be called again.
@@ -39,6 +46,7 @@ impl Helm {
 
     /// Says what began and ended, in order: what began may have the ends of what ended.
     pub(super) fn steer(&mut self, switch: &mut Switch) {
+        self.limit(switch.tracker().half_open());
         switch.take_steering(&mut self.changes);
         let same = |a: &Steer, b: &Steer| matches!(a, Steer::Opened(_)) == matches!(b, Steer::Opened(_));
         for run in self.changes.chunk_by(same) {
@@ -52,6 +60,21 @@ impl Helm {
             }
         }
         self.changes.clear();
+    }
+
+    fn limit(&mut self, half_open: u32) {
+        let (high, low) = HALF_OPEN;
+        let limited = half_open > if self.limited { low } else { high };
+        if limited != self.limited {
+            self.limited = limited;
+            self.steering.limit_new(limited.then_some(LIMITED));
+            match limited {
+                true => {
+                    tracing::warn!(half_open, "many connections have only begun: new ones from outside are limited")
+                }
+                false => tracing::info!(half_open, "new connections from outside are no longer limited"),
+            }
+        }
     }
 }
 

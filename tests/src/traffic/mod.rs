@@ -4,6 +4,7 @@
 pub mod http;
 pub mod iperf;
 pub mod ping;
+pub mod service;
 pub mod stream;
 pub mod tcp;
 pub mod udp;

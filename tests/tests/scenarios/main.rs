@@ -4,7 +4,10 @@
 
 mod api;
 mod crash;
+mod egress;
+mod gateway;
 mod harness;
+mod host_access;
 mod hostile;
 mod idle;
 mod interop;
