@@ -135,6 +135,11 @@ impl Tracker {
         }
     }
 
+    /// Connections.
+    pub fn connections(&self) -> u32 {
+        self.table.len()
+    }
+
     /// Connections that have begun and no more: what a flood of first packets makes many of.
     pub fn half_open(&self) -> u32 {
         self.zones.unassured() - self.zones.closed()

@@ -16,8 +16,9 @@ pub(crate) enum Egress {
     Tunnel { vtep: VtepId, vni: Vni, lane: u32, max_len: u32 },
 }
 
-/// A cached decision and what it depends on.
+/// A cached decision and what it depends on. Laid out by cache lines: the key, what a hit reads, what it counts.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Flow {
     pub(crate) key: FlowKey,
     pub(crate) egress: Egress,
@@ -35,7 +36,7 @@ impl Flow {
     /// Reads something in every cache line of the record.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        self.key.ingress() ^ u64::from(self.epoch) ^ self.frames ^ self.bytes ^ u64::from(self.dst.slot)
+        self.key.ingress() ^ u64::from(self.epoch) ^ self.bytes
     }
 }
 

@@ -177,7 +177,7 @@ impl Switch {
         if router.is_ending() {
             return Some(Time::ZERO);
         }
-        (router.tracker.usage().connections > 0 || !router.held.is_empty()).then_some(router.next)
+        (router.tracker.connections() > 0 || !router.held.is_empty()).then_some(router.next)
     }
 
     /// Ends what has to end, and forgets what was idle for too long.

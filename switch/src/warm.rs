@@ -18,7 +18,7 @@ const FEW: usize = 4;
 
 impl Switch {
     pub(crate) fn warm(&self, from: PortId, batch: &[Frame]) {
-        let connections = self.router.tracker.usage().connections as usize;
+        let connections = self.router.tracker.connections() as usize;
         if batch.len() < FEW || self.flows.len() + connections < LARGE {
             return;
         }
