@@ -7,17 +7,19 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use port::{Hook, OUT_MAC, Published, SOCKET_MARK, UplinkStats};
+use port::{OUT_MAC, Published, SOCKET_MARK, UplinkStats};
 use wire::protocol::{ICMP, ICMPV6, TCP, UDP};
 
-use hosts::{BOTH, HOST, HOST6, Host, PEER, PEER_MAC, PEER6, comes, flow, flow6, index, read_until, says_unreachable};
+use hosts::{
+    HOST, HOST6, Host, PEER, PEER_MAC, PEER6, best, comes, flow, flow6, hooks, index, read_until, says_unreachable,
+};
 use namespace::{ip, within};
 
 const MOMENT: Duration = Duration::from_millis(60);
 
 #[test]
 fn the_hosts_traffic_is_untouched() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut host = Host::new(hook);
             assert_eq!(host.uplink.hook(), hook);
@@ -32,7 +34,7 @@ fn the_hosts_traffic_is_untouched() {
 
 #[test]
 fn a_mapping_is_steered_exactly() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut host = Host::new(hook);
             let flows = [flow(UDP, 4000, 53), flow6(UDP, 4000, 53), flow(TCP, 4001, 80), flow6(TCP, 4001, 80)];
@@ -54,7 +56,7 @@ fn a_mapping_is_steered_exactly() {
 #[test]
 fn an_echo_reply_is_steered_by_its_identifier() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.steering.insert(&[flow(ICMP, 77, 0), flow6(ICMPV6, 77, 0)]);
         for (id, ours) in [(77, true), (78, false)] {
             let (mut v4, mut v6, mut request) = (Vec::new(), Vec::new(), Vec::new());
@@ -73,7 +75,7 @@ fn an_echo_reply_is_steered_by_its_identifier() {
 
 #[test]
 fn published_ports_are_steered() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut host = Host::new(hook);
             host.uplink.publish(TCP, Published::AnyV4, 8000..=8999, true).unwrap();
@@ -100,7 +102,7 @@ fn published_ports_are_steered() {
 #[test]
 fn a_large_range_is_published_in_no_time() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         let begin = Instant::now();
         host.uplink.publish(TCP, Published::AnyV4, 20_000..=29_999, true).unwrap();
         host.uplink.publish(TCP, Published::AnyV4, 20_000..=29_999, false).unwrap();
@@ -112,7 +114,7 @@ fn a_large_range_is_published_in_no_time() {
 #[test]
 fn a_socket_of_the_host_goes_before_a_published_port() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
         host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
         let tcp = TcpListener::bind((HOST, 80)).unwrap();
@@ -136,7 +138,7 @@ fn a_socket_of_the_host_goes_before_a_published_port() {
 #[test]
 fn a_dual_stack_socket_goes_before_a_published_port() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
         host.uplink.publish(UDP, Published::AnyV6, 80..=80, true).unwrap();
         let _udp = UdpSocket::bind("[::]:80").unwrap();
@@ -148,7 +150,7 @@ fn a_dual_stack_socket_goes_before_a_published_port() {
 #[test]
 fn a_socket_of_the_host_goes_before_a_mapping() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.steering.insert(&[flow(UDP, 4000, 53), flow6(UDP, 4000, 53), flow(TCP, 4000, 53)]);
         let _udp = UdpSocket::bind((HOST, 4000)).unwrap();
         let _udp6 = UdpSocket::bind((HOST6, 4000)).unwrap();
@@ -175,7 +177,7 @@ fn quoted(host: &Host, protocol: u8, local: u16, remote: u16) -> Vec<u8> {
 #[test]
 fn icmp_errors_are_judged_by_what_they_quote() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.steering.insert(&[flow(UDP, 4000, 53), flow(ICMP, 9, 0)]);
         host.uplink.publish(TCP, Published::AnyV6, 443..=443, true).unwrap();
         // From a router on the way.
@@ -228,7 +230,7 @@ fn fragment(host: &Host, id: u16, offset: u16, more: bool, payload: &[u8]) -> Ve
 #[test]
 fn later_fragments_follow_the_first() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.steering.insert(&[flow(UDP, 4000, 53), flow6(UDP, 4000, 53)]);
         let mut first = host.udp(53, 4000).split_off(34);
         first.resize(64, 7);
@@ -268,7 +270,7 @@ fn later_fragments_follow_the_first() {
 #[test]
 fn what_is_not_for_the_host_passes() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.uplink.publish(UDP, Published::AnyV4, 1..=65_535, true).unwrap();
         let frame = host.udp(53, 4000);
         host.steered(&frame);
@@ -296,7 +298,7 @@ fn what_is_not_for_the_host_passes() {
 #[test]
 fn a_silent_switch_is_waited_for_and_then_given_up() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.steering.insert(&[flow(UDP, 4000, 53)]);
         let frame = host.udp(53, 4000);
         let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
@@ -315,7 +317,7 @@ fn a_silent_switch_is_waited_for_and_then_given_up() {
 #[test]
 fn new_connections_above_the_limit_are_dropped() {
     within(|| {
-        let mut host = Host::new(Hook::Tcx);
+        let mut host = Host::new(best());
         host.uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
         host.steering.insert(&[flow(TCP, 4000, 80)]);
         host.steering.limit_new(Some(10));
@@ -339,7 +341,7 @@ fn new_connections_above_the_limit_are_dropped() {
 
 #[test]
 fn interfaces_come_and_go() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut host = Host::new(hook);
             host.steering.insert(&[flow(UDP, 4000, 53)]);

@@ -15,7 +15,7 @@ use port::{FiveTuple, Hook, OUT_MAC, Published, Sent, Steering, Tap, Uplink};
 use wire::protocol::{TCP, UDP};
 use wire::{Frame, Gso, Offload};
 
-use hosts::{BOTH, HOST, HOST6, Outside, PEER, PEER6, addresses, index, link, read_until, wire_up};
+use hosts::{HOST, HOST6, Outside, PEER, PEER6, addresses, best, hooks, index, link, read_until, wire_up};
 use namespace::{eventually, ip, within};
 
 fn open(hook: Hook) -> (Tap, Uplink, Steering) {
@@ -67,7 +67,7 @@ fn listening(outside: &Outside, at: SocketAddr) -> UdpSocket {
 /// Out through neighbours that the kernel has to ask for first, and the answers back through mappings.
 #[test]
 fn datagrams_leave_and_answers_come_back() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);
@@ -106,7 +106,7 @@ fn gateways_are_next_hops() {
         // An IPv4 route by an IPv6 gateway.
         ip("route add 10.3.0.0/24 via inet6 fd01::2");
         outside.run(|| ip("addr add 10.3.0.2/32 dev lo"));
-        let (mut link, uplink, _steering) = open(Hook::Tcx);
+        let (mut link, uplink, _steering) = open(best());
         let far = [
             (IpAddr::from(HOST), IpAddr::from([10, 2, 0, 2])),
             (HOST6.into(), "fd02::2".parse().unwrap()),
@@ -135,7 +135,7 @@ fn rules_and_missing_routes_are_respected() {
         ip("addr add 10.1.0.7/24 dev nic0");
         ip("rule add from 10.1.0.7 lookup 77");
         ip("route add blackhole default table 77");
-        let (mut link, uplink, _steering) = open(Hook::Tcx);
+        let (mut link, uplink, _steering) = open(best());
         let to = SocketAddr::new(PEER.into(), 53);
         let server = listening(&outside, to);
         let prohibited = SocketAddr::from(([10, 1, 0, 7], 1));
@@ -172,7 +172,7 @@ fn frames_to_the_links_own_address_reach_the_host() {
     within(|| {
         let outside = Outside::new();
         wire_up(&outside);
-        let (mut link, uplink, _steering) = open(Hook::Tcx);
+        let (mut link, uplink, _steering) = open(best());
         let socket = UdpSocket::bind((HOST, 7000)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut bytes = leaving(SocketAddr::from(([169, 254, 86, 2], 1)), SocketAddr::from((HOST, 7000)), b"hello");
@@ -197,7 +197,7 @@ fn transfer(mut from: TcpStream, mut to: TcpStream) {
 /// The host's own services and connections, with ports published and mappings made for the very same flows.
 #[test]
 fn the_hosts_connections_go_on() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);
@@ -233,7 +233,7 @@ fn the_hosts_connections_go_on() {
 /// In both directions a super-frame passes whole, with its partial checksum.
 #[test]
 fn super_frames_stay_whole() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);

@@ -16,7 +16,7 @@ use port::{Hook, Published, Received, Uplink, UplinkStats};
 use wire::Frame;
 use wire::protocol::{TCP, UDP};
 
-use hosts::{BOTH, HOST, Host, PEER, comes, flow, index, link, read_until, says_unreachable};
+use hosts::{HOST, Host, PEER, best, comes, flow, hooks, index, link, read_until, says_unreachable};
 use namespace::{eventually, ip, within};
 
 const MOMENT: Duration = Duration::from_millis(60);
@@ -41,9 +41,8 @@ fn crash(host: Host) -> (port::Tap, [u8; 6]) {
 
 #[test]
 fn a_successor_takes_over() {
-    for (before, after) in
-        [(Hook::Tcx, Hook::Tcx), (Hook::Filter, Hook::Filter), (Hook::Filter, Hook::Tcx), (Hook::Tcx, Hook::Filter)]
-    {
+    let hooks = hooks();
+    for (before, after) in hooks.iter().flat_map(|before| hooks.iter().map(|after| (*before, *after))) {
         within(|| {
             let mut host = Host::new(before);
             host.steering.insert(&[flow(UDP, 4000, 53), flow(UDP, 4001, 53)]);
@@ -101,7 +100,7 @@ fn a_successor_takes_over() {
 
 #[test]
 fn close_leaves_nothing() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut host = Host::new(hook);
             host.steering.insert(&[flow(UDP, 4000, 53)]);
@@ -145,10 +144,10 @@ fn others_filters_are_left_alone() {
 #[test]
 fn namespaces_do_not_disturb_each_other() {
     within(|| {
-        let mut here = Host::new(Hook::Tcx);
+        let mut here = Host::new(best());
         here.uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
         within(|| {
-            let mut there = Host::new(Hook::Tcx);
+            let mut there = Host::new(best());
             assert_eq!(there.uplink.attached().count(), 1);
             there.passed(&there.syn(1, 80));
             there.uplink.close().unwrap();
@@ -171,7 +170,7 @@ fn tun(name: &str) -> File {
 
 #[test]
 fn interfaces_without_ethernet_work_both_ways() {
-    for hook in BOTH {
+    for hook in hooks() {
         within(|| {
             let mut far = tun("wg0");
             ip("addr add 10.1.0.1/24 dev wg0");

@@ -21,16 +21,20 @@ fn an_interface_never_has_two() {
         let mut first = open(Hook::Filter);
         first.attach(nic).unwrap();
         assert_eq!((count(&first, nic), count(&first, first.link())), (1, 1));
-        // Left at both hooks, as by a change of hooks that was cut short.
-        let at_tcx = Hooks::new("vsw0", Some(Hook::Tcx)).unwrap();
-        tcx::put(nic, first.programs.steer_l3.as_fd(), None).unwrap();
-        assert_eq!(count(&first, nic), 2);
-        for hook in [Hook::Tcx, Hook::Tcx, Hook::Filter, Hook::Filter, Hook::Tcx] {
+        let hooks = if tcx::is_there(nic) {
+            // Left at both hooks, as by a change of hooks that was cut short.
+            tcx::put(nic, first.programs.steer_l3.as_fd(), None).unwrap();
+            assert_eq!(count(&first, nic), 2);
+            vec![Hook::Tcx, Hook::Tcx, Hook::Filter, Hook::Filter, Hook::Tcx]
+        } else {
+            vec![Hook::Filter; 2]
+        };
+        for hook in hooks {
             let next = open(hook);
             assert_eq!((count(&next, nic), count(&next, next.link())), (1, 1), "{hook}");
             assert_eq!(next.attached().collect::<Vec<_>>(), [nic]);
         }
-        at_tcx.clear_all().unwrap();
+        first.hooks.clear_all().unwrap();
         assert_eq!((count(&first, nic), count(&first, first.link())), (0, 0));
     });
 }

@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use port::{FiveTuple, Hook, Received, Sent, Steering, Tap, TapOptions, Uplink, UplinkStats};
 use wire::Frame;
 
-use super::namespace::{eventually, ip};
+use super::namespace::{eventually, ip, within};
 
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
@@ -21,7 +21,18 @@ pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2);
 pub(crate) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-pub(crate) const BOTH: [Hook; 2] = [Hook::Tcx, Hook::Filter];
+/// The hooks that the running kernel has, the best one first.
+pub(crate) fn hooks() -> Vec<Hook> {
+    within(|| {
+        let _link = tap("vsw0");
+        let best = Uplink::open("vsw0").unwrap().0.hook();
+        if best == Hook::Tcx { vec![Hook::Tcx, Hook::Filter] } else { vec![Hook::Filter] }
+    })
+}
+
+pub(crate) fn best() -> Hook {
+    hooks()[0]
+}
 
 pub(crate) fn tap(name: &str) -> Tap {
     Tap::create(name, &TapOptions::default()).unwrap()
