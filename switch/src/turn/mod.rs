@@ -80,6 +80,8 @@ pub struct View<'a> {
 
 struct Turn {
     poll: Poll,
+    /// Kept, because a wake-up is lost when the last handle goes before it was heard.
+    _waker: Arc<Waker>,
     switch: Switch,
     out: Out,
     batch: Vec<Frame>,
@@ -118,6 +120,7 @@ impl Turn {
         let (random, is_free) = (Box::new(rand::random), Box::new(port::is_port_free));
         let turn = Turn {
             poll,
+            _waker: waker.clone(),
             switch: Switch::with_translation(config.limits, rand::random(), nat, random, is_free),
             out: Out::new(2 * BATCH),
             batch: Vec::with_capacity(BATCH),
