@@ -88,6 +88,26 @@ fn a_second_network_that_fails_takes_the_first_one_back() {
 }
 
 #[test]
+fn ports_are_published_after_the_last_network_and_a_refusal_takes_everything_back() {
+    let (api, sleeper) = (ApiDouble::start(), Sleeper::start());
+    let annotations = json!({"org.vswitch.networks": "RED;BLUE", "org.vswitch.publish": "8080:80; 53:53/udp"});
+    assert!(hook(&["createRuntime"], api.socket(), &state(sleeper.pid(), annotations)).status.success());
+    let requests = api.take();
+    assert_eq!(requests.len(), 3);
+    assert_eq!(requests[2].line, "POST /v1/publish");
+    assert_eq!(requests[2].body, json!({"name": "c0ffee", "publish": ["8080:80/tcp", "53:53/udp"]}));
+
+    let annotations = json!({"org.vswitch.networks": "RED;BLUE", "org.vswitch.publish": "666:80"});
+    let output = hook(&["createRuntime"], api.socket(), &state(sleeper.pid(), annotations));
+    assert_eq!(output.status.code(), Some(1));
+    let reason =
+        "oci-hook: container c0ffee: annotation org.vswitch.publish: publish 666:80/tcp: taken (choose another)";
+    assert_eq!(said(&output), reason);
+    let lines: Vec<_> = api.take().into_iter().map(|request| request.line).collect();
+    assert_eq!(lines[3..], ["DELETE /v1/ports/c0ffee?network=BLUE", "DELETE /v1/ports/c0ffee?network=RED"]);
+}
+
+#[test]
 fn a_daemon_that_does_not_answer_is_given_up_in_time_and_asked_to_undo() {
     let (api, sleeper) = (ApiDouble::start(), Sleeper::start());
     let start = Instant::now();
@@ -121,7 +141,11 @@ fn what_cannot_be_understood_fails_the_container_with_a_reason() {
         (state(sleeper.pid(), asks("RED:ipv4=1")), "annotation org.vswitch.networks: network RED: unknown key `ipv4`"),
         (state(sleeper.pid(), asks("")), "an empty network name"),
         (state(sleeper.pid(), json!({"org.vswitch.networks": 7})), "org.vswitch.networks: not a string"),
-        (state(sleeper.pid(), json!({"org.vswitch.publish": "80"})), "this version cannot publish ports"),
+        (state(sleeper.pid(), json!({"org.vswitch.publish": "80"})), "give it org.vswitch.networks, too"),
+        (
+            state(sleeper.pid(), json!({"org.vswitch.networks": "RED", "org.vswitch.publish": "80/sctp"})),
+            "annotation org.vswitch.publish: 80/sctp: protocol `sctp` is not tcp or udp",
+        ),
         (state(0, asks("RED")), "names no process"),
         (json!({"id": "c0ffee", "annotations": asks("RED")}).to_string(), "names no process"),
         (state(4_194_304, asks("RED")), "process 4194304: cannot look at its network namespace"),

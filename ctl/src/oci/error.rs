@@ -31,9 +31,18 @@ pub enum Error {
     /// annotation org.vswitch.networks: `{0}`
     #[error("annotation org.vswitch.networks: {0}")]
     Annotation(#[from] AnnotationError),
-    /// annotation org.vswitch.publish: publishing is not available
-    #[error("annotation org.vswitch.publish: this version cannot publish ports (remove the annotation)")]
-    Publish,
+    /// annotation org.vswitch.publish: `{0}`
+    #[error("annotation org.vswitch.publish: {0} (write [[IP:]HOSTPORT[-END]:]PORT[-END][/tcp|/udp][;...])")]
+    BadPublish(String),
+    /// annotation org.vswitch.publish: nothing leads to the container without the annotation org.vswitch.networks
+    #[error("annotation org.vswitch.publish: nothing leads to the container (give it org.vswitch.networks, too)")]
+    PublishAlone,
+    /// annotation org.vswitch.publish: `{source}`
+    #[error("annotation org.vswitch.publish: {source}{}", remedy(source))]
+    Publish {
+        /// What vswitchd answered, or why it did not.
+        source: client::Error,
+    },
     /// the runtime's state names no process
     #[error("the runtime's state names no process (call this hook as createRuntime, not in the container's namespace)")]
     NoProcess,

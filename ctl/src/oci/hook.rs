@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::de::IgnoredAny;
 
 use super::state::{NAME, NETWORKS, PUBLISH};
-use super::{Attachment, Error, State, parse_networks};
-use crate::api::AddPort;
+use super::{Attachment, Error, State, parse_networks, parse_publish};
+use crate::api::{AddPort, PublishPorts};
 use crate::client::{self, Client, segment};
 
 /// The time for all attachments of a container together.
@@ -22,16 +22,17 @@ const UNDO: Duration = Duration::from_secs(2);
 const DETACH: Duration = Duration::from_secs(8);
 
 /// Attaches the container to the networks of its annotations, in their order; without the annotation nothing is done.
+/// Then the ports of its annotation are published, through the first network that is not internal.
 /// The container's name is its annotation's, else `name`, else its ID. Doing it twice is fine.
 ///
 /// # Errors
 /// The first network that cannot be had, or what is wrong with the annotations; nothing stays attached then.
 pub async fn attach(state: State, name: Option<&str>, client: &Client) -> Result<(), Error> {
     let state = state.with_annotations()?;
-    if state.annotation(PUBLISH)?.is_some() {
-        return Err(Error::Publish);
-    }
-    let Some(networks) = state.annotation(NETWORKS)? else { return Ok(()) };
+    let publish = state.annotation(PUBLISH)?.map(parse_publish).transpose()?.unwrap_or_default();
+    let Some(networks) = state.annotation(NETWORKS)? else {
+        return if publish.is_empty() { Ok(()) } else { Err(Error::PublishAlone) };
+    };
     let attachments = parse_networks(networks)?;
     let pid = state.process().ok_or(Error::NoProcess)?;
     if shares_our_network(pid)? {
@@ -49,6 +50,16 @@ pub async fn attach(state: State, name: Option<&str>, client: &Client) -> Result
             let made = if source.status().is_some() { index } else { index + 1 };
             undo(&client, &state.id, &attachments[..made]).await;
             return Err(Error::Attach { network: attachment.network.clone(), source });
+        }
+    }
+    if !publish.is_empty() {
+        // By the container's ID: after the last attachment it is known by both.
+        let request = PublishPorts { name: state.id.clone(), publish, network: None };
+        let client = client.clone().with_deadline(end.saturating_duration_since(Instant::now()));
+        if let Err(source) = client.post::<_, IgnoredAny>("/v1/publish", &request).await {
+            // With the last attachment go the ports, should they be published.
+            undo(&client, &state.id, &attachments).await;
+            return Err(Error::Publish { source });
         }
     }
     Ok(())

@@ -6,9 +6,11 @@
 mod annotation;
 mod error;
 mod hook;
+mod ports;
 mod state;
 
 pub use annotation::{Attachment, parse_networks};
 pub use error::{AnnotationError, Error};
 pub use hook::{attach, detach, one_line};
+pub use ports::parse_publish;
 pub use state::State;

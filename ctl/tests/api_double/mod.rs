@@ -1,5 +1,6 @@
 //! A stand-in for vswitchd's API on a unix socket: notes every request, and answers by the network's name.
-//! Network `refused` is unknown, network `silent` gets no answer, port `unknown` is unknown; all else succeeds.
+//! Network `refused` is unknown, network `silent` gets no answer, port `unknown` is unknown, host port 666 is taken;
+//! all else succeeds.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -99,6 +100,12 @@ fn answer(method: &Method, uri: &Uri, body: &Value) -> Option<Response> {
         let text = json!({"error": format!("{object} not found"), "object": object, "remedy": remedy});
         Some((StatusCode::NOT_FOUND, text.to_string()).into_response())
     };
+    if uri.path() == "/v1/publish" {
+        let refusal = json!({"error": "publish 666:80/tcp: taken", "object": "x", "remedy": "choose another"});
+        let refused = body["publish"][0] == "666:80/tcp";
+        let (status, text) = if refused { (StatusCode::CONFLICT, refusal) } else { (StatusCode::CREATED, json!([])) };
+        return Some((status, text.to_string()).into_response());
+    }
     match (method, body["network"].as_str()) {
         (&Method::POST, Some("silent")) => None,
         (&Method::POST, Some("refused")) => unknown("network refused", "see `vsctl network ls`"),

@@ -19,7 +19,8 @@ impl Control {
             return;
         }
         let (alive, gone): (Vec<_>, Vec<_>) = {
-            let state = self.state();
+            let mut state = self.state();
+            publications.iter().for_each(|publication| state.published_before(publication.id));
             publications.into_iter().partition(|publication| state.is_there(publication))
         };
         if !gone.is_empty() {
@@ -32,7 +33,6 @@ impl Control {
             if let Some(why) = &refusal {
                 state.event("publish_failed", format!("port {}", publication.name), why.clone());
             }
-            state.published_before(publication.id);
             state.published.insert(publication.id, Published { publication, refusal, applied: None });
         }
         for (id, error) in self.settle(&mut state, None) {

@@ -52,8 +52,6 @@ pub(super) struct Turn {
     poll: Poll,
     /// Kept, because a wake-up is lost when the other end drops its own before it was heard.
     _waker: Arc<Waker>,
-    /// Ours too: with the last one its descriptor is closed, and a wake-up that waits is lost.
-    _waker: Arc<Waker>,
     commands: Receiver<Command>,
     services: HashMap<u32, Open>,
     listeners: Slots<Listener>,
@@ -77,7 +75,6 @@ impl Turn {
         let now = Instant::now();
         let turn = Turn {
             poll,
-            _waker: waker.clone(),
             _waker: waker.clone(),
             commands,
             services: HashMap::new(),
