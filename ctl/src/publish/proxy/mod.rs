@@ -74,6 +74,13 @@ impl Running {
         Ok(Running { commands, waker, services: 0 })
     }
 
+    /// The thread ends when it has taken the last command and nobody can send another.
+    fn end(self) {
+        let Running { commands, waker, .. } = self;
+        drop(commands);
+        let _ = waker.wake();
+    }
+
     fn send(&self, command: Command) {
         // A thread that has ended has closed everything already.
         if self.commands.send(command).is_ok()
@@ -122,13 +129,16 @@ impl Proxy {
             running.send(Command::Close(id, closed));
             running.services -= 1;
             if running.services == 0 {
-                // The thread ends when it has taken the last command and nobody can send another.
-                if let Some(Running { commands, waker, .. }) = slot.take() {
-                    drop(commands);
-                    let _ = waker.wake();
-                }
+                slot.take().into_iter().for_each(Running::end);
             }
         }
         hear
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        running.take().into_iter().for_each(Running::end);
     }
 }
