@@ -251,8 +251,8 @@ fn super_frames_stay_whole() {
 
             // And out, as TCP: 30 segments in one frame, seen on the far end's wire.
             let mut capture = outside.run(|| {
-                let words = ["-i", "eth0", "-c", "1", "-nn", "--immediate-mode", "greater", "20000"];
-                Command::new("tcpdump").args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+                let words = ["-i", "eth0", "-c", "1", "-nn", "-Z", "root", "--immediate-mode", "greater", "20000"];
+                Command::new("tcpdump").args(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
             });
             let mut bytes = Vec::new();
             PacketBuilder::ethernet2([2, 9, 9, 9, 9, 9], OUT_MAC.0)
@@ -268,7 +268,8 @@ fn super_frames_stay_whole() {
                 std::thread::sleep(Duration::from_millis(20));
                 capture.try_wait().unwrap()
             });
-            assert!(seen.success());
+            let said = capture.wait_with_output().unwrap().stderr;
+            assert!(seen.success(), "{}", String::from_utf8_lossy(&said));
             assert!(uplink.stats().departed > 0);
         });
     }

@@ -120,6 +120,7 @@ impl Host {
 
     /// It arrives, and comes to the switch as it is.
     pub(crate) fn steered(&mut self, bytes: &[u8]) {
+        self.steering.beat();
         self.arrive(bytes);
         let frame = read_until(&mut self.link, "steered frame", |frame| frame.bytes() == bytes);
         assert_eq!(frame.bytes(), bytes);
