@@ -2,6 +2,7 @@
 //! What a request means is the [`control`](crate::control) plane's business; here it is only read and answered.
 
 mod body;
+mod conns;
 mod error;
 mod inspect;
 mod networks;
@@ -15,6 +16,7 @@ mod tables;
 mod tests;
 mod uplink;
 
+pub use conns::{Conn, ConnFilter, Flushed, Way};
 pub use error::{Error, Kind};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use publish::{PublishPorts, Published};

@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, networks, ports, publish, tables};
+use super::{Error, conns, networks, ports, publish, tables};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
@@ -159,6 +159,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
     Router::new()
         .merge(networks::routes())
         .merge(ports::routes())
+        .merge(conns::routes())
         .merge(publish::routes())
         .merge(tables::routes())
         .fallback(async |uri: axum::http::Uri| {

@@ -47,6 +47,9 @@ impl Plane for Empty {
 
     fn host_link_lost(&self) {}
 
+    fn flush(&self, _: nat::Filter) -> Future<'static, usize> {
+        Box::pin(async { 0 })
+    }
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
@@ -127,6 +130,16 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
         ("POST", "/v1/peers", r#"{"network":"bridge","vtep":"192.0.2.1"}"#, 409, "overlay"),
         ("DELETE", "/v1/peers/bridge/x", "", 400, "IP address"),
         ("DELETE", "/v1/fdb/bridge/x", "", 400, "MAC"),
+        ("POST", "/v1/publish", r#"{"name":"nix","publish":["80"]}"#, 404, "nix"),
+        ("POST", "/v1/publish", r#"{"name":"nix","publish":["80/x"]}"#, 400, "80/x"),
+        ("POST", "/v1/ports", r#"{"network":"bridge","name":"web","publish":[80]}"#, 400, "publish[0]"),
+        ("DELETE", "/v1/publish/7", "", 404, "7"),
+        ("DELETE", "/v1/publish/x", "", 400, "x"),
+        ("DELETE", "/v1/publish?spec=80", "", 400, "whose"),
+        ("DELETE", "/v1/publish?name=nix", "", 404, "nix"),
+        ("GET", "/v1/conn?colour=1", "", 400, "colour"),
+        ("GET", "/v1/conn?network=nix", "", 404, "nix"),
+        ("DELETE", "/v1/conn?port=x", "", 400, "port"),
         ("GET", "/v1/nix", "", 404, "/v1/nix"),
         ("PUT", "/v1/networks", "", 400, "PUT"),
     ];
@@ -145,7 +158,7 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
 #[tokio::test]
 async fn every_table_is_an_array() {
     let server = Server::start().await;
-    for table in ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge"] {
+    for table in ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge", "publish", "conn"] {
         let (status, rows) = server.ask("GET", &format!("/v1/{table}"), "").await;
         assert!(status == StatusCode::OK && rows.is_array(), "{table}: {rows}");
     }

@@ -4,6 +4,7 @@
 //! standard output carries answers only; what goes wrong goes to standard error, with its remedy.
 
 mod completion;
+mod conn;
 mod error;
 mod fdb;
 mod flows;
@@ -87,6 +88,9 @@ enum Command {
     Flows(flows::Flows),
     /// The way outside: interfaces, routes, counters of the steering
     Uplink(uplink::Uplink),
+    /// Tracked connections
+    #[command(subcommand, after_help = "Examples:\n  vsctl conn show --network RED\n  vsctl conn flush --address 10.10.10.2")]
+    Conn(conn::Command),
     /// What happened lately
     Events(tables::Events),
     /// Addresses of a network that are held or rest
@@ -112,6 +116,7 @@ impl Command {
             Self::Drops(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
             Self::Uplink(command) => command.run(session).await,
+            Self::Conn(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Completion(command) => command.run(session),

@@ -7,6 +7,7 @@ mod attach;
 mod backoff;
 mod bridge;
 mod cluster;
+mod conns;
 mod detach;
 mod gateway;
 mod hosts;

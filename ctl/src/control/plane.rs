@@ -73,6 +73,8 @@ pub trait Plane: Send + Sync {
     fn uplink(&self) -> api::Uplink;
     /// The host's link vanished by somebody's hand.
     fn host_link_lost(&self);
+    /// Ends tracked connections; how many.
+    fn flush(&self, filter: nat::Filter) -> Future<'static, usize>;
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
     /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
@@ -185,6 +187,14 @@ impl Plane for Engine {
 
     fn host_link_lost(&self) {
         self.uplink.lost();
+    }
+
+    fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {
+        let (flushed, count) = tokio::sync::oneshot::channel();
+        // The request may have been given up meanwhile.
+        self.handle.flush(filter, move |count| flushed.send(count).unwrap_or_default());
+        // An error means that the data thread has ended, and all connections with it.
+        Box::pin(async move { count.await.unwrap_or_default() })
     }
 
     fn offloads(&self) -> (bool, bool) {

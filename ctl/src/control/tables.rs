@@ -22,20 +22,20 @@ const FLOWS: usize = 100_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Names of the engine's numbers.
-struct Names {
+pub(super) struct Names {
     bridges: HashMap<BridgeId, String>,
     ports: HashMap<PortId, String>,
 }
 
 impl Names {
-    fn of(state: &State) -> Names {
+    pub(super) fn of(state: &State) -> Names {
         let bridges = state.networks.values().filter_map(|n| Some((n.bridge.as_ref()?.id, n.record.name.clone())));
         let ports = state.endpoints.values().map(|endpoint| (endpoint.port, endpoint.record().name.clone()));
         let host = (PortId::HOST, "the host".to_owned());
         Names { bridges: bridges.collect(), ports: ports.chain([host]).collect() }
     }
 
-    fn bridge(&self, id: BridgeId) -> String {
+    pub(super) fn bridge(&self, id: BridgeId) -> String {
         self.bridges.get(&id).cloned().unwrap_or_else(|| format!("bridge {}", id.0))
     }
 
@@ -49,7 +49,7 @@ impl Names {
 
 impl Control {
     /// Asks the engine.
-    async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> Result<T, Error> {
+    pub(super) async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         self.plane.look(Box::new(move |view| {
             // The request may have been given up meanwhile.

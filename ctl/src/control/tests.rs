@@ -76,6 +76,11 @@ impl Plane for Tables {
 
     fn host_link_lost(&self) {}
 
+    fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {
+        let (flushed, _) = self.switch.lock().unwrap().flush_some(&filter, 0, usize::MAX);
+        Box::pin(async move { flushed })
+    }
+
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }

@@ -24,4 +24,4 @@ pub use steer::{Reach, Steer};
 pub use via::{Vias, addresses as via_addresses};
 
 /// The mark of our own sockets.
-const MARK: u32 = 0x3056;
+const MARK: u32 = port::SOCKET_MARK;

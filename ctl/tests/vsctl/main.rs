@@ -4,5 +4,6 @@
 mod answers;
 mod fake;
 mod networks;
+mod publish;
 mod streams;
 mod tables;
