@@ -1,6 +1,7 @@
 //! Traffic with a check on every byte, from sockets opened inside the places. None of it shapes or
 //! measures precisely; rates come from iperf3.
 
+pub mod flood;
 pub mod http;
 pub mod iperf;
 pub mod ping;

@@ -18,6 +18,17 @@ const BLOCK: usize = 64 * 1024;
 /// Sends `bytes` from `a` to `b` and as many other ones back, bit-exact, or fails. `at` is b's address.
 /// Returns the rate of both directions together in Gbit/s.
 pub fn transfer(a: &impl Place, b: &impl Place, at: IpAddr, bytes: u64) -> Result<f64> {
+    transfer_by(a, b, at, bytes, |end| end)
+}
+
+/// The same where `a` sees another end than the one that `b` listens on; `seen` says which.
+pub fn transfer_by(
+    a: &impl Place,
+    b: &impl Place,
+    at: IpAddr,
+    bytes: u64,
+    seen: impl Fn(SocketAddr) -> SocketAddr,
+) -> Result<f64> {
     let (ready, port) = channel();
     let start = Instant::now();
     thread::scope(|s| {
@@ -30,13 +41,15 @@ pub fn transfer(a: &impl Place, b: &impl Place, at: IpAddr, bytes: u64) -> Resul
                 both_ways(connection, 2, 1, bytes).context("the accepting end")
             })
         });
-        let client = port.recv_timeout(STALL).map_err(|_| anyhow!("the accepting end did not listen")).and_then(|to| {
-            a.enter(|| {
-                let connection =
-                    TcpStream::connect_timeout(&to, STALL).with_context(|| format!("cannot connect to {to}"))?;
-                both_ways(connection, 1, 2, bytes).context("the connecting end")
-            })
-        });
+        let client =
+            port.recv_timeout(STALL).map_err(|_| anyhow!("the accepting end did not listen")).and_then(|end| {
+                let to = seen(end);
+                a.enter(|| {
+                    let connection =
+                        TcpStream::connect_timeout(&to, STALL).with_context(|| format!("cannot connect to {to}"))?;
+                    both_ways(connection, 1, 2, bytes).context("the connecting end")
+                })
+            });
         let server = server.join().map_err(|_| anyhow!("the accepting end panicked"))?;
         client?;
         server

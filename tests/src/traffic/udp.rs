@@ -24,6 +24,17 @@ pub const SIZES: &[usize] = &[
 /// Sends a datagram of each size from `a`; `b`, whose address is `at`, echoes it. Each must come back
 /// bit-exact. Returns how many had to be sent again.
 pub fn echo(a: &impl Place, b: &impl Place, at: IpAddr, sizes: &[usize]) -> Result<u32> {
+    echo_by(a, b, at, sizes, |end| end)
+}
+
+/// The same where `a` sees another end than the one that `b` is bound to; `seen` says which.
+pub fn echo_by(
+    a: &impl Place,
+    b: &impl Place,
+    at: IpAddr,
+    sizes: &[usize],
+    seen: impl Fn(SocketAddr) -> SocketAddr,
+) -> Result<u32> {
     let done = AtomicBool::new(false);
     let (ready, port) = channel();
     thread::scope(|s| {
@@ -44,6 +55,7 @@ pub fn echo(a: &impl Place, b: &impl Place, at: IpAddr, sizes: &[usize]) -> Resu
         let sent = port
             .recv_timeout(Duration::from_secs(5))
             .map_err(|_| anyhow!("the echo server did not start"))
+            .map(seen)
             .and_then(|to| a.enter(|| send_each(to, sizes)));
         done.store(true, Ordering::Relaxed);
         server.join().map_err(|_| anyhow!("the echo server panicked"))??;

@@ -5,6 +5,8 @@
 mod api;
 mod crash;
 mod egress;
+mod egress_ports;
+mod flood;
 mod gateway;
 mod harness;
 mod host_access;
@@ -16,5 +18,7 @@ mod local;
 mod oci;
 mod outage;
 mod overlay;
+mod publish;
 mod scale;
 mod store_rows;
+mod uplink_crash;

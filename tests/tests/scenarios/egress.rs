@@ -1,0 +1,202 @@
+//! From containers to the outside, under the host's address [X2, F4].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::traffic::service::{Asker, Service, Talk};
+use tests::traffic::{ping, tcp, udp};
+use tests::underlay::veth;
+use tests::{Cluster, Edge, Host, Outside, Place, Station, scenario, wait};
+
+const PORT: u16 = 8080;
+
+/// Everything that a container may expect of the outside.
+fn reaches_out(from: &Station, outside: &Outside, host: &Host) -> Result<()> {
+    for (far, own) in [(Outside::FAR4, host.outer4()), (Outside::FAR6, host.outer6())] {
+        let at = SocketAddr::new(far, PORT);
+        let (_tcp, _udp) = (Service::tcp(outside, at)?, Service::udp(outside, at)?);
+        ping::all_answered(from, far, 5)?;
+        // An answer in fragments may first have to learn the MTU of the container's network: IPv6 has none cut on the way.
+        wait::until(Duration::from_secs(3), "a long ping to be answered", || ping::sized(from, far, 4000))?;
+        // Under the host's address, from the container's own port: nobody else has it.
+        let mut talk = Talk::open_from(from, Some(40_001), at)?;
+        ensure!(talk.seen == SocketAddr::new(own, 40_001), "seen as {}", talk.seen);
+        talk.exchange(64 * 1024)?;
+        let asker = Asker::open(from, Some(40_002), at)?;
+        ensure!(asker.ask()? == SocketAddr::new(own, 40_002));
+        // Ports below 512 and below 1024 are classes of their own (RFC 4787 REQ-3, RFC 6056).
+        for port in [88, 555] {
+            ensure!(Talk::open_from(from, Some(port), at)?.seen.port() == port);
+        }
+        tcp::transfer(from, outside, far, 64 * 1024)?;
+        tcp::transfer(from, outside, far, 8_000_000)?;
+        // Whole, at the edge, and in fragments both ways.
+        udp::echo(from, outside, far, &[1, 512, 1372, 1422, 1472, 1473, 8000, 40_000])?;
+        is_told_of_a_closed_port(from, far)?;
+    }
+    Ok(())
+}
+
+/// An ICMP error from outside finds the socket that it is about.
+fn is_told_of_a_closed_port(from: &Station, far: IpAddr) -> Result<()> {
+    let error = Asker::open(from, None, SocketAddr::new(far, 9))?.ask().err().context("somebody answers at port 9")?;
+    ensure!(format!("{error:#}").contains("Connection refused"), "{error:#}");
+    Ok(())
+}
+
+/// The host's rule set, and none of it is the switch's: there is nothing.
+fn ensure_no_netfilter_rule(host: &Host) -> Result<()> {
+    let rules = host.exec(&["nft", "list", "ruleset"])?;
+    ensure!(rules.trim().is_empty(), "{rules}");
+    for save in ["iptables-save", "ip6tables-save", "iptables-legacy-save"] {
+        let rules = host.exec(&[save])?;
+        ensure!(!rules.contains("-A "), "{save}: {rules}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_container_of_a_bridge_network_reaches_the_outside() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let a = edge.attach("GREEN", "a", &[])?;
+        reaches_out(&a, &edge.outside, edge.host())
+    });
+}
+
+#[test]
+fn containers_of_an_overlay_network_reach_the_outside_from_their_own_host() {
+    scenario(|lab| {
+        let cluster = Cluster::start(lab, 2)?;
+        let hosts: Vec<&Host> = cluster.daemons.iter().map(|daemon| daemon.host()).collect();
+        let outside = lab.outside(&hosts, 1500)?;
+        cluster.overlay("RED", &["--subnet", "10.10.10.0/24", "--subnet", "fd10:10::/64"])?;
+        for (n, host) in hosts.iter().enumerate() {
+            let station = cluster.attach(n, "RED", &format!("c{n}"), &[])?;
+            reaches_out(&station, &outside, host)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn one_source_port_is_kept_for_one_and_another_of_its_class_found_for_the_next() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let (a, b) = (edge.attach("GREEN", "a", &[])?, edge.attach("GREEN", "b", &[])?);
+        for (far, own) in [(Outside::FAR4, edge.host().outer4()), (Outside::FAR6, edge.host().outer6())] {
+            let at = SocketAddr::new(far, PORT);
+            let _service = (Service::tcp(&edge.outside, at)?, Service::udp(&edge.outside, at)?);
+            for (port, class) in [(300, 1..=511), (700, 512..=1023), (50_000, 1024..=65_535)] {
+                let first = Talk::open_from(&a, Some(port), at)?;
+                let mut second = Talk::open_from(&b, Some(port), at)?;
+                ensure!(first.seen == SocketAddr::new(own, port));
+                ensure!(second.seen.ip() == own && second.seen.port() != port, "{}", second.seen);
+                ensure!(class.contains(&second.seen.port()), "{} for {port}", second.seen);
+                second.exchange(1000)?;
+                let (first, second) = (Asker::open(&a, Some(port), at)?, Asker::open(&b, Some(port), at)?);
+                ensure!(first.ask()?.port() == port);
+                let seen = second.ask()?.port();
+                ensure!(seen != port && class.contains(&seen), "{seen} for {port}");
+                // The mapping stays while it is used, and is the same towards everybody (RFC 4787 REQ-1).
+                ensure!(second.ask()?.port() == seen);
+            }
+        }
+        let rows = edge.daemon.rows(&["conn", "show"])?;
+        ensure!(rows.len() >= 12, "{} connections: {rows:?}", rows.len());
+        Ok(())
+    });
+}
+
+#[test]
+fn nobody_outside_reaches_a_container_by_a_mapping_it_has_not_used() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let a = edge.attach("GREEN", "a", &[])?;
+        let at = SocketAddr::new(Outside::FAR4, PORT);
+        let _service = Service::udp(&edge.outside, at)?;
+        let own = a.enter(|| Ok(UdpSocket::bind("0.0.0.0:40003")?))?;
+        own.set_read_timeout(Some(Duration::from_millis(300)))?;
+        own.send_to(b"hello", at)?;
+        let mut buffer = [0; 64];
+        ensure!(own.recv(&mut buffer)? == 5);
+        // From another address of the outside to the very same mapping.
+        let stranger = edge.outside.enter(|| Ok(UdpSocket::bind((edge.outside.near4(edge.host()), 4444))?))?;
+        stranger.send_to(b"knock", (edge.host().outer4(), 40_003))?;
+        ensure!(own.recv(&mut buffer).is_err(), "a stranger came in by a mapping");
+        Ok(())
+    });
+}
+
+#[test]
+fn firewall_reloads_of_the_host_change_nothing() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        ensure_no_netfilter_rule(edge.host())?;
+        let web = edge.attach("GREEN", "web", &["--publish", "8081:80"])?;
+        let at = SocketAddr::new(Outside::FAR4, PORT);
+        let _service = (Service::tcp(&edge.outside, at)?, Service::tcp(&web, "[::]:80".parse()?)?);
+        let mut out = Talk::open(&web, at)?;
+        let mut into = Talk::open(&edge.outside, SocketAddr::new(edge.host().outer4(), 8081))?;
+        ensure_no_netfilter_rule(edge.host())?;
+        for reload in [
+            &["iptables", "-F"][..],
+            &["iptables", "-t", "nat", "-F"],
+            &["ip6tables", "-F"],
+            &["nft", "flush", "ruleset"],
+        ] {
+            edge.host().exec(reload)?;
+            out.exchange(64 * 1024)?;
+            into.exchange(64 * 1024)?;
+            Talk::open(&web, at)?.exchange(1000)?;
+            Talk::open(&edge.outside, SocketAddr::new(edge.host().outer4(), 8081))?.exchange(1000)?;
+        }
+        ensure_no_netfilter_rule(edge.host())
+    });
+}
+
+fn default_source_becomes(edge: &Edge, source: IpAddr) -> Result<()> {
+    wait::until(Duration::from_secs(1), "the default route to be known", || {
+        let uplink = edge.daemon.json(&["uplink"])?;
+        let routes = uplink["routes"].as_array().context("routes")?;
+        let default = routes.iter().find(|route| route["to"] == "0.0.0.0/0").context("no default route")?;
+        ensure!(default["source"] == source.to_string().as_str(), "{default}");
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[test]
+fn new_connections_follow_the_hosts_default_route() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let (a, host) = (edge.attach("GREEN", "a", &[])?, edge.host());
+        let at = SocketAddr::new(Outside::FAR4, PORT);
+        let _service = Service::tcp(&edge.outside, at)?;
+        let mut old = Talk::open(&a, at)?;
+        ensure!(old.seen.ip() == host.outer4());
+        // A second interface, and then the default route over it.
+        veth(host, "out1", &edge.outside, "to-h1-too", "1500")?;
+        let second: IpAddr = Ipv4Addr::new(198, 19, 1, 1).into();
+        host.exec(&["ip", "address", "add", &format!("{second}/24"), "dev", "out1"])?;
+        edge.outside.exec(&["ip", "address", "add", "198.19.1.254/24", "dev", "to-h1-too"])?;
+        ensure!(Talk::open(&a, at)?.seen.ip() == host.outer4());
+        host.exec(&["ip", "route", "replace", "default", "via", "198.19.1.254"])?;
+        default_source_becomes(&edge, second)?;
+        let mut new = Talk::open(&a, at)?;
+        ensure!(new.seen.ip() == second, "seen as {}", new.seen);
+        new.exchange(100_000)?;
+        // What is open keeps the address that its other end knows.
+        old.exchange(100_000)?;
+        // The host says that an interface is gone, and there is another way.
+        host.exec(&["ip", "link", "set", "out1", "down"])?;
+        let via = edge.outside.near4(host).to_string();
+        host.exec(&["ip", "route", "replace", "default", "via", &via])?;
+        default_source_becomes(&edge, host.outer4())?;
+        ensure!(Talk::open(&a, at)?.seen.ip() == host.outer4());
+        host.exec(&["ip", "link", "del", "out1"])?;
+        old.exchange(1000)?;
+        Talk::open(&a, at)?.exchange(1000)
+    });
+}
