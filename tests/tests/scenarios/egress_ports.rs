@@ -24,8 +24,11 @@ fn hold(edge: &Edge, protocol: &str, first: u16) -> Result<Process> {
     edge.host().spawn(&name, &[&program, protocol, &first, &each], &[])
 }
 
+/// The port of the host to which answers come, for a connection that leaves.
 fn mapped_port(row: &Value) -> Option<u16> {
-    row["mapped"].as_str()?.parse::<SocketAddr>().ok().map(|end| end.port())
+    let answers = &row["reply"];
+    let port = answers["dst_port"].as_u64().filter(|_| answers["network"] == "outside")?;
+    u16::try_from(port).ok()
 }
 
 /// Connects from each of the ports over both transports; returns the ports that the outside saw.
