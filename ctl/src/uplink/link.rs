@@ -10,7 +10,6 @@ use nix::libc;
 use nix::net::if_::if_nametoindex;
 use port::{Tap, TapOptions};
 use rtnetlink::packet_route::address::AddressScope;
-use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
 use wire::Mac;
 
@@ -30,10 +29,8 @@ pub const V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfd76, 0x73
 const MTU: (u32, u32) = (1500, 65_521);
 /// Frames that wait for the data thread at the most: some milliseconds of small ones, and no more.
 const QUEUE: u32 = 2_000;
-/// Largest super-frame, in bytes, as on links of containers without tunnels.
-const SUPER_FRAME: u32 = 61_000;
 /// How long a link that a killed predecessor had may take to vanish.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The link.
 #[derive(Debug)]
@@ -58,13 +55,10 @@ pub(super) async fn make(name: &str) -> Result<HostLink, Error> {
     let tap = create(&netlink, name).await?;
     let index = if_nametoindex(name).map_err(io::Error::from).map_err(failed("find the new link"))?;
     let change = || LinkMessageBuilder::<LinkUnspec>::new().index(index);
-    let dress = change().address(MAC.0.to_vec()).mtu(MTU.0).txqueuelen(QUEUE).arp(false).alias("vswitch");
+    let dress =
+        change().address(MAC.0.to_vec()).mtu(MTU.0).txqueuelen(QUEUE).arp(false).multicast(false).alias("vswitch");
     netlink.set(dress).await.map_err(failed("set its MAC address and queue"))?;
-    let limit = change().append_extra_attribute(LinkAttribute::GsoMaxSize(SUPER_FRAME));
-    if let Err(error) = netlink.set(limit).await {
-        // Only speed is lost.
-        tracing::debug!(link = name, %error, "gso_max_size refused");
-    }
+    // Its gso_max_size stays the kernel's: what NICs hand over whole must not be cut on the way to the switch.
     set_sysctls(name);
     // Of link scope, so that the kernel never takes it for a source elsewhere.
     netlink.add_address(index, IpNet::V4(V4), AddressScope::Link).await.map_err(failed("add its IPv4 address"))?;
