@@ -158,10 +158,14 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
 #[tokio::test]
 async fn every_table_is_an_array() {
     let server = Server::start().await;
-    for table in ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge", "publish", "conn"] {
+    for table in
+        ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge", "publish", "conn"]
+    {
         let (status, rows) = server.ask("GET", &format!("/v1/{table}"), "").await;
         assert!(status == StatusCode::OK && rows.is_array(), "{table}: {rows}");
     }
+    let (status, uplink) = server.ask("GET", "/v1/uplink", "").await;
+    assert!(status == StatusCode::OK && uplink["nics"].is_array() && uplink["counters"].is_object(), "{uplink}");
     let (_, show) = server.ask("GET", "/v1/show", "").await;
     assert_eq!((&show["name"], &show["store"]["connected"]), (&json!("h1"), &json!(true)));
 }

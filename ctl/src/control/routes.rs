@@ -6,12 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// All of them; default routes and link-local prefixes are none, nor what leads to our own networks through `own`.
+use crate::uplink;
+
+/// All of them; default routes and link-local prefixes are none, nor what leads to our own networks through `own`. The
+/// prefixes of the host's link are taken on every host.
 pub(super) fn in_use(own: &str) -> Vec<IpNet> {
     let v4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
     let v6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
     let resolvers = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let mut all: Vec<IpNet> = parse_v4(&v4, own).chain(parse_v6(&v6, own)).chain(parse_resolvers(&resolvers)).collect();
+    all.extend([IpNet::V4(uplink::V4.trunc()), IpNet::V6(uplink::V6.trunc())]);
     all.sort();
     all.dedup();
     all

@@ -42,9 +42,10 @@ pub(super) fn enter_own() -> Result<(), Error> {
     File::open(OWN).and_then(|own| enter_file(&own)).map_err(|source| Error::Enter { sandbox: OWN.into(), source })
 }
 
-/// Whether a descriptor is a network namespace that may be entered: a thread that ends at once has tried it.
+/// Whether a descriptor is of a kind that can be entered, be it allowed or not: a thread that ends at once has tried it.
 pub(super) fn can_enter(file: &File) -> bool {
-    std::thread::scope(|scope| scope.spawn(|| enter_file(file).is_ok()).join().unwrap_or(false))
+    let kind = |result: io::Result<()>| !result.is_err_and(|error| error.raw_os_error() == Some(nix::libc::EINVAL));
+    std::thread::scope(|scope| scope.spawn(|| kind(enter_file(file))).join().unwrap_or(false))
 }
 
 fn enter_file(file: &File) -> io::Result<()> {

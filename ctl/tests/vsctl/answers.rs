@@ -60,7 +60,7 @@ pub(crate) fn show() -> Value {
                 {"ifname": "eth0", "ifindex": 2, "mtu": 1500, "addresses": ["192.168.0.1/24", "2001:db8::1/64"],
                  "state": "up", "problem": null},
                 {"ifname": "eth1", "ifindex": 3, "mtu": 1500, "addresses": [], "state": "failed",
-                 "problem": "eth1: cannot attach"},
+                 "problem": "cannot attach"},
             ],
             "addresses": ["192.168.0.1"], "routes": [{"to": "0.0.0.0/0", "source": "192.168.0.1", "mtu": 1500}],
             "reached": ["172.17.0.0/16"], "unreached": [{"subnet": "10.8.0.0/24", "route": "10.0.0.0/8"}],

@@ -18,6 +18,10 @@ h1   vswitchd 0.1.0, pid 99, up 1h 2m, Linux 6.1.0-28-amd64
   Advertise   192.168.0.1, VXLAN port 4789, underlay MTU 1500
   Store       consul://127.0.0.1:8500/vswitch (shared), not connected: connection refused
   Waiting     endpoints of network RED
+  Uplink      eth0 192.168.0.1/24, 2001:db8::1/64, MTU 1500, tcx
+  Uplink      eth1: cannot attach
+  Host link   vsw0 to 172.17.0.0/16
+  Host link   10.8.0.0/24 is not reached: the host's route 10.0.0.0/8 overlaps it
   Offloads    tso udp_gso
   Warning     UDP_GRO joins nothing on eth0
 
@@ -43,6 +47,10 @@ fn show_of_a_host_without_networks_says_what_to_do() {
     let mut alone = show();
     alone["advertise"] = Value::Null;
     alone["hosts"] = json!([]);
+    let without = ["nics", "addresses", "routes", "reached", "unreached"].map(|list| (list.to_owned(), json!([])));
+    alone["uplink"] = without.into_iter().collect();
+    alone["uplink"]["state"] = json!("off");
+    alone["uplink"]["counters"] = json!({});
     alone["store"] = json!({"url": "file:///x", "shared": false, "connected": true, "waiting": [], "last_error": null});
     alone["features"] = json!({"tso": false, "uso": false, "udp_gso": false, "udp_gro": false});
     let predefined = json!(networks().as_array().unwrap()[2..]);
@@ -55,8 +63,26 @@ fn show_of_a_host_without_networks_says_what_to_do() {
     let lines = fake.lines("show");
     assert_eq!(lines[1], "  Advertise   no address: overlay networks need vswitchd --advertise");
     assert_eq!(lines[2], "  Store       file:///x (this host only), connected");
-    assert_eq!(lines[3], "  Offloads    none");
+    assert_eq!(lines[3..5], ["  Uplink      none", "  Offloads    none"]);
     assert!(lines.last().unwrap().contains("vsctl network create"), "{lines:?}");
+}
+
+#[test]
+fn the_uplink_is_shown_with_routes_and_counters() {
+    let fake = Fake::new([("GET /v1/uplink", 200, show()["uplink"].clone())]);
+    let expected = "\
+Uplink      eth0 192.168.0.1/24, 2001:db8::1/64, MTU 1500, tcx
+Uplink      eth1: cannot attach
+Host link   vsw0 to 172.17.0.0/16
+Host link   10.8.0.0/24 is not reached: the host's route 10.0.0.0/8 overlaps it
+
+ROUTE       SOURCE        MTU
+0.0.0.0/0   192.168.0.1   1500
+
+COUNTER   COUNT
+steered   12";
+    assert_eq!(fake.lines("uplink").join("\n"), expected);
+    assert_eq!(fake.json("uplink --format json"), show()["uplink"]);
 }
 
 #[test]
