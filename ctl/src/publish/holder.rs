@@ -136,8 +136,6 @@ mod tests {
     fn another_process_is_named_with_its_number() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        nix::sys::socket::getsockname::<nix::sys::socket::SockaddrStorage>(std::os::fd::AsRawFd::as_raw_fd(&listener))
-            .unwrap();
         // The child has it as its standard input, and this process not any more.
         let mut child = std::process::Command::new("sleep")
             .arg("30")

@@ -75,7 +75,7 @@ pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Result<(usize, S
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
             let scope = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-            Some((address.into(), scope as u32))
+            Some((address.into(), scope))
         }
         _ => None,
     });
@@ -101,7 +101,7 @@ pub(super) fn answer(socket: &UdpSocket, asked: &Asked, bytes: &[u8]) -> Result<
         }
         (IpAddr::V6(address), scope) => {
             let source = libc::in6_addr { s6_addr: address.octets() };
-            let info = libc::in6_pktinfo { ipi6_addr: source, ipi6_ifindex: scope as _ };
+            let info = libc::in6_pktinfo { ipi6_addr: source, ipi6_ifindex: scope };
             send(ControlMessage::Ipv6PacketInfo(&info))
         }
     }

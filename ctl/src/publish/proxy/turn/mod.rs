@@ -3,6 +3,9 @@
 //! mio is edge-triggered: what could go on stays on the ready list until it would block. What cannot go on because a
 //! bound is reached, or descriptors have run out, is looked at again a moment later, so that nothing spins.
 
+mod tcp;
+mod udp;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,9 +18,9 @@ use mio::{Events, Interest, Poll, Waker};
 use nix::errno::Errno;
 
 use super::pump::CHUNK;
-use super::session::{self, Asked, DATAGRAM, Datagrams, IDLE, Session};
+use super::session::{Asked, DATAGRAM, Datagrams, IDLE, Session};
 use super::slots::{Id, Key, Slots};
-use super::stream::{Outcome, Stream, reset};
+use super::stream::Stream;
 use super::{Command, Service, Target};
 use crate::publish::Protocol;
 
@@ -222,139 +225,6 @@ impl Turn {
             Key::Stream(id) => self.pump(id),
             Key::Session(id) => self.answer(id),
         }
-    }
-
-    fn accept(&mut self, id: Id) {
-        let key = Key::Listener(id);
-        for _ in 0..BATCH {
-            let Some(listener) = self.listeners.get(id) else { return };
-            let Some(open) = self.services.get_mut(&listener.service) else { return };
-            if self.streams.len() >= CONNECTIONS || open.streams >= SHARE {
-                return self.pause(key);
-            }
-            match listener.socket.accept() {
-                Ok((client, peer)) => {
-                    let target = open.target.of(peer.ip().to_canonical().is_ipv4(), listener.offset);
-                    let Some(target) = target else {
-                        reset(&client);
-                        continue;
-                    };
-                    let Ok(mut stream) = Stream::begin(client, target, listener.service, self.now) else { continue };
-                    match stream.register(self.poll.registry(), Key::Stream(self.streams.next())) {
-                        Ok(()) => {
-                            open.streams += 1;
-                            self.streams.insert(stream);
-                        }
-                        Err(_) => stream.abort(),
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_shortage(error.raw_os_error().map(Errno::from_raw)) => return self.pause(key),
-                // The client has gone, or its network has: the next one.
-                Err(_) => {}
-            }
-        }
-        self.enqueue(key);
-    }
-
-    fn pump(&mut self, id: Id) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        match stream.pump(&mut self.buffer[..CHUNK]) {
-            Outcome::Waits => {}
-            Outcome::More => self.enqueue(Key::Stream(id)),
-            Outcome::Done => drop(self.forget(id)),
-            Outcome::Broken => self.forget(id).into_iter().for_each(Stream::abort),
-        }
-    }
-
-    fn forget(&mut self, id: Id) -> Option<Stream> {
-        let stream = self.streams.remove(id)?;
-        if let Some(open) = self.services.get_mut(&stream.service) {
-            open.streams -= 1;
-        }
-        Some(stream)
-    }
-
-    /// Datagrams of clients.
-    fn hear(&mut self, id: Id) {
-        for _ in 0..BATCH {
-            let Some(at) = self.datagrams.get(id) else { return };
-            let (length, client, local) = match session::receive(&at.socket, &mut self.buffer) {
-                Ok(heard) => heard,
-                Err(Errno::EAGAIN) => return,
-                Err(errno) if is_shortage(Some(errno)) => return self.pause(Key::Datagrams(id)),
-                // An ICMP error about an earlier answer, or an address of a family that cannot be.
-                Err(_) => continue,
-            };
-            let (service, offset) = (at.service, at.offset);
-            let asked = Asked { at: id, client, local };
-            let known = self.by_client.get(&asked).copied();
-            let session = known.or_else(|| self.meet(asked, service, offset));
-            let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) else { continue };
-            (session.used, session.fresh) = (self.now, known.is_some());
-            // What the switch does not take now is lost, as on any network.
-            let _ = session.socket.send(&self.buffer[..length]);
-        }
-        self.enqueue(Key::Datagrams(id));
-    }
-
-    /// A new session, in place of another if need be.
-    fn meet(&mut self, asked: Asked, service: u32, offset: u16) -> Option<Id> {
-        let to = self.services.get(&service)?.target.of(asked.client.ip().to_canonical().is_ipv4(), offset)?;
-        if self.services.get(&service)?.sessions >= SHARE {
-            self.evict(service);
-        } else if self.sessions.len() >= CONNECTIONS {
-            let most = self.services.iter().max_by_key(|(_, open)| open.sessions).map(|(id, _)| *id)?;
-            self.evict(most);
-        }
-        let mut session = Session::begin(asked, to, service, self.now).ok()?;
-        let key = Key::Session(self.sessions.next());
-        self.poll.registry().register(&mut session.socket, key.token(), Interest::READABLE).ok()?;
-        let id = self.sessions.insert(session);
-        self.by_client.insert(asked, id);
-        let open = self.services.get_mut(&service)?;
-        open.sessions += 1;
-        open.order.push_back(id);
-        Some(id)
-    }
-
-    /// Ends the oldest session of a publication that was quiet since the last look; each look makes a session quiet.
-    fn evict(&mut self, service: u32) {
-        let Some(open) = self.services.get_mut(&service) else { return };
-        while let Some(id) = open.order.pop_front() {
-            match self.sessions.get_mut(id) {
-                Some(session) if session.fresh => {
-                    session.fresh = false;
-                    open.order.push_back(id);
-                }
-                Some(_) => {
-                    open.sessions -= 1;
-                    if let Some(session) = self.sessions.remove(id) {
-                        self.by_client.remove(&session.asked);
-                    }
-                    return;
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Answers of the container.
-    fn answer(&mut self, id: Id) {
-        for _ in 0..BATCH {
-            let Some(session) = self.sessions.get_mut(id) else { return };
-            let length = match session.socket.recv(&mut self.buffer) {
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The container refused an earlier datagram: the client hears nothing, as of a lost one.
-                Err(_) => continue,
-            };
-            session.used = self.now;
-            if let Some(at) = self.datagrams.get(session.asked.at) {
-                let _ = session::answer(&at.socket, &session.asked, &self.buffer[..length]);
-            }
-        }
-        self.enqueue(Key::Session(id));
     }
 
     /// Ends what is silent, and connections that the container does not answer.
