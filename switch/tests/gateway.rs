@@ -391,6 +391,15 @@ fn nu_11_hairpin_to_a_mapping_shows_public_ends_to_both() {
     let there = &seen(&frames)[0];
     assert_eq!((there.port, there.src, there.dst, there.ports), (b, HOST, ip(3), (6000, 7000)));
     assert_eq!(there.ttl, 62, "through the translator twice");
+    // And so does all that follows, both ways.
+    for _ in 0..3 {
+        let (frames, _) = host.send(b, &udp((mac(3), gateway_mac()), (ip(3), 7000), (HOST, 6000), 64, 9));
+        let back = &seen(&frames)[0];
+        assert_eq!((back.port, back.src, back.dst, back.ports), (a, HOST, ip(2), (7000, 6000)));
+        let (frames, _) = host.send(a, &udp(up(), (ip(2), 6000), (HOST, 7000), 64, 9));
+        let there = &seen(&frames)[0];
+        assert_eq!((there.port, there.src, there.dst, there.ports), (b, HOST, ip(3), (6000, 7000)));
+    }
 }
 
 #[test]

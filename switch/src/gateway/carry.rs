@@ -94,6 +94,9 @@ impl Switch {
         let (Some(rewrite), Some(zone)) = (rewrite, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
+        if zone == Zone::OUTSIDE && self.is_turned(hit, &packet) {
+            return self.turn(&rewrite, packet, out);
+        }
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -103,6 +106,15 @@ impl Switch {
         let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
         let way = exit.with(Some((hit.conn, hit.direction)), rewrite);
         self.forward_changed(way, cacheable, packet, out);
+    }
+
+    /// Whether a packet that leaves is for the public end of another container's mapping (RFC 4787 REQ-9).
+    fn is_turned(&self, hit: Hit, packet: &Packet) -> bool {
+        let owned = packet.headers.key.dst().is_some_and(|dst| self.router.host.owns(dst));
+        let tuple = if owned { self.router.tracker.tuple(hit.conn, hit.direction) } else { None };
+        tuple.is_some_and(|tuple| {
+            self.router.tracker.is_bound(tuple.protocol, nat::End { ip: tuple.dst.ip(), port: tuple.dst_port })
+        })
     }
 
     /// Sends a packet on where it was decided, and remembers that if it may.

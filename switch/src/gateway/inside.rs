@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Zone};
+use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Rewrite, Source, Tracked, Zone};
 use wire::icmp::Trouble;
 use wire::protocol;
 
@@ -166,20 +166,24 @@ impl Switch {
         }
     }
 
-    /// Sends a packet out to the host's own address under a mapping, and takes it in again as if it came from there.
-    fn turn_around(&mut self, fresh: &Fresh, source: IpAddr, mut packet: Packet, out: &mut Out) {
+    /// Makes a connection to the host's own address under a mapping, and turns its packet around.
+    fn turn_around(&mut self, fresh: &Fresh, source: IpAddr, packet: Packet, out: &mut Out) {
         let addresses = [source];
         let source = Pool { addresses: &addresses, ports: None, random: false, mapping: Mapping::EndpointIndependent };
         let plan = Plan { reply_zone: Zone::OUTSIDE, destination: Destination::Keep, source: Source::Map(source) };
         let router = &mut self.router;
-        let rewrite = match router.tracker.commit(packet.now, fresh, &plan, &mut *router.is_free) {
-            Ok(hit) => router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default(),
-            Err(reason) => return self.not_made(reason, packet, out),
-        };
+        match router.tracker.commit(packet.now, fresh, &plan, &mut *router.is_free) {
+            Ok(hit) => self.carry(hit, packet, out),
+            Err(reason) => self.not_made(reason, packet, out),
+        }
+    }
+
+    /// Sends a packet out to the host's own address, and takes it in again as if it came from there.
+    pub(super) fn turn(&mut self, rewrite: &Rewrite, mut packet: Packet, out: &mut Out) {
         if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
         }
-        match nat::translate(&mut packet.frame, &packet.headers, &rewrite) {
+        match nat::translate(&mut packet.frame, &packet.headers, rewrite) {
             Ok(()) => self.take_outside(packet.now, packet.frame, out),
             Err(_) => self.drop_packet(DropReason::Untranslatable, packet, out),
         }
