@@ -89,7 +89,10 @@ enum Command {
     /// The way outside: interfaces, routes, counters of the steering
     Uplink(uplink::Uplink),
     /// Tracked connections
-    #[command(subcommand, after_help = "Examples:\n  vsctl conn show --network RED\n  vsctl conn flush --address 10.10.10.2")]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  vsctl conn show --network RED\n  vsctl conn flush --address 10.10.10.2"
+    )]
     Conn(conn::Command),
     /// What happened lately
     Events(tables::Events),

@@ -49,7 +49,10 @@ impl Names {
 
 impl Control {
     /// Asks the engine.
-    pub(super) async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> Result<T, Error> {
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         self.plane.look(Box::new(move |view| {
             // The request may have been given up meanwhile.

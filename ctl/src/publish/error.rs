@@ -68,6 +68,9 @@ pub enum Error {
     Proxy(io::Error),
 }
 
+const OPEN_FILES: &str =
+    "start vswitchd with a higher limit (LimitNOFILE= in its unit, `ulimit -Hn`; fs.nr_open bounds it)";
+
 impl Error {
     /// What helps.
     pub fn remedy(&self) -> &'static str {
@@ -76,9 +79,9 @@ impl Error {
             Error::NoneFree { .. } => "choose other host ports, or leave them out; or free one of these",
             Error::Exhausted { .. } => "name host ports outside that range, or widen it",
             Error::NoSuchAddress { .. } => "choose an address that `ip address` shows, or leave it out",
-            Error::OpenFiles { .. } => {
-                "start vswitchd with a higher limit (LimitNOFILE= in its unit, `ulimit -Hn`; fs.nr_open bounds it)"
-            }
+            Error::OpenFiles { .. } => OPEN_FILES,
+            // Others of this process were quicker.
+            Error::Kernel { source, .. } if source.raw_os_error() == Some(nix::libc::EMFILE) => OPEN_FILES,
             Error::Kernel { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "vswitchd needs CAP_NET_ADMIN, and CAP_NET_BIND_SERVICE for ports below 1024"
             }
