@@ -196,7 +196,9 @@ fn named_interfaces_are_taken_when_they_come() {
         until("its route", || host.routes() == ["198.51.100.0/24 198.51.100.1 1500"]).await;
         run("ip link delete vsw0");
         host.uplink.lost();
-        assert!(host.uplink.status().problem.unwrap().contains("restart"));
+        let status = host.uplink.status();
+        assert_eq!((status.state.as_str(), status.link, status.nics.len()), ("off", None, 0));
+        assert!(status.problem.unwrap().contains("restart"));
         host.stop();
     });
 }

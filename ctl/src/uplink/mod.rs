@@ -15,7 +15,7 @@ mod routes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -83,8 +83,8 @@ impl Made {
 pub struct Uplink {
     name: String,
     selection: Selection,
-    /// The number of the host's link; `None`: there is none.
-    index: Option<u32>,
+    /// Whether there is a link of the host.
+    has_link: AtomicBool,
     handle: Handle,
     inner: Mutex<Inner>,
     events: mpsc::Sender<Event>,
@@ -120,6 +120,7 @@ impl Uplink {
         let Made { name, selection, link, programs, steering: _, problem } = made;
         let inner = Inner { programs, problem, ..Inner::default() };
         let index = link.as_ref().map(|(_, index)| *index);
+        let has_link = AtomicBool::new(link.is_some());
         if let Some((tap, _)) = link {
             handle.apply(vec![Update::Uplink { mac: Some(MAC) }]);
             handle.attach(PortId::HOST, tap);
@@ -127,7 +128,7 @@ impl Uplink {
         let uplink = Arc::new(Uplink {
             name,
             selection,
-            index,
+            has_link,
             handle,
             inner: Mutex::new(inner),
             events,
@@ -154,7 +155,7 @@ impl Uplink {
                 false => inner.wanted.insert(network.into(), (subnets.clone(), mtu)),
             }
         };
-        if self.index.is_some() && before.as_ref() != Some(&(subnets, mtu)) {
+        if self.has_link() && before.as_ref() != Some(&(subnets, mtu)) {
             self.pass_now().await;
         }
     }
@@ -182,23 +183,23 @@ impl Uplink {
 
     /// Whether there is a link to the host.
     pub fn has_link(&self) -> bool {
-        self.index.is_some()
+        self.has_link.load(Ordering::Relaxed)
     }
 
     /// What there is, for people.
     pub fn status(&self) -> api::Uplink {
         let inner = self.inner();
-        let state = match (self.index, inner.programs.are_loaded()) {
-            (Some(_), true) => "up",
-            (Some(_), false) => "host_only",
-            (None, _) => "off",
+        let state = match (self.has_link(), inner.programs.are_loaded()) {
+            (true, true) => "up",
+            (true, false) => "host_only",
+            (false, _) => "off",
         };
         let route = |route: &Route| api::HostRoute { to: route.to, source: route.source, mtu: route.mtu };
         let stats = inner.programs.stats().and_then(|stats| serde_json::to_value(stats).ok());
         let refused = inner.refused.iter().map(|(&subnet, &route)| api::Unreached { subnet, route });
         api::Uplink {
             state: state.into(),
-            link: self.index.map(|_| self.name.clone()),
+            link: self.has_link().then(|| self.name.clone()),
             form: inner.programs.form(),
             problem: inner.problem.clone(),
             nics: inner.nics.values().cloned().collect(),
@@ -214,12 +215,14 @@ impl Uplink {
     pub fn lost(&self) {
         let problem = format!("link {} was deleted: restart vswitchd to have a way to the host and outside", self.name);
         self.handle.apply(vec![Update::Uplink { mac: None }]);
+        self.has_link.store(false, Ordering::Relaxed);
         self.stop_mirror();
         self.tell("uplink_lost", format!("link {}", self.name), problem.clone());
         let mut inner = self.inner();
         inner.problem = Some(problem);
         inner.nics.clear();
         inner.installed.clear();
+        inner.routes.clear();
         if let Err(error) = inner.programs.unload() {
             tracing::warn!(%error, "some programs stay at the NICs");
         }
