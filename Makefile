@@ -37,7 +37,7 @@ programs: setup
 test: programs ## Run all tests, unit to namespaces
 	@$(if $(ROOT),$(RUNNER)='$(ROOT)') cargo test --locked --workspace
 
-demo: build ## Two hosts, Consul, two containers, one network (or STORE=file: one host, no server)
+demo: build ## Two hosts, Consul, two containers, one network, the outside (or STORE=file: one host, no server)
 	@cargo build --release --locked -p tests --bin demo
 	@$(ROOT) target/release/demo --store $(STORE)
 

@@ -1,7 +1,7 @@
 //! A service that tells its clients who they are as it sees them, and echoes the rest; and its clients.
 //! It is how a scenario sees which translations took place.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
 use nix::sys::time::TimeVal;
 
@@ -221,17 +222,30 @@ impl Asker {
 
     /// Asks who the client is. An ICMP error that comes back is an error at once.
     pub fn ask(&self) -> Result<SocketAddr> {
-        let mut line = [0; LINE];
-        for _ in 0..TRIES {
-            self.socket.send(WHO).with_context(|| format!("asking {}", self.to))?;
-            match self.socket.recv(&mut line) {
-                Ok(n) => return read_line(&line[..n]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(error) => return Err(error).with_context(|| format!("{} refused", self.to)),
-            }
-        }
-        anyhow::bail!("{} did not answer over UDP", self.to)
+        asked(self.to, || self.socket.send(WHO), |line| self.socket.recv(line))
     }
+}
+
+/// Asks from a socket that is not connected who its owner is. It needs a time limit of its own.
+pub fn seen_by(socket: &UdpSocket, service: SocketAddr) -> Result<SocketAddr> {
+    asked(service, || socket.send_to(WHO, service), |line| socket.recv(line))
+}
+
+fn asked(
+    to: SocketAddr,
+    send: impl Fn() -> io::Result<usize>,
+    receive: impl Fn(&mut [u8]) -> io::Result<usize>,
+) -> Result<SocketAddr> {
+    let mut line = [0; LINE];
+    for _ in 0..TRIES {
+        send().with_context(|| format!("asking {to}"))?;
+        match receive(&mut line) {
+            Ok(n) => return read_line(&line[..n]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error).with_context(|| format!("{to} refused")),
+        }
+    }
+    bail!("{to} did not answer over UDP")
 }
 
 /// Asks once over UDP who a place is.
@@ -242,14 +256,11 @@ pub fn who(from: &impl Place, to: SocketAddr) -> Result<SocketAddr> {
 /// Fails unless a TCP connection is refused: a reset, or an ICMP error, and not silence.
 pub fn refused(from: &impl Place, to: SocketAddr) -> Result<()> {
     let error = match Talk::open(from, to) {
-        Ok(talk) => anyhow::bail!("{to} accepts a connection, and sees {}", talk.seen),
+        Ok(talk) => bail!("{to} accepts a connection, and sees {}", talk.seen),
         Err(error) => error,
     };
-    let errno = error.downcast_ref::<nix::errno::Errno>().copied();
-    let kinds = [nix::errno::Errno::ECONNREFUSED, nix::errno::Errno::EHOSTUNREACH, nix::errno::Errno::ENETUNREACH];
-    ensure!(
-        errno.is_some_and(|errno| kinds.contains(&errno) || errno == nix::errno::Errno::EACCES),
-        "{to} does not refuse a connection: {error:#}"
-    );
+    let kinds = [Errno::ECONNREFUSED, Errno::EHOSTUNREACH, Errno::ENETUNREACH, Errno::EACCES];
+    let refused = error.downcast_ref::<Errno>().is_some_and(|errno| kinds.contains(errno));
+    ensure!(refused, "{to} does not refuse a connection: {error:#}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::traffic::service::{Asker, Service, Talk};
+use tests::traffic::service::{self, Asker, Service, Talk};
 use tests::traffic::{ping, tcp, udp};
 use tests::underlay::veth;
 use tests::{Cluster, Edge, Host, Outside, Place, Station, scenario, wait};
@@ -162,6 +162,41 @@ fn nobody_outside_reaches_a_container_by_a_mapping_it_has_not_used() {
         let stranger = edge.outside.enter(|| Ok(UdpSocket::bind((edge.outside.near4(edge.host()), 4444))?))?;
         stranger.send_to(b"knock", (edge.host().outer4(), 40_003))?;
         ensure!(own.recv(&mut buffer).is_err(), "a stranger came in by a mapping");
+        Ok(())
+    });
+}
+
+#[test]
+fn two_containers_meet_at_their_public_ends() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        edge.daemon.vsctl(&["network", "create", "--subnet", "10.31.0.0/24", "--subnet", "fd31::/64", "BROWN"])?;
+        let (a, b) = (edge.attach("GREEN", "a", &[])?, edge.attach("BROWN", "b", &[])?);
+        for (far, any) in [(Outside::FAR4, "0.0.0.0:0"), (Outside::FAR6, "[::]:0")] {
+            // Each learns from the service outside how it is seen, and tells the other: RFC 4787 REQ-1 and REQ-9.
+            let at = SocketAddr::new(far, PORT);
+            let _service = Service::udp(&edge.outside, at)?;
+            let open = |station: &Station| -> Result<(UdpSocket, SocketAddr)> {
+                let socket = station.enter(|| Ok(UdpSocket::bind(any)?))?;
+                socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+                Ok((socket.try_clone()?, service::seen_by(&socket, at)?))
+            };
+            let ((one, one_seen), (two, two_seen)) = (open(&a)?, open(&b)?);
+            let mut buffer = [0; 64];
+            // The first opens its own way back, and is not let in yet; the second is.
+            one.send_to(b"first", two_seen)?;
+            two.send_to(b"second", one_seen)?;
+            let (n, from) = one.recv_from(&mut buffer).context("the first got nothing")?;
+            ensure!(buffer[..n] == *b"second" && from == two_seen, "{from} is not {two_seen}");
+            one.send_to(b"third", two_seen)?;
+            loop {
+                let (n, from) = two.recv_from(&mut buffer).context("the second got nothing")?;
+                ensure!(from == one_seen, "{from} is not {one_seen}");
+                if buffer[..n] == *b"third" {
+                    break;
+                }
+            }
+        }
         Ok(())
     });
 }

@@ -57,6 +57,12 @@ fn a_syn_flood_at_a_published_port_leaves_established_connections_alone() {
         of_victim.exchange(1000)?;
         let after = resident(&edge)?;
         ensure!(after < before + 200_000, "{before} KiB before the flood, {after} KiB after");
+        // All of it is accounted for, and the table has its bounds.
+        let counters = &edge.daemon.json(&["uplink"])?["counters"];
+        let count = |name: &str| counters[name].as_u64().with_context(|| counters.to_string());
+        ensure!(count("steered")? + count("limited")? > u64::from(sent) / 2, "{sent} SYNs, and {counters}");
+        let connections = edge.daemon.rows(&["conn", "show", "--port", "8080"])?.len();
+        ensure!((1..=262_144).contains(&connections), "{connections} connections");
         // New connections of others come about at once, and the victim is served again.
         Talk::open(&edge.outside, SocketAddrV4::new(own, 8081).into())?.exchange(1000)?;
         Talk::open(&other, at)?.exchange(1000)?;

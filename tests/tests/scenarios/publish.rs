@@ -315,6 +315,38 @@ fn ten_thousand_ports_are_one_rule() {
 }
 
 #[test]
+fn more_ports_than_files_may_be_open_are_refused_with_the_limit() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let web = edge.attach("GREEN", "web", &["-p", "8080:80"])?;
+        let _service = Service::tcp(&web, ANY.parse()?)?;
+        let pid = edge.daemon.pid().context("not running")?.to_string();
+        edge.host().exec(&["prlimit", "--pid", &pid, "--nofile=3000:3000"])?;
+        let said = edge.daemon.vsctl_refused(&["publish", "web", "20000-29999:20000-29999"])?;
+        ensure!(said.contains("10000") && said.contains("3000"), "{said}");
+        ensure!(listening(edge.host())?.len() <= 2, "ports are left open");
+        edge.daemon.vsctl(&["publish", "web", "20000-21999:20000-21999"])?;
+        Talk::open(&edge.outside, at(edge.host().outer4(), 8080))?.exchange(1000)
+    });
+}
+
+#[test]
+fn clients_of_the_family_that_the_container_lacks_are_served_by_the_host() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        edge.daemon.vsctl(&["network", "create", "--subnet", "10.33.0.0/24", "FOUR"])?;
+        let web = edge.attach("FOUR", "web", &["-p", "8080:80", "-p", "8080:80/udp"])?;
+        let _services = both(&web)?;
+        let gateway = "10.33.0.1".parse()?;
+        for place in ["127.0.0.1".parse()?, "::1".parse()?, edge.host().outer4(), edge.host().outer6()] {
+            reached_as(edge.host(), at(place, 8080), gateway)?;
+        }
+        reached_as(&edge.outside, at(edge.host().outer4(), 8080), edge.outside.near4(edge.host()))?;
+        reached_as(&edge.outside, at(edge.host().outer6(), 8080), gateway)
+    });
+}
+
+#[test]
 fn the_annotation_publishes_ports_of_a_runc_container() {
     scenario(|lab| {
         let edge = Edge::start(lab)?;
