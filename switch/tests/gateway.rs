@@ -555,3 +555,13 @@ fn fragments_wait_for_their_first() {
     host.switch.maintain(host.now);
     assert_eq!(host.dropped(DropReason::FirstMissing), 1);
 }
+
+#[test]
+fn two_rules_share_a_port_of_all_addresses_if_they_lead_to_a_family_each() {
+    let (mut host, port) = host();
+    host.apply(Update::Publish { id: PublishId(1), rule: published(None, (8000, 8000), ip(2), 80) });
+    let six = Publish { to: vec![v6(ip(2))], via: vec![], ..published(None, (8000, 8000), ip(2), 81) };
+    host.apply(Update::Publish { id: PublishId(2), rule: six });
+    let (frames, _) = host.send(PortId::HOST, &tcp(in_(), (FAR, 5000), (HOST, 8000), "S", (1, 0)));
+    assert_eq!((seen(&frames)[0].port, seen(&frames)[0].ports.1), (port, 80));
+}

@@ -11,8 +11,8 @@ use crate::{Publish, PublishId};
 /// Whose address a rule's ports are ports of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum At {
-    /// All of the host's.
-    Any,
+    /// All of the host's of a family: two rules may share a port if they lead to one each.
+    Any { v4: bool },
     /// This one.
     One(IpAddr),
 }
@@ -56,13 +56,15 @@ impl Published {
             let (_, id) = ranges.range(..=tuple.dst_port).next_back()?;
             self.rules.get(id).filter(|rule| tuple.dst_port <= rule.ports.1)
         };
-        in_range(At::One(tuple.dst.ip())).or_else(|| own.then(|| in_range(At::Any)).flatten())
+        in_range(At::One(tuple.dst.ip()))
+            .or_else(|| own.then(|| in_range(At::Any { v4: tuple.dst.is_ipv4() })).flatten())
     }
 }
 
 fn keys(rule: &Publish) -> impl Iterator<Item = At> {
-    let at = rule.at.map_or(At::Any, At::One);
-    std::iter::once(at).chain(rule.via.iter().copied().map(At::One))
+    let any = rule.at.is_none().then(|| rule.to.iter().map(|to| At::Any { v4: to.is_ipv4() }));
+    let one = rule.at.iter().chain(&rule.via).copied().map(At::One);
+    any.into_iter().flatten().chain(one)
 }
 
 impl Publish {
@@ -74,7 +76,8 @@ impl Publish {
 
     /// Whether packets to this end are the rule's, as far as the rule alone can tell.
     pub(super) fn covers(&self, tuple: &Tuple) -> bool {
-        let here = self.at.is_none_or(|at| at == tuple.dst.ip()) || self.via.contains(&tuple.dst.ip());
+        let family = self.to.iter().any(|to| to.is_ipv4() == tuple.dst.is_ipv4());
+        let here = self.at.map_or(family, |at| at == tuple.dst.ip()) || self.via.contains(&tuple.dst.ip());
         tuple.protocol == self.protocol && (self.ports.0..=self.ports.1).contains(&tuple.dst_port) && here
     }
 }
