@@ -14,6 +14,7 @@ mod fragment;
 mod hash;
 mod held;
 mod reason;
+pub mod rules;
 mod settings;
 mod tcp;
 mod tick;
