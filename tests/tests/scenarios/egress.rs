@@ -228,6 +228,60 @@ fn firewall_reloads_of_the_host_change_nothing() {
     });
 }
 
+#[test]
+fn a_host_that_filters_and_checks_strictly_changes_nothing() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let host = edge.host();
+        for link in ["all", "default", "out0"] {
+            host.netns()?.sysctl(&format!("net.ipv4.conf.{link}.rp_filter"), "1")?;
+        }
+        // As Docker and many a firewall set it, and more than that.
+        for tables in ["iptables", "ip6tables"] {
+            host.exec(&[tables, "-P", "FORWARD", "DROP"])?;
+            host.exec(&[tables, "-A", "INPUT", "-i", "out0", "-p", "tcp", "-j", "DROP"])?;
+            host.exec(&[tables, "-A", "OUTPUT", "-o", "out0", "-p", "tcp", "-j", "DROP"])?;
+        }
+        let a = edge.attach("GREEN", "a", &["-p", "8081:80"])?;
+        let _service = Service::tcp(&a, "[::]:80".parse()?)?;
+        reaches_out(&a, &edge.outside, host)?;
+        for own in [host.outer4(), host.outer6()] {
+            Talk::open(&edge.outside, SocketAddr::new(own, 8081))?.exchange(64 * 1024)?;
+        }
+        for (at, own) in [(a.address4()?, host.outer4()), (a.address6()?, host.outer6())] {
+            Talk::open(host, SocketAddr::new(at, 80))?.exchange(64 * 1024)?;
+            Talk::open(host, SocketAddr::new(own, 8081))?.exchange(64 * 1024)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_hosts_address_changes_and_both_ways_follow() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let (a, host) = (edge.attach("GREEN", "a", &["-p", "8081:80"])?, edge.host());
+        let at = SocketAddr::new(Outside::FAR4, PORT);
+        let _services = (Service::tcp(&edge.outside, at)?, Service::tcp(&a, "[::]:80".parse()?)?);
+        ensure!(Talk::open(&a, at)?.seen.ip() == host.outer4());
+        // As a DHCP client does it, with a moment without any.
+        let (old, new): (IpAddr, IpAddr) = (host.outer4(), Ipv4Addr::new(198, 18, 1, 77).into());
+        host.exec(&["ip", "address", "del", &format!("{old}/24"), "dev", "out0"])?;
+        host.exec(&["ip", "address", "add", &format!("{new}/24"), "dev", "out0"])?;
+        let via = edge.outside.near4(host).to_string();
+        host.exec(&["ip", "route", "replace", "default", "via", &via])?;
+        default_source_becomes(&edge, new)?;
+        let mut talk = Talk::open(&a, at)?;
+        ensure!(talk.seen.ip() == new, "seen as {}", talk.seen);
+        talk.exchange(100_000)?;
+        Talk::open(&edge.outside, SocketAddr::new(new, 8081))?.exchange(100_000)?;
+        Talk::open(host, SocketAddr::new(new, 8081))?.exchange(1000)?;
+        let rows = edge.daemon.rows(&["conn", "show", "--address", &old.to_string()])?;
+        ensure!(rows.is_empty(), "connections of an address that is gone: {rows:?}");
+        Ok(())
+    });
+}
+
 fn default_source_becomes(edge: &Edge, source: IpAddr) -> Result<()> {
     wait::until(Duration::from_secs(1), "the default route to be known", || {
         let uplink = edge.daemon.json(&["uplink"])?;

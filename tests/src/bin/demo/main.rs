@@ -37,13 +37,18 @@ fn main() -> ExitCode {
 }
 
 fn act(show: fn(&lab::Lab) -> Result<()>) -> ExitCode {
-    match lab::run(show) {
+    // A mask outlives fork and exec: daemons that inherited this one's would not hear that they should end.
+    match unblock().and_then(|()| lab::run(show)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn unblock() -> Result<()> {
+    SigSet::all().thread_unblock().context("cannot unblock signals")
 }
 
 /// Runs the show as a child. A signal kills it and all its daemons at once (they follow their parent);
@@ -53,7 +58,7 @@ fn direct(store: &str) -> Result<ExitCode> {
         bail!("network namespaces need root: run `make demo` (it uses sudo)");
     }
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
-    // Blocked before the child exists, so none is lost. The child's own mask is empty again.
+    // Blocked before the child exists, so none is lost.
     signals.thread_block().context("cannot block signals")?;
     let mut child = Command::new(env::current_exe()?).args(["--on-stage", store]).spawn()?;
     let code = loop {
