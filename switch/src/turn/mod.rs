@@ -187,7 +187,12 @@ impl Turn {
 
     /// How long to wait for events: not at all while there is work or reason to expect some at once.
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.underlay_ready || !self.commands.is_empty() || !self.flushes.is_empty() {
+        let waits = self.shares.any_flood() && self.shares.all_wait(self.now(), self.ready.iter());
+        if !self.ready.is_empty() && !waits
+            || self.underlay_ready
+            || !self.commands.is_empty()
+            || !self.flushes.is_empty()
+        {
             return Some(Duration::ZERO);
         }
         if !self.backlog.is_empty() {
@@ -196,6 +201,9 @@ impl Turn {
         let now = self.now();
         if self.pace.expects_work(now) {
             return Some(Duration::ZERO);
+        }
+        if !self.ready.is_empty() {
+            return Some(Duration::from_millis(1));
         }
         // A millisecond more, because the kernel's waits are whole milliseconds and must not end early.
         let beat = self.helm.as_ref().map(Helm::next_beat);
@@ -212,10 +220,14 @@ impl Turn {
     /// One round over everything that is ready. Returns whether there was anything.
     fn traffic(&mut self, now: Time, datagrams: &mut Datagrams) -> bool {
         let mut worked = false;
-        let busy = self.shares.begin(self.ready.iter());
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
-            let more = self.fill_batch(id, self.shares.frames(id, busy, BATCH));
+            let share = self.shares.frames(now, id, BATCH);
+            if share == 0 {
+                self.ready.push_back(id);
+                continue;
+            }
+            let more = self.fill_batch(id, share);
             let (frames, misses) = (self.batch.len(), self.switch.counters().misses);
             worked |= frames > 0;
             while !self.batch.is_empty() {
@@ -223,7 +235,7 @@ impl Turn {
                 self.transmit();
             }
             if frames > 0 {
-                self.shares.note(id, frames, self.switch.counters().misses - misses, more);
+                self.shares.note(now, id, frames, self.switch.counters().misses - misses, more);
             }
             if more {
                 self.ready.push_back(id);

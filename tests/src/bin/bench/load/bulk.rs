@@ -8,7 +8,7 @@ use serde_json::Value;
 use tests::{Netns, exec};
 
 /// Gbit/s that the receiver got. The client is at `from`, with these further flags.
-pub(super) fn run(from: &Netns, (address, port): (IpAddr, u16), flags: &[&str], length: Duration) -> Result<f64> {
+pub(crate) fn run(from: &Netns, (address, port): (IpAddr, u16), flags: &[&str], length: Duration) -> Result<f64> {
     let (address, port, seconds) = (address.to_string(), port.to_string(), length.as_secs().to_string());
     let mut argv = vec!["iperf3", "-J", "-c", &address, "-p", &port, "-t", &seconds];
     argv.extend(flags);

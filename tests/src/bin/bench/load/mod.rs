@@ -1,6 +1,6 @@
 //! What is sent through a topology, and the figures that come of it.
 
-mod bulk;
+pub(crate) mod bulk;
 mod connections;
 mod passage;
 mod ping_pong;

@@ -2,5 +2,6 @@
 
 pub(crate) mod connections;
 pub(crate) mod engine;
+pub(crate) mod flood;
 pub(crate) mod idle;
 pub(crate) mod memory;
