@@ -45,6 +45,10 @@ impl Plane for Empty {
         super::Uplink::default()
     }
 
+    fn has_link(&self) -> bool {
+        true
+    }
+
     fn host_link_lost(&self) {}
 
     fn flush(&self, _: nat::Filter) -> Future<'static, usize> {

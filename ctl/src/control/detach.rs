@@ -90,9 +90,16 @@ impl Control {
     /// What the engine has to say, until it ends.
     pub async fn hear(self: &Arc<Self>, notice: Notice) {
         match notice {
-            Notice::Gone(PortId::HOST) => self.plane.host_link_lost(),
+            Notice::Gone(PortId::HOST) => self.host_link_lost(),
             Notice::Gone(port) => self.port_gone(port).await,
         }
+    }
+
+    /// Published ports lead nowhere without it.
+    fn host_link_lost(&self) {
+        self.plane.host_link_lost();
+        let failed = self.settle(&mut self.state(), None);
+        failed.into_iter().for_each(|(id, error)| tracing::warn!(id, error = error.error, "still steered"));
     }
 
     async fn port_gone(self: &Arc<Self>, port: PortId) {

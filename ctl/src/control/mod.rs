@@ -117,6 +117,7 @@ impl Control {
     /// A control plane that knows nothing yet; [`Control::restore`] and [`Control::run`] come next.
     pub fn new(settings: Settings, store: Arc<dyn Store>, plane: Arc<dyn Plane>, disk: Disk) -> Arc<Control> {
         Arc::new(Control {
+            proxy: Proxy::by(&settings.host_link),
             settings,
             store,
             plane,
@@ -128,7 +129,6 @@ impl Control {
             tend: Notify::new(),
             sweep: Notify::new(),
             progress: watch::Sender::new(0),
-            proxy: Proxy::default(),
             publishing: tokio::sync::Mutex::default(),
             rebind: Notify::new(),
             recovery: tokio::sync::Mutex::default(),

@@ -71,6 +71,8 @@ pub trait Plane: Send + Sync {
     fn reach<'a>(&'a self, network: &'a str, subnets: Vec<IpNet>, mtu: u32) -> Future<'a, ()>;
     /// The way to the host and outside, for people.
     fn uplink(&self) -> api::Uplink;
+    /// Whether this host has a link to the switch.
+    fn has_link(&self) -> bool;
     /// The host's link vanished by somebody's hand.
     fn host_link_lost(&self);
     /// Ends tracked connections; how many.
@@ -183,6 +185,10 @@ impl Plane for Engine {
 
     fn uplink(&self) -> api::Uplink {
         self.uplink.status()
+    }
+
+    fn has_link(&self) -> bool {
+        self.uplink.has_link()
     }
 
     fn host_link_lost(&self) {

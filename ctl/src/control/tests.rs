@@ -26,6 +26,7 @@ pub(super) struct Tables {
     switch: Mutex<Switch>,
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
+    unlinked: Mutex<bool>,
     plugged: AtomicUsize,
     pub(super) steered: Mutex<Vec<Steer>>,
     /// The last that was asked for.
@@ -74,7 +75,13 @@ impl Plane for Tables {
         api::Uplink::default()
     }
 
-    fn host_link_lost(&self) {}
+    fn has_link(&self) -> bool {
+        !*self.unlinked.lock().unwrap()
+    }
+
+    fn host_link_lost(&self) {
+        *self.unlinked.lock().unwrap() = true;
+    }
 
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {
         let (flushed, _) = self.switch.lock().unwrap().flush_some(&filter, 0, usize::MAX);
@@ -128,6 +135,7 @@ impl Host {
             switch: Mutex::new(Switch::new(Limits::default(), 1)),
             dead: Mutex::new(dead),
             broken: Mutex::default(),
+            unlinked: Mutex::default(),
             plugged: AtomicUsize::new(0),
             steered: Mutex::default(),
             ways: Mutex::default(),
@@ -352,6 +360,7 @@ async fn a_restarted_host_has_what_it_had() {
             switch: Mutex::new(Switch::new(Limits::default(), 1)),
             dead: Mutex::new([0].into()),
             broken: Mutex::default(),
+            unlinked: Mutex::default(),
             plugged: AtomicUsize::new(0),
             steered: Mutex::default(),
             ways: Mutex::default(),

@@ -47,11 +47,12 @@ impl Refused {
     }
 }
 
-/// Raises the limit of open files so that so many sockets fit, and the proxy besides.
+/// Raises the limit of open files so that so many sockets fit, and the proxy besides. To be asked once for many: it
+/// counts what is open.
 ///
 /// # Errors
 /// [`Error::OpenFiles`] when the limit stays too low.
-pub(super) fn make_room(count: usize) -> Result<(), Error> {
+pub fn make_room(count: usize) -> Result<(), Error> {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
     let wanted = open + count as u64 + SPARE;
     let liked = port::limits::ensure_open_files(wanted + LIKED);

@@ -14,7 +14,7 @@ mod steer;
 mod via;
 
 pub use at::At;
-pub use bind::Bound;
+pub use bind::{Bound, make_room};
 pub use choose::bind;
 pub use error::Error;
 pub use proxy::{Proxy, Service, Target};

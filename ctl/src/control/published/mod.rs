@@ -2,6 +2,7 @@
 //! rules. Invariant: a rule is in the engine exactly while the endpoint that it leads to is attached and the host's
 //! sockets are bound; with a sandbox's last endpoint its publications end.
 
+mod nowhere;
 mod request;
 mod restore;
 mod settle;
@@ -10,20 +11,28 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nowhere::Nowhere;
 pub(super) use request::read;
 
 use super::Control;
 use super::state::{Endpoint, State};
 use crate::api;
-use crate::publish::{At, Publication, Steer};
+use crate::publish::{self, At, Publication, Steer};
 
 /// A publication and how far it is.
 pub(super) struct Published {
     pub(super) publication: Publication,
     /// Why the host's ports are not bound, if they are not.
-    pub(super) refusal: Option<String>,
-    /// What the engine and the uplink were told.
-    pub(super) applied: Option<Applied>,
+    pub(super) refusal: Option<publish::Error>,
+    /// What the engine and the uplink were told, or why it was nothing.
+    pub(super) applied: Result<Applied, Nowhere>,
+}
+
+impl Published {
+    /// One that nobody was told of.
+    fn new(publication: Publication, refusal: Option<publish::Error>) -> Published {
+        Published { publication, refusal, applied: Err(Nowhere::Unsettled) }
+    }
 }
 
 /// What the engine and the uplink were told of a publication.
@@ -61,12 +70,12 @@ impl State {
 
     fn published_row(&self, published: &Published) -> api::Published {
         let Publication { id, name, network, spec, .. } = &published.publication;
-        let applied = published.applied.as_ref().map(|applied| &applied.network);
+        let applied = published.applied.as_ref().ok().map(|applied| &applied.network);
         let host = published.publication.host();
-        let state = match (&published.refusal, &published.applied) {
-            (Some(_), _) => "failed",
-            (None, Some(_)) => "up",
-            (None, None) => "waiting",
+        let (state, reason) = match (&published.refusal, &published.applied) {
+            (Some(refusal), _) => ("failed", Some(refusal.to_string())),
+            (None, Ok(_)) => ("up", None),
+            (None, Err(why)) => ("waiting", Some(why.to_string())),
         };
         let addresses: Vec<IpAddr> = match spec.at {
             At::Any => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -86,14 +95,14 @@ impl State {
             port_end: spec.ports.last,
             spec: spec.to_string(),
             state: state.into(),
-            reason: published.refusal.clone(),
+            reason,
         }
     }
 
     /// What a sandbox publishes through one of its networks.
     pub(super) fn published_through(&self, name: &str, network: &str) -> Vec<api::Published> {
         let here = |published: &&Published| {
-            let applied = published.applied.as_ref().map(|applied| applied.network.as_str());
+            let applied = published.applied.as_ref().ok().map(|applied| applied.network.as_str());
             applied.or(published.publication.network.as_deref()) == Some(network)
         };
         self.published_by(name).filter(here).map(|published| self.published_row(published)).collect()

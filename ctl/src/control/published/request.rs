@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::MutexGuard;
 
-use super::Published;
+use super::{Nowhere, Published};
 use crate::api::{self, Error, Kind, PublishPorts};
 use crate::control::Control;
 use crate::control::state::State;
@@ -30,14 +30,27 @@ pub(in crate::control) fn read(texts: &[String]) -> Result<Vec<Spec>, Error> {
     Ok(specs)
 }
 
-fn refused(spec: &Spec, error: publish::Error) -> Error {
+fn refused(spec: &Spec, error: &publish::Error) -> Error {
     use publish::Error as E;
-    let kind = match &error {
+    let kind = match error {
         E::Held { .. } | E::NoneFree { .. } | E::Exhausted { .. } => Kind::Conflict,
         E::NoSuchAddress { .. } => Kind::Invalid,
         E::OpenFiles { .. } | E::Kernel { .. } | E::Proxy(_) => Kind::Unavailable,
     };
     Error::new(kind, format!("publish {spec}"), error.to_string(), error.remedy())
+}
+
+impl Published {
+    /// Why nobody is served by it, if so.
+    fn trouble(&self) -> Option<Error> {
+        let spec = &self.publication.spec;
+        let nowhere =
+            |why: &Nowhere| Error::new(Kind::Unavailable, format!("publish {spec}"), why.to_string(), why.remedy());
+        match &self.refusal {
+            Some(refusal) => Some(refused(spec, refusal)),
+            None => self.applied.as_ref().err().map(nowhere),
+        }
+    }
 }
 
 impl Control {
@@ -66,10 +79,16 @@ impl Control {
             (name, state.published.values().map(|p| p.publication.clone()).collect::<Vec<_>>())
         };
         let same = |spec: &Spec| {
-            let same = |known: &&Publication| known.name == name && known.network == network && known.asked == *spec;
+            let same = |known: &&Publication| {
+                let network = network.is_none() || known.network == network;
+                known.name == name && network && known.asked == *spec
+            };
             known.iter().find(same).map(|known| known.id)
         };
         let there: Vec<Option<u32>> = specs.iter().map(same).collect();
+        if let Some(error) = there.iter().flatten().find_map(|id| self.state().published.get(id)?.trouble()) {
+            return Err(error);
+        }
         let fresh: Vec<Spec> = specs.iter().zip(&there).filter(|(_, id)| id.is_none()).map(|(spec, _)| *spec).collect();
         if known.len() + fresh.len() > MOST {
             let remedy = "publish ranges in place of single ports";
@@ -110,9 +129,9 @@ impl Control {
                     Ok(()) => {
                         let text = format!("{} to {}/{protocol}", publication.host(), spec.ports);
                         state.event("published", format!("port {name}"), text);
-                        state.published.insert(id, Published { publication, refusal: None, applied: None });
+                        state.published.insert(id, Published::new(publication, None));
                     }
-                    Err(error) => failure = Some(refused(&spec, publish::Error::Proxy(error))),
+                    Err(error) => failure = Some(refused(&spec, &publish::Error::Proxy(error))),
                 }
             }
             let failed = self.settle(&mut state, Some(name)).into_iter().find(|(id, _)| ids.contains(id));
@@ -121,6 +140,7 @@ impl Control {
                 let remedy = "attach it again, then publish";
                 failure = Some(Error::not_found(format!("port {name} (it ended meanwhile)"), remedy));
             }
+            failure = failure.or_else(|| ids.iter().find_map(|id| state.published.get(id)?.trouble()));
         }
         match failure {
             Some(error) => {
@@ -222,8 +242,10 @@ fn sandbox(state: &State, called: &str, network: Option<&str>) -> Result<String,
     }
     let outward = |id: &str| state.networks.get(id).is_some_and(|network| !network.record.internal);
     if !endpoints.iter().any(|endpoint| outward(&endpoint.stored.network)) {
-        let why = "all its networks are internal: nothing from outside reaches it";
-        return Err(Error::conflict(object, why, "connect it to a network that is not internal"));
+        let which = network.map(|network| format!("network {} is", state.network_name(network)));
+        let which = which.unwrap_or_else(|| "all its networks are".into());
+        let why = format!("{which} internal: nothing from outside reaches it");
+        return Err(Error::conflict(object, why, Nowhere::NoEndpoint.remedy()));
     }
     Ok(name)
 }
@@ -234,9 +256,11 @@ async fn bind(specs: Vec<Spec>, mut known: Vec<Publication>) -> Result<Vec<(Spec
         return Ok(Vec::new());
     }
     let binding = move || {
+        let sockets = specs.iter().map(|spec| spec.ports.count()).sum();
+        publish::make_room(sockets).map_err(|error| refused(&specs[0], &error))?;
         let mut all = Vec::new();
         for spec in specs {
-            let bound = publish::bind(&spec, &known).map_err(|error| refused(&spec, error))?;
+            let bound = publish::bind(&spec, &known).map_err(|error| refused(&spec, &error))?;
             // For what comes later in the same request.
             let name = "of the same request".to_owned();
             known.push(Publication { id: 0, name, network: None, asked: spec, spec: spec.with_host(bound.host) });

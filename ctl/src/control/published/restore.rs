@@ -31,9 +31,10 @@ impl Control {
         for (publication, bound) in bound {
             let refusal = self.serve(&publication, bound).err();
             if let Some(why) = &refusal {
-                state.event("publish_failed", format!("port {}", publication.name), why.clone());
+                let text = format!("publish {}: {why} ({})", publication.spec, why.remedy());
+                state.event("publish_failed", format!("port {}", publication.name), text);
             }
-            state.published.insert(publication.id, Published { publication, refusal, applied: None });
+            state.published.insert(publication.id, Published::new(publication, refusal));
         }
         for (id, error) in self.settle(&mut state, None) {
             state.event("publish_failed", format!("publication {id}"), error.error);
@@ -43,12 +44,10 @@ impl Control {
     }
 
     /// Hands sockets to the proxy. Says why there is nothing to be handed.
-    fn serve(&self, publication: &Publication, bound: Result<Bound, publish::Error>) -> Result<(), String> {
-        let spec = &publication.spec;
-        let failed = |error: publish::Error| format!("publish {spec}: {error} ({})", error.remedy());
-        let sockets = bound.map_err(failed)?.sockets;
-        let service = Service { id: publication.id, protocol: spec.protocol, sockets, target: Target::default() };
-        self.proxy.open(service).map_err(|error| failed(publish::Error::Proxy(error)))
+    fn serve(&self, publication: &Publication, bound: Result<Bound, publish::Error>) -> Result<(), publish::Error> {
+        let (id, protocol, sockets) = (publication.id, publication.spec.protocol, bound?.sockets);
+        let service = Service { id, protocol, sockets, target: Target::default() };
+        self.proxy.open(service).map_err(publish::Error::Proxy)
     }
 
     /// Tries again what has no ports. Costs nothing while everything has.
@@ -80,6 +79,8 @@ impl Control {
 /// Binds each for itself: one that fails does not hold up the others.
 async fn bind(publications: Vec<Publication>) -> Vec<(Publication, Result<Bound, publish::Error>)> {
     let binding = move || {
+        // Without enough each says for itself that it has none.
+        let _ = publish::make_room(publications.iter().map(|p| p.spec.ports.count()).sum());
         let each = publications.into_iter().map(|publication| {
             let bound = publish::bind(&publication.spec, &[]);
             (publication, bound)

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use switch::{PublishId, Update};
 
-use super::Applied;
+use super::{Applied, Nowhere};
 use crate::api::Error;
 use crate::control::Control;
 use crate::control::state::State;
@@ -27,14 +27,15 @@ impl Control {
             .filter(|published| name.is_none_or(|name| published.publication.name == name))
             .map(|published| published.publication.id)
             .collect();
+        let has_link = self.plane.has_link();
         let mut changes = Vec::new();
         for id in ids {
-            let to = wanted(state, id);
+            let to = wanted(state, id, has_link);
             let Some(published) = state.published.get_mut(&id).filter(|published| published.applied != to) else {
                 continue;
             };
             let from = std::mem::replace(&mut published.applied, to.clone());
-            changes.push(Change { id, from, to });
+            changes.push(Change { id, from: from.ok(), to: to.ok() });
         }
         self.carry_out(changes)
     }
@@ -45,7 +46,7 @@ impl Control {
         let mut closing = Vec::new();
         for id in ids {
             let Some(published) = state.published.remove(id) else { continue };
-            changes.push(Change { id: *id, from: published.applied, to: None });
+            changes.push(Change { id: *id, from: published.applied.ok(), to: None });
             if published.refusal.is_none() {
                 closing.push(*id);
             }
@@ -85,14 +86,17 @@ impl Control {
 }
 
 /// What a publication should lead to now.
-fn wanted(state: &mut State, id: u32) -> Option<Applied> {
-    let published = state.published.get(&id).filter(|published| published.refusal.is_none())?;
-    let publication = published.publication.clone();
-    let endpoint = state.led_to(&publication)?;
+fn wanted(state: &mut State, id: u32, has_link: bool) -> Result<Applied, Nowhere> {
+    let published = state.published.get(&id).filter(|published| published.refusal.is_none());
+    let publication = published.ok_or(Nowhere::Unsettled)?.publication.clone();
+    if !has_link {
+        return Err(Nowhere::NoLink);
+    }
+    let endpoint = state.led_to(&publication).ok_or(Nowhere::NoEndpoint)?;
     let network = endpoint.stored.network.clone();
     let addresses: Vec<IpAddr> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();
-    let bridge = state.bridge_of(&network)?.id;
-    let part = state.vias.part(publication.spec.at)?;
+    let bridge = state.bridge_of(&network).ok_or(Nowhere::NoEndpoint)?.id;
+    let part = state.vias.part(publication.spec.at).ok_or(Nowhere::NoVia)?;
     let to = destinations(publication.spec.at, &addresses);
     let has = |v4: bool| to.iter().any(|address| address.is_ipv4() == v4);
     let via = via_addresses(part).into_iter().filter(|via| has(via.is_ipv4())).collect();
@@ -108,7 +112,7 @@ fn wanted(state: &mut State, id: u32) -> Option<Applied> {
         to,
         to_port: spec.ports.first,
     };
-    Some(Applied { rule, steered, network })
+    Ok(Applied { rule, steered, network })
 }
 
 /// One address of each family; only of the family that the rule is for, where the container has it.

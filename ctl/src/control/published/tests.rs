@@ -46,7 +46,7 @@ fn free() -> u16 {
 
 fn rules(control: &Control) -> Vec<(u32, switch::Publish)> {
     let state = control.state();
-    state.published.iter().filter_map(|(id, p)| Some((*id, p.applied.as_ref()?.rule.clone()))).collect()
+    state.published.iter().filter_map(|(id, p)| Some((*id, p.applied.as_ref().ok()?.rule.clone()))).collect()
 }
 
 #[tokio::test]
@@ -120,6 +120,8 @@ async fn an_attachment_fails_with_its_publication_and_leaves_nothing() {
     assert_eq!((made.published[0].host_port, made.published.len()), (port, 1));
     let again = host.control.attach_published(ask(format!("{port}:53")), sandbox("web0")).await.unwrap();
     assert_eq!(again.published, made.published);
+    let unpinned = publish(&host, "web0", &[&format!("{port}:53")]).await.unwrap();
+    assert_eq!(unpinned, made.published, "the same words mean the same, also without its network");
     assert_eq!(host.control.ports(None).await.unwrap()[0].published, made.published);
 }
 
@@ -184,8 +186,43 @@ async fn after_a_kill_the_same_ports_are_published_again() {
     assert_eq!(states, ["up", "up", "failed"]);
     assert!(rows[2].reason.as_ref().unwrap().contains(&format!("0.0.0.0:{two}/tcp")), "{:?}", rows[2].reason);
     assert_eq!(rules(&host.control).len(), 2);
+    let still = publish(&host, "web0", &[&format!("{two}:82")]).await.unwrap_err();
+    assert!(still.kind == Kind::Conflict && still.error.contains(&format!("0.0.0.0:{two}/tcp")), "{still}");
     drop(thief);
     let fresh = publish(&host, "web0", &["90"]).await.unwrap();
     assert!(fresh[0].id > 4, "numbers are not used again");
     until("the port is taken when it is free", || host.control.published()[2].state == "up").await;
+}
+
+#[tokio::test]
+async fn without_a_link_of_the_host_nothing_is_published() {
+    let (store, _dir) = store().await;
+    let host = Host::start(1, &store).await;
+    network(&host, "RED", &["10.76.0.0/24"], false).await;
+    host.attach("RED", "web0").await.unwrap();
+    let (one, two) = (free(), free());
+    publish(&host, "web0", &[&format!("{one}:80")]).await.unwrap();
+    host.control.hear(switch::turn::Notice::Gone(switch::PortId::HOST)).await;
+    let row = host.control.published().remove(0);
+    assert_eq!(row.state, "waiting");
+    assert!(row.reason.unwrap().contains("no link"), "and it says why");
+    assert!(rules(&host.control).is_empty() && host.tables.steered.lock().unwrap().is_empty());
+    let refused = publish(&host, "web0", &[&format!("{two}:81")]).await.unwrap_err();
+    assert!(refused.kind == Kind::Unavailable && refused.error.contains("no link"), "{refused}");
+    assert!(refused.remedy.contains("vsctl uplink"), "{}", refused.remedy);
+    assert!(TcpListener::bind(("::", two)).is_ok() && host.control.published().len() == 1, "nothing is left of it");
+}
+
+#[tokio::test]
+async fn an_address_too_many_is_refused() {
+    let (store, _dir) = store().await;
+    let host = Host::start(1, &store).await;
+    network(&host, "RED", &["10.77.0.0/24"], false).await;
+    host.attach("RED", "web0").await.unwrap();
+    let specs: Vec<String> = (1..=251).map(|n| format!("127.0.3.{n}::80")).collect();
+    publish(&host, "web0", &specs.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    let refused = publish(&host, "web0", &["127.0.4.1::80"]).await.unwrap_err();
+    assert!(refused.error.contains("251 single addresses"), "{refused}");
+    assert_eq!(host.control.published().len(), 251);
+    publish(&host, "web0", &["127.0.3.1::81", "82"]).await.unwrap();
 }

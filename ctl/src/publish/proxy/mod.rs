@@ -9,6 +9,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod upstream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 use super::Protocol;
 use turn::Turn;
+use upstream::Upstream;
 
 /// Where the first port of a service leads; the others follow in order. A family without is not served by that family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,9 +69,9 @@ struct Running {
 }
 
 impl Running {
-    fn start() -> io::Result<Running> {
+    fn start(upstream: Upstream) -> io::Result<Running> {
         let (commands, inbox) = unbounded();
-        let (turn, waker) = Turn::new(inbox)?;
+        let (turn, waker) = Turn::new(inbox, upstream)?;
         std::thread::Builder::new().name("proxy".into()).spawn(move || turn.run())?;
         Ok(Running { commands, waker, services: 0 })
     }
@@ -94,10 +96,16 @@ impl Running {
 /// The handle. Without services there is no thread.
 #[derive(Default)]
 pub struct Proxy {
+    upstream: Upstream,
     running: Mutex<Option<Running>>,
 }
 
 impl Proxy {
+    /// One that reaches the switch by the host's link of this name only.
+    pub fn by(link: &str) -> Proxy {
+        Proxy { upstream: Upstream::by(link), running: Mutex::default() }
+    }
+
     /// Serves these sockets.
     ///
     /// # Errors
@@ -106,7 +114,7 @@ impl Proxy {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = match &mut *running {
             Some(running) => running,
-            none => none.insert(Running::start()?),
+            none => none.insert(Running::start(self.upstream.clone())?),
         };
         running.services += 1;
         running.send(Command::Open(service));

@@ -13,6 +13,8 @@ use nix::libc;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg};
 
 use super::slots::Id;
+use super::upstream::Upstream;
+use crate::publish::Protocol;
 
 /// Silence after which a session ends.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -54,10 +56,14 @@ impl Session {
     ///
     /// # Errors
     /// The kernel has no way there, or no descriptor left.
-    pub(super) fn begin(asked: Asked, to: SocketAddr, service: u32, now: Instant) -> io::Result<Session> {
-        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-        socket.connect(to)?;
+    pub(super) fn begin(
+        asked: Asked,
+        upstream: &Upstream,
+        to: SocketAddr,
+        service: u32,
+        now: Instant,
+    ) -> io::Result<Session> {
+        let socket = UdpSocket::from_std(upstream.connect(Protocol::Udp, to)?.into());
         Ok(Session { asked, service, socket, used: now, fresh: false })
     }
 }

@@ -13,6 +13,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::pump::Way;
 use super::slots::Key;
+use super::upstream::Upstream;
+use crate::publish::Protocol;
 
 /// How long the container may take to answer a connection.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -48,9 +50,15 @@ impl Stream {
     ///
     /// # Errors
     /// The kernel has no way there, or no descriptor left. The client is reset.
-    pub(super) fn begin(client: TcpStream, to: SocketAddr, service: u32, now: Instant) -> io::Result<Stream> {
-        let server = match TcpStream::connect(to) {
-            Ok(server) => server,
+    pub(super) fn begin(
+        client: TcpStream,
+        upstream: &Upstream,
+        to: SocketAddr,
+        service: u32,
+        now: Instant,
+    ) -> io::Result<Stream> {
+        let server = match upstream.connect(Protocol::Tcp, to) {
+            Ok(server) => TcpStream::from_std(server.into()),
             Err(error) => {
                 reset(&client);
                 return Err(error);

@@ -21,6 +21,7 @@ use super::pump::CHUNK;
 use super::session::{Asked, DATAGRAM, Datagrams, IDLE, Session};
 use super::slots::{Id, Key, Slots};
 use super::stream::Stream;
+use super::upstream::Upstream;
 use super::{Command, Service, Target};
 use crate::publish::Protocol;
 
@@ -56,6 +57,7 @@ pub(super) struct Turn {
     /// Kept, because a wake-up is lost when the other end drops its own before it was heard.
     _waker: Arc<Waker>,
     commands: Receiver<Command>,
+    upstream: Upstream,
     services: HashMap<u32, Open>,
     listeners: Slots<Listener>,
     datagrams: Slots<Datagrams>,
@@ -72,7 +74,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(commands: Receiver<Command>) -> io::Result<(Turn, Arc<Waker>)> {
+    pub(super) fn new(commands: Receiver<Command>, upstream: Upstream) -> io::Result<(Turn, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Key::Wake.token())?);
         let now = Instant::now();
@@ -80,6 +82,7 @@ impl Turn {
             poll,
             _waker: waker.clone(),
             commands,
+            upstream,
             services: HashMap::new(),
             listeners: Slots::new(),
             datagrams: Slots::new(),

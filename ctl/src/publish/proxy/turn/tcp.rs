@@ -25,7 +25,10 @@ impl Turn {
                         reset(&client);
                         continue;
                     };
-                    let Ok(mut stream) = Stream::begin(client, target, listener.service, self.now) else { continue };
+                    let Ok(mut stream) = Stream::begin(client, &self.upstream, target, listener.service, self.now)
+                    else {
+                        continue;
+                    };
                     match stream.register(self.poll.registry(), Key::Stream(self.streams.next())) {
                         Ok(()) => {
                             open.streams += 1;

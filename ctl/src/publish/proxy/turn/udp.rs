@@ -42,7 +42,7 @@ impl Turn {
             let most = self.services.iter().max_by_key(|(_, open)| open.sessions).map(|(id, _)| *id)?;
             self.evict(most);
         }
-        let mut session = Session::begin(asked, to, service, self.now).ok()?;
+        let mut session = Session::begin(asked, &self.upstream, to, service, self.now).ok()?;
         let key = Key::Session(self.sessions.next());
         self.poll.registry().register(&mut session.socket, key.token(), Interest::READABLE).ok()?;
         let id = self.sessions.insert(session);
