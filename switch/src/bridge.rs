@@ -112,10 +112,17 @@ impl Bridge {
             // What it had before and still has did not end; what another one had did.
             match self.ended[kept..].iter().position(|ended| ended == address) {
                 Some(at) => drop(self.ended.remove(kept + at)),
-                None if self.neighbours.contains_key(address) => self.ended.push(*address),
-                None => {}
+                None => {
+                    if let Some(other) = self.neighbours.get(address) {
+                        self.renew(stations, *other);
+                        self.ended.push(*address);
+                    }
+                }
             }
             self.neighbours.insert(*address, mac);
+        }
+        if self.ended.len() > kept {
+            self.renew(stations, mac);
         }
         self.endpoints.insert(mac, Endpoint { spot, addresses });
         if self.origin(stations, mac) != Some(Origin::Static) {
@@ -129,6 +136,7 @@ impl Bridge {
             return;
         }
         self.disown(mac);
+        self.renew(stations, mac);
         if self.origin(stations, mac) == Some(Origin::Endpoint)
             && let Some(&slot) = self.fdb.get(&mac)
         {
@@ -156,6 +164,13 @@ impl Bridge {
 
     fn origin(&self, stations: &Stations, mac: Mac) -> Option<Origin> {
         stations.get(*self.fdb.get(&mac)?).map(|station| station.origin)
+    }
+
+    /// Voids the cached flows of a station: the gateway routed some of them by its addresses.
+    pub(crate) fn renew(&self, stations: &mut Stations, mac: Mac) {
+        if let Some(slot) = self.fdb.get(&mac) {
+            stations.renew(*slot);
+        }
     }
 
     /// Drops an endpoint's row and its addresses, but for those that another one has claimed since.

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nat::{Held, Random, Settings, Tracker, Tuple, Zone};
-use wire::{Frame, Headers, Mac, Time};
+use wire::{Frame, Headers, Mac, Time, protocol};
 
 use crate::{BridgeId, DropReason, Gateway, Out, PortId, Publish, PublishId, Route, Switch};
 pub(crate) use carry::Change;
@@ -74,8 +74,14 @@ impl Router {
         }
     }
 
-    /// Takes note of a network's gateway, in place of the one that it had.
+    /// Takes note of a network's gateway, in place of the one that it had, whose connections end.
     pub(crate) fn set_gateway(&mut self, bridge: BridgeId, old: Option<&Gateway>, new: Option<&Gateway>) {
+        if old == new {
+            return;
+        }
+        if old.is_some() {
+            self.end_network(bridge);
+        }
         for subnet in old.into_iter().flat_map(|gateway| &gateway.addresses) {
             self.subnets.remove(*subnet, |other| *other == bridge);
         }
@@ -113,6 +119,9 @@ impl Router {
 
     /// Notes that packets from outside with these ends are the switch's from now on.
     fn open(&mut self, tuple: Option<Tuple>) {
+        if !self.tracker.settings().report_gone {
+            return;
+        }
         // What ended before may have had the same ends: the order counts.
         self.note_ended();
         self.steering.extend(tuple.map(Steer::Opened));
@@ -130,10 +139,19 @@ impl Router {
         out.append(&mut self.steering);
     }
 
-    /// Whether a bridged packet may be of a connection that was translated: an answer to a neighbour that came by a
-    /// published port.
-    pub(crate) fn knows(&self, bridge: BridgeId, headers: &Headers) -> bool {
-        self.tracker.zone_usage(zone_of(bridge)).0 > 0 && self.tracker.is_known(zone_of(bridge), headers)
+    /// Whether any connection of this network is tracked, so that a bridged packet may be of one that was translated: an
+    /// answer to a neighbour that came by a published port.
+    pub(crate) fn tracks(&self, bridge: BridgeId) -> bool {
+        self.tracker.zone_usage(zone_of(bridge)).0 > 0
+    }
+
+    /// Whether a packet to one of these ends is for a mapping, not for the host itself. An identifier is no port: whoever
+    /// pings the host means the host.
+    fn is_mapping(&self, tuple: &Tuple) -> bool {
+        let dst = nat::End { ip: tuple.dst.ip(), port: tuple.dst_port };
+        matches!(tuple.protocol, protocol::TCP | protocol::UDP)
+            && self.host.owns(dst.ip)
+            && self.tracker.is_bound(tuple.protocol, dst)
     }
 }
 
@@ -145,6 +163,18 @@ pub(crate) struct Packet {
     pub(crate) from: PortId,
     pub(crate) frame: Frame,
     pub(crate) headers: Headers,
+}
+
+impl Packet {
+    /// Takes its tag off. `false` if it makes no sense then.
+    fn untag(&mut self) -> bool {
+        wire::untag(&mut self.frame);
+        let Ok(headers) = wire::parse(self.frame.bytes()) else { return false };
+        let ingress = self.headers.key.ingress();
+        self.headers = headers;
+        self.headers.key.set_ingress(ingress);
+        true
+    }
 }
 
 impl Switch {

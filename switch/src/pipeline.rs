@@ -1,10 +1,10 @@
 //! One frame's life: parse once; a hit in the flow cache decides it; a miss walks the stages and caches what they decided.
 
-use wire::{Frame, Headers, Layer3, Time, parse, protocol};
+use wire::{Fragment, Frame, Headers, Layer3, Time, parse, protocol};
 
 use crate::flow::{Egress, Flow};
 use crate::forward::{Verdict, forward, listeners};
-use crate::gateway::Packet;
+use crate::gateway::{Packet, zone_of};
 use crate::station::{Spot, Stamp};
 use crate::{DropReason, Out, PortId, Switch, admit, neighbour};
 
@@ -103,22 +103,30 @@ impl Switch {
         if let Err(reason) = admitted {
             return Some(Verdict::Drop(reason));
         }
+        let gateway = bridge.settings.gateway.as_ref().map(|gateway| gateway.mac);
+        if gateway == Some(headers.key.src_mac()) {
+            return Some(Verdict::Drop(DropReason::Martian));
+        }
         let src = bridge.learn(&mut self.stations, headers.key.src_mac(), Spot::Port(from), now);
         if let Some(reply) = neighbour::answer(bridge, frame.bytes(), headers, &mut out.pool) {
             self.counters.replies += 1;
             out.frames.push((from, reply));
             return None;
         }
-        let (id, to) = (bridge.id, headers.key.dst_mac());
-        if bridge.settings.gateway.as_ref().is_some_and(|gateway| gateway.mac == to) {
+        let id = bridge.id;
+        if gateway == Some(headers.key.dst_mac()) {
             return Some(Verdict::Route(id));
         }
         let verdict = forward(bridge, &self.stations, &self.ports, Spot::Port(from), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
-            if self.router.knows(id, headers) {
+            let tracks = self.router.tracks(id);
+            if tracks && self.router.tracker.is_known(now, zone_of(id), frame, headers) {
                 return Some(Verdict::Route(id));
             }
-            self.remember(now, headers, egress, src, dst);
+            // A key does not tell one datagram's fragments from another's.
+            if !tracks || headers.fragment == Fragment::Whole {
+                self.remember(now, headers, egress, src, dst);
+            }
         }
         Some(verdict)
     }

@@ -92,6 +92,13 @@ impl Stations {
         station.seen = now;
     }
 
+    /// Something else about a station changed than its place: its flows are void.
+    pub(crate) fn renew(&mut self, slot: u32) {
+        if let Some((version, _)) = self.slots.get_mut(slot as usize) {
+            *version = version.wrapping_add(1);
+        }
+    }
+
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Station> {
         let (version, station) = self.slots.get_mut(slot as usize)?;
         let gone = station.take()?;

@@ -278,7 +278,6 @@ impl Switch {
         self.release_vni(id);
         let Some(mut bridge) = self.bridges.remove(&id) else { return };
         self.router.set_gateway(id, bridge.settings.gateway.as_ref(), None);
-        self.router.end_network(id);
         for port in std::mem::take(&mut bridge.ports) {
             self.ports.remove(&port);
         }

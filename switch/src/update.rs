@@ -73,6 +73,11 @@ impl Gateway {
         self.addresses.iter().map(IpNet::addr).find(|address| address.is_ipv4() == v4)
     }
 
+    /// Whether an address is the gateway's own.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|subnet| subnet.addr() == address)
+    }
+
     /// Whether an address is in one of the network's subnets.
     pub(crate) fn covers(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|subnet| subnet.contains(&address))

@@ -5,130 +5,11 @@ mod world;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::PacketBuilder;
 use switch::{DropReason, PortId, Publish, PublishId, Route, Steer, Update};
 use wire::{Frame, Mac};
-use world::{BLUE, Host, RED, arp, ip, mac, v6};
-
-const UPLINK: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
-const OUT: Mac = port::OUT_MAC;
-const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-const TCP: u8 = 6;
-
-fn gateway_mac() -> Mac {
-    Mac::from_ipv4(ip(1))
-}
-
-/// A host with an uplink, RED (10.10.10.0/24, its own second subnet 10.10.20.0/24), and one endpoint .2 at port 1.
-fn host() -> (Host, PortId) {
-    let mut host = Host::new(1);
-    host.gateway(RED, "10.10.10.1/24", false, true);
-    host.apply(Update::Uplink { mac: Some(UPLINK) });
-    let route = |to: &str, source: IpAddr| Route { to: to.parse().unwrap(), source, mtu: 1500 };
-    let source6 = IpAddr::V6("2001:db8::1".parse().unwrap());
-    host.apply(Update::Host {
-        addresses: vec![HOST.into(), source6, "169.254.86.1".parse().unwrap()],
-        routes: vec![route("0.0.0.0/0", HOST.into()), route("::/0", source6)],
-    });
-    let port = host.endpoint(1, RED, ip(2));
-    (host, port)
-}
-
-struct Seen {
-    port: PortId,
-    dst_mac: Mac,
-    src_mac: Mac,
-    src: Ipv4Addr,
-    dst: Ipv4Addr,
-    ttl: u8,
-    ports: (u16, u16),
-    icmp: Option<(u8, u8)>,
-    bytes: Vec<u8>,
-}
-
-fn seen(frames: &[(PortId, Frame)]) -> Vec<Seen> {
-    frames.iter().map(|(port, frame)| look(*port, frame)).collect()
-}
-
-fn look(port: PortId, frame: &Frame) -> Seen {
-    let sliced = SlicedPacket::from_ethernet(frame.bytes()).unwrap();
-    let Some(NetSlice::Ipv4(v4)) = &sliced.net else { panic!("IPv4") };
-    let header = v4.header().to_header();
-    assert_eq!(header.calc_header_checksum(), header.header_checksum);
-    let (mut ports, mut icmp) = ((0, 0), None);
-    match &sliced.transport {
-        Some(TransportSlice::Udp(udp)) => {
-            ports = (udp.source_port(), udp.destination_port());
-            let own = udp.to_header();
-            assert_eq!(own.calc_checksum_ipv4(&header, udp.payload()).unwrap(), own.checksum);
-        }
-        Some(TransportSlice::Tcp(tcp)) => {
-            ports = (tcp.source_port(), tcp.destination_port());
-            let own = tcp.to_header();
-            assert_eq!(own.calc_checksum_ipv4(&header, tcp.payload()).unwrap(), own.checksum);
-        }
-        Some(TransportSlice::Icmpv4(message)) => icmp = Some((message.type_u8(), message.code_u8())),
-        _ => {}
-    }
-    let bytes = frame.bytes();
-    let mac = |at: usize| Mac(bytes[at..at + 6].try_into().unwrap());
-    Seen {
-        port,
-        dst_mac: mac(0),
-        src_mac: mac(6),
-        src: header.source.into(),
-        dst: header.destination.into(),
-        ttl: header.time_to_live,
-        ports,
-        icmp,
-        bytes: bytes.to_vec(),
-    }
-}
-
-fn udp(link: (Mac, Mac), from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), ttl: u8, len: usize) -> Vec<u8> {
-    let builder =
-        PacketBuilder::ethernet2(link.0.0, link.1.0).ipv4(from.0.octets(), to.0.octets(), ttl).udp(from.1, to.1);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, &vec![7; len]).unwrap();
-    bytes
-}
-
-fn tcp(link: (Mac, Mac), from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: &str, seq: (u32, u32)) -> Vec<u8> {
-    let mut builder = PacketBuilder::ethernet2(link.0.0, link.1.0)
-        .ipv4(from.0.octets(), to.0.octets(), 64)
-        .tcp(from.1, to.1, seq.0, 60_000);
-    for flag in flags.chars() {
-        builder = match flag {
-            'S' => builder.syn(),
-            'A' => builder.ack(seq.1),
-            'F' => builder.fin(),
-            'R' => builder.rst(),
-            _ => panic!("flag {flag}"),
-        };
-    }
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, &[]).unwrap();
-    bytes
-}
-
-fn echo(link: (Mac, Mac), from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
-    let builder =
-        PacketBuilder::ethernet2(link.0.0, link.1.0).ipv4(from.octets(), to.octets(), 64).icmpv4_echo_request(77, 1);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, b"ping").unwrap();
-    bytes
-}
-
-/// From the endpoint to its gateway.
-fn up() -> (Mac, Mac) {
-    (mac(2), gateway_mac())
-}
-
-/// As the host's interfaces hand frames over: addresses of some other link.
-fn in_() -> (Mac, Mac) {
-    (Mac([2, 9, 9, 9, 9, 9]), Mac([2, 8, 8, 8, 8, 8]))
-}
+use world::outside::{FAR, HOST, OUT, UPLINK, echo, gateway_mac, host, in_, own, published, seen, tcp, udp, up};
+use world::{BLUE, RED, arp, ip, mac, v6};
 
 #[test]
 fn the_gateway_answers_arp_and_echo() {
@@ -270,11 +151,6 @@ fn the_subnets_of_a_network_are_routed_and_nothing_of_that_is_tracked() {
     assert_eq!(host.switch.counters().hits, 1);
 }
 
-fn published(at: Option<IpAddr>, ports: (u16, u16), to: Ipv4Addr, to_port: u16) -> Publish {
-    let via = vec!["169.254.86.3".parse().unwrap()];
-    Publish { protocol: TCP, at, via, ports, bridge: RED, to: vec![to.into()], to_port }
-}
-
 #[test]
 fn a_published_port_keeps_the_clients_address() {
     let (mut host, port) = host();
@@ -300,13 +176,13 @@ fn a_published_port_keeps_the_clients_address() {
 fn the_host_reaches_rules_by_their_own_addresses_and_others_do_not() {
     let (mut host, port) = host();
     host.apply(Update::Publish { id: PublishId(1), rule: published(None, (8000, 8000), ip(2), 80) });
-    let (own, via) = (Ipv4Addr::new(169, 254, 86, 1), Ipv4Addr::new(169, 254, 86, 3));
-    let (frames, _) = host.send(PortId::HOST, &tcp(in_(), (own, 5000), (via, 8000), "S", (1, 0)));
+    let (link, via) = (Ipv4Addr::new(169, 254, 86, 1), Ipv4Addr::new(169, 254, 86, 3));
+    let (frames, _) = host.send(PortId::HOST, &tcp(own(), (link, 5000), (via, 8000), "S", (1, 0)));
     let there = &seen(&frames)[0];
     assert_eq!((there.port, there.src, there.dst, there.ports.1), (port, ip(1), ip(2), 80), "as from the gateway");
     let answer = tcp(up(), (ip(2), 80), (ip(1), there.ports.0), "SA", (9, 2));
     let back = &seen(&host.send(port, &answer).0)[0];
-    assert_eq!((back.port, back.dst_mac, back.src, back.dst), (PortId::HOST, UPLINK, via, own));
+    assert_eq!((back.port, back.dst_mac, back.src, back.dst), (PortId::HOST, UPLINK, via, link));
     assert_eq!(back.ports, (8000, 5000));
     host.drops(DropReason::NoMapping, |host| {
         !host.send(PortId::HOST, &tcp(in_(), (FAR, 5000), (via, 8000), "S", (1, 0))).0.is_empty()
@@ -316,12 +192,12 @@ fn the_host_reaches_rules_by_their_own_addresses_and_others_do_not() {
 #[test]
 fn the_host_reaches_the_containers_of_its_bridge_networks_only() {
     let (mut host, port) = host();
-    let (frames, _) = host.send(PortId::HOST, &echo(in_(), HOST, ip(2)));
+    let (frames, _) = host.send(PortId::HOST, &echo(own(), HOST, ip(2)));
     let there = &seen(&frames)[0];
     assert_eq!((there.port, there.src, there.dst, there.icmp), (port, ip(1), ip(2), Some((8, 0))));
     host.gateway(RED, "10.10.10.1/24", false, false);
     host.drops(DropReason::NoRoute, |host| {
-        host.send(PortId::HOST, &udp(in_(), (HOST, 1), (ip(2), 2), 64, 1))
+        host.send(PortId::HOST, &udp(own(), (HOST, 1), (ip(2), 2), 64, 1))
             .0
             .iter()
             .any(|(port, _)| *port != PortId::HOST)
@@ -334,7 +210,7 @@ fn containers_reach_the_host_as_themselves_or_masked() {
     let (frames, _) = host.send(port, &udp(up(), (ip(2), 4000), (HOST, 123), 64, 9));
     let there = &seen(&frames)[0];
     assert_eq!((there.port, there.dst_mac, there.src, there.dst), (PortId::HOST, UPLINK, ip(2), HOST));
-    let (frames, _) = host.send(PortId::HOST, &udp(in_(), (HOST, 123), (ip(2), 4000), 64, 9));
+    let (frames, _) = host.send(PortId::HOST, &udp(own(), (HOST, 123), (ip(2), 4000), 64, 9));
     assert_eq!((seen(&frames)[0].port, seen(&frames)[0].src), (port, HOST));
 
     host.gateway(RED, "10.10.10.1/24", false, false);

@@ -2,6 +2,7 @@
 //! A frame is big enough for the largest super-frame, so it never grows; untouched memory costs nothing.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::Offload;
 
@@ -76,6 +77,12 @@ impl Frame {
         area.copy_from_slice(bytes);
         self.len += bytes.len();
         true
+    }
+
+    /// Takes bytes out of the middle; the range is the caller's to check.
+    pub(crate) fn take_out(&mut self, range: Range<usize>) {
+        self.bytes_mut().copy_within(range.end.., range.start);
+        self.len -= range.len();
     }
 
     /// Where a device reads to: offload header, then frame. Follow with [`Frame::received`].

@@ -15,6 +15,15 @@ pub(crate) fn begin(out: &mut Frame, dst: Mac, src: Mac, tag: Option<u16>, kind:
     out.extend(&kind.to_be_bytes());
 }
 
+/// Takes the first tag out of a frame, if it has one. Headers parsed before no longer fit.
+pub fn untag(frame: &mut Frame) {
+    let kind = frame.bytes().get(12..16).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    if matches!(kind, Some(ether_type::VLAN | ether_type::QINQ)) {
+        frame.take_out(12..16);
+        frame.offload = frame.offload.moved_up(4);
+    }
+}
+
 /// Gives a frame these MAC addresses. Nothing happens to one that is too short for them. Headers parsed before still fit,
 /// but their key has the old addresses.
 #[inline]

@@ -93,6 +93,13 @@ impl Offload {
         bytes
     }
 
+    /// The same for a frame that lost `bytes` from its first header.
+    pub(crate) const fn moved_up(mut self, bytes: u16) -> Offload {
+        self.hdr_len = self.hdr_len.saturating_sub(bytes);
+        self.csum_start = self.csum_start.saturating_sub(bytes);
+        self
+    }
+
     /// How the frame is to be cut.
     pub const fn gso(self) -> Gso {
         match self.gso_type & !GSO_ECN {

@@ -46,15 +46,18 @@ impl Tracker {
         self.flush_conns(from, budget, &mut |conn| filter.matches(conn))
     }
 
-    /// The same for connections whose first packet had ends that `which` accepts: where it came from, before translation.
+    /// The same for connections with a direction whose ends, before translation, `which` accepts: the way, the zone that it
+    /// comes from, who talks to whom.
     pub fn flush_where(
         &mut self,
         from: u32,
         budget: usize,
-        which: &mut dyn FnMut(Zone, &Tuple) -> bool,
+        which: &mut dyn FnMut(Direction, Zone, &Tuple) -> bool,
     ) -> (usize, Option<u32>) {
-        let original = Direction::Original;
-        self.flush_conns(from, budget, &mut |conn| which(conn.zone(original), &conn.tuple(original)))
+        let mut either = |conn: &Conn| {
+            [Direction::Original, Direction::Reply].into_iter().any(|way| which(way, conn.zone(way), &conn.tuple(way)))
+        };
+        self.flush_conns(from, budget, &mut either)
     }
 
     fn flush_conns(&mut self, from: u32, budget: usize, which: &mut dyn FnMut(&Conn) -> bool) -> (usize, Option<u32>) {

@@ -1,8 +1,11 @@
 //! Where a packet belongs: a connection, an error about one, something new, or nothing that makes sense.
 //! Whatever is known of a connection has moved on when this returns.
 
+use std::net::IpAddr;
+
 use wire::{Fragment, Frame, Headers, Layer3, Time, checksum, protocol};
 
+use super::warm;
 use crate::conn::{ConnId, State};
 use crate::fragment::{self, Datagram, First, Piece};
 use crate::tcp::{Segment, Tcp};
@@ -82,6 +85,24 @@ impl Tracker {
         }
     }
 
+    /// Whether a TCP or UDP packet from `zone` belongs to a connection, also in fragments, or an ICMP error is about one.
+    /// Nothing here moves it on. Other queries and their answers are not looked up.
+    pub fn is_known(&self, now: Time, zone: Zone, frame: &Frame, headers: &Headers) -> bool {
+        let find = |tuple: Tuple| self.table.find(zone, &tuple).is_some();
+        if let Some(tuple) = warm::tuple(headers) {
+            return find(tuple);
+        }
+        if headers.fragment == Fragment::Whole {
+            return embedded(frame.bytes(), headers).is_some_and(|quoted| find(quoted.tuple.reverse()));
+        }
+        let address = |ip: Option<IpAddr>| ip.and_then(Address::new);
+        let (Some(src), Some(dst)) = (address(headers.key.src()), address(headers.key.dst())) else { return false };
+        match self.ends(Tick::of(now), zone, src, dst, frame, headers) {
+            Ok(Seen::Ends { tuple, .. }) => find(tuple),
+            Ok(Seen::Early(_)) | Err(_) => false,
+        }
+    }
+
     /// The datagram that a first fragment begins, for releasing what was held back for it; `None` for any other packet.
     pub fn datagram(&self, zone: Zone, frame: &Frame, headers: &Headers) -> Option<Datagram> {
         if headers.fragment != Fragment::First {
@@ -157,7 +178,7 @@ impl Tracker {
     }
 
     fn ends(
-        &mut self,
+        &self,
         now: Tick,
         zone: Zone,
         src: Address,

@@ -35,11 +35,6 @@ impl Tracker {
         }
     }
 
-    /// Whether a whole TCP or UDP packet from `zone` belongs to a connection, which nothing here moves on.
-    pub fn is_known(&self, zone: Zone, headers: &Headers) -> bool {
-        tuple(headers).is_some_and(|tuple| self.table.find(zone, &tuple).is_some())
-    }
-
     /// Before [`Tracker::advance`] of each packet of a batch.
     pub fn warm_known(&self, conns: impl Iterator<Item = ConnId>) {
         let touched = conns.filter_map(|id| self.table.at(id.slot)).map(Conn::touch);
@@ -49,7 +44,7 @@ impl Tracker {
 
 /// The tuple of a whole TCP or UDP packet.
 #[inline]
-fn tuple(headers: &Headers) -> Option<Tuple> {
+pub(super) fn tuple(headers: &Headers) -> Option<Tuple> {
     let key = &headers.key;
     if headers.fragment != Fragment::Whole || !matches!(key.protocol(), protocol::TCP | protocol::UDP) {
         return None;

@@ -94,8 +94,8 @@ impl Switch {
         let (Some(rewrite), Some(zone)) = (rewrite, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
-        if zone == Zone::OUTSIDE && self.is_turned(hit, &packet) {
-            return self.turn(&rewrite, packet, out);
+        if self.is_turned(hit) {
+            return self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
         }
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
@@ -109,12 +109,10 @@ impl Switch {
     }
 
     /// Whether a packet that leaves is for the public end of another container's mapping (RFC 4787 REQ-9).
-    fn is_turned(&self, hit: Hit, packet: &Packet) -> bool {
-        let owned = packet.headers.key.dst().is_some_and(|dst| self.router.host.owns(dst));
-        let tuple = if owned { self.router.tracker.tuple(hit.conn, hit.direction) } else { None };
-        tuple.is_some_and(|tuple| {
-            self.router.tracker.is_bound(tuple.protocol, nat::End { ip: tuple.dst.ip(), port: tuple.dst_port })
-        })
+    fn is_turned(&self, hit: Hit) -> bool {
+        let tracker = &self.router.tracker;
+        tracker.towards(hit.conn, hit.direction) == Some(Zone::OUTSIDE)
+            && tracker.tuple(hit.conn, hit.direction).is_some_and(|tuple| self.router.is_mapping(&tuple))
     }
 
     /// Sends a packet on where it was decided, and remembers that if it may.
@@ -215,6 +213,10 @@ impl Switch {
         let (Some((outer, inner)), Some(zone)) = (rewrites, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
+        let translate = |packet: &mut Packet| nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner);
+        if self.is_turned(hit) {
+            return self.turn(packet, out, translate);
+        }
         let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -225,7 +227,7 @@ impl Switch {
         if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.drop_packet(DropReason::TimeExceeded, packet, out);
         }
-        if nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner).is_err() {
+        if translate(&mut packet).is_err() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
         wire::set_link(&mut packet.frame, exit.src, exit.dst);

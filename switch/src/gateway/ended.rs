@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nat::{Filter, Tracker, Zone};
+use nat::{Direction, Filter, Tracker, Zone};
+use wire::protocol;
 
 use super::host::Host;
 use super::{Router, zone_of};
@@ -21,7 +22,7 @@ enum Whose {
     Address(Zone, IpAddr),
     /// Those of a network.
     Network(Zone),
-    /// Those that came by a published rule.
+    /// Those that came by a published rule, and UDP mappings of its ports.
     Rule(Publish),
 }
 
@@ -44,7 +45,7 @@ impl Router {
     }
 
     /// Ends the connections of a network, and forgets it.
-    pub(crate) fn end_network(&mut self, bridge: BridgeId) {
+    pub(super) fn end_network(&mut self, bridge: BridgeId) {
         self.limits.forget(bridge);
         self.ended.waiting.push_back(Whose::Network(zone_of(bridge)));
     }
@@ -85,10 +86,14 @@ fn end(tracker: &mut Tracker, host: &Host, whose: &Whose, at: u32, slots: usize)
         }
         Whose::Network(zone) => Filter { zone: Some(*zone), ..Filter::default() },
         Whose::Rule(rule) => {
-            let mut of_rule = |_: Zone, tuple: &nat::Tuple| {
+            let mut of_rule = |way: Direction, _: Zone, tuple: &nat::Tuple| {
                 let dst = tuple.dst.ip();
-                // A rule for all addresses of the host is not one for those of others.
-                rule.covers(tuple) && (host.owns(dst) || rule.at == Some(dst) || rule.via.contains(&dst))
+                // Answers to a port are those to a mapping that had it before. UDP mappings go, because peers would go on to
+                // send to them; a TCP connection keeps its own.
+                (way == Direction::Original || tuple.protocol == protocol::UDP)
+                    && rule.covers(tuple)
+                    // A rule for all addresses of the host is not one for those of others.
+                    && (host.owns(dst) || rule.at == Some(dst) || rule.via.contains(&dst))
             };
             return tracker.flush_where(at, slots, &mut of_rule).1;
         }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Rewrite, Source, Tracked, Zone};
+use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Untranslatable, Zone};
 use wire::icmp::Trouble;
 use wire::protocol;
 
@@ -36,28 +36,31 @@ enum Towards {
 
 impl Switch {
     /// Takes a frame that a container sent to its gateway, or whose connection is translated.
-    pub(crate) fn take_inside(&mut self, id: BridgeId, packet: Packet, out: &mut Out) {
+    pub(crate) fn take_inside(&mut self, id: BridgeId, mut packet: Packet, out: &mut Out) {
         let Some(dst) = packet.headers.key.dst().filter(|dst| is_routable(*dst)) else {
             return self.drop_packet(DropReason::NotRouted, packet, out);
         };
-        if packet.headers.tag.is_some() {
+        // IEEE 802.1Q section 9.6: a tag without a VLAN is a priority and no more.
+        if let Some(tag) = packet.headers.tag
+            && (tag & 0x0fff != 0 || !packet.untag())
+        {
             return self.drop_packet(DropReason::RoutedTag, packet, out);
         }
         let zone = zone_of(id);
         let gateway = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref());
         let Some(gateway) = gateway else { return self.drop_packet(DropReason::NotRouted, packet, out) };
         // Reverse path, strictly (RFC 3704 section 2.2): answers to any other source would go elsewhere.
-        let (src, own) = (packet.headers.key.src(), gateway.addresses.iter().map(|subnet| subnet.addr()));
-        if src.is_none_or(|src| !gateway.covers(src) || src == dst || own.clone().any(|own| own == src)) {
+        if packet.headers.key.src().is_none_or(|src| !gateway.covers(src) || src == dst || gateway.has(src)) {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
-        let to_gateway = own.clone().any(|own| own == dst);
+        let to_gateway = gateway.has(dst);
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
-        if !to_gateway && gateway.covers(dst) && !self.router.tracker.is_known(zone, &packet.headers) {
+        let Packet { now, ref frame, ref headers, .. } = packet;
+        if !to_gateway && gateway.covers(dst) && !self.router.tracker.is_known(now, zone, frame, headers) {
             return self.between_subnets(id, dst, packet, out);
         }
-        let (now, first) = (packet.now, self.first_of(zone, &packet));
-        match self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers) {
+        let first = self.first_of(zone, &packet);
+        match self.router.tracker.track(now, zone, &packet.frame, &packet.headers) {
             Tracked::Known(hit) => self.carry(hit, packet, out),
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => self.begin_inside(id, fresh, packet, out),
@@ -96,7 +99,7 @@ impl Switch {
             return Decision::Refuse(DropReason::NotRouted, None);
         };
         let prohibited = |reason| Decision::Refuse(reason, Some(Trouble::Prohibited));
-        if gateway.addresses.iter().any(|subnet| subnet.addr() == dst) {
+        if gateway.has(dst) {
             return Decision::Gateway;
         }
         if gateway.internal {
@@ -116,7 +119,7 @@ impl Switch {
                 let from = if own || unreachable { target.address(src.is_ipv4()) } else { None };
                 return Decision::Connect(fresh, Towards::Endpoint { zone: zone_of(rule.bridge), end, from });
             }
-            if self.router.tracker.is_bound(tuple.protocol, nat::End { ip: dst, port: tuple.dst_port }) {
+            if self.router.is_mapping(&tuple) {
                 return Decision::Turn(fresh, dst);
             }
             return Decision::Connect(fresh, Towards::Host { masked: !gateway.host_access });
@@ -160,9 +163,23 @@ impl Switch {
                 if outside {
                     router.open(router.tracker.tuple(hit.conn, Direction::Reply));
                 }
+                if let Towards::Endpoint { zone, from: None, .. } = towards
+                    && *zone == fresh.zone()
+                {
+                    self.void_bridged(&packet);
+                }
                 self.carry(hit, packet, out);
             }
             Err(reason) => self.not_made(reason, packet, out),
+        }
+    }
+
+    /// Voids the cached flows of a packet's sender. The server of a neighbour may have answered it from the same port before,
+    /// untranslated: such answers are bridged, and from now on they are translated.
+    fn void_bridged(&mut self, packet: &Packet) {
+        let bridge = self.ports.get(&packet.from).and_then(|port| self.bridges.get(&port.settings.bridge));
+        if let Some(bridge) = bridge {
+            bridge.renew(&mut self.stations, packet.headers.key.src_mac());
         }
     }
 
@@ -178,15 +195,24 @@ impl Switch {
         }
     }
 
-    /// Sends a packet out to the host's own address, and takes it in again as if it came from there.
-    pub(super) fn turn(&mut self, rewrite: &Rewrite, mut packet: Packet, out: &mut Out) {
+    /// Sends a packet out to the host's own address, and takes it in again as if the host had sent it.
+    pub(super) fn turn(
+        &mut self,
+        mut packet: Packet,
+        out: &mut Out,
+        translate: impl FnOnce(&mut Packet) -> Result<(), Untranslatable>,
+    ) {
+        let Some(mac) = self.router.host.mac else {
+            return self.refuse(DropReason::NoUplink, Some(Trouble::NetUnreachable), packet, out);
+        };
         if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
         }
-        match nat::translate(&mut packet.frame, &packet.headers, rewrite) {
-            Ok(()) => self.take_outside(packet.now, packet.frame, out),
-            Err(_) => self.drop_packet(DropReason::Untranslatable, packet, out),
+        if translate(&mut packet).is_err() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
+        wire::set_link(&mut packet.frame, mac, mac);
+        self.take_outside(packet.now, packet.frame, out);
     }
 
     /// Drops a packet whose connection could not be made, and says so where that helps (RFC 5508 REQ-8).
@@ -200,7 +226,7 @@ impl Switch {
         self.refuse(reason, trouble, packet, out);
     }
 
-    fn answer_as_gateway(&mut self, mut packet: Packet, out: &mut Out) {
+    pub(super) fn answer_as_gateway(&mut self, mut packet: Packet, out: &mut Out) {
         match packet.headers.key.protocol() {
             protocol::ICMP | protocol::ICMPV6 => {
                 if !wire::icmp::echo_reply(&mut packet.frame, &packet.headers) {

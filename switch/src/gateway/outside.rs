@@ -52,6 +52,14 @@ impl Switch {
     }
 
     fn begin_outside(&mut self, fresh: &Fresh, packet: Packet, out: &mut Out) {
+        let src = fresh.tuple().src.ip();
+        // What the host sends comes by its own end of the link; from elsewhere nobody is the host.
+        if self.router.host.owns(src) && self.router.host.mac != Some(packet.headers.key.src_mac()) {
+            return self.drop_packet(DropReason::Martian, packet, out);
+        }
+        if self.router.host.owns(src) && self.is_gateway_of_host(fresh.tuple().dst.ip()) {
+            return self.answer_as_gateway(packet, out);
+        }
         let outcome = self.lead_in(fresh);
         let (zone, destination, source) = match outcome {
             Ok(plan) => plan,
@@ -78,6 +86,13 @@ impl Switch {
             }
             Err(reason) => self.not_made(reason, packet, out),
         }
+    }
+
+    /// Whether an address is that of a gateway of a network whose containers the host reaches.
+    fn is_gateway_of_host(&self, address: IpAddr) -> bool {
+        let gateways = self.router.subnets.get(address).iter().filter_map(|id| self.bridges.get(id));
+        let mut gateways = gateways.filter_map(|bridge| bridge.settings.gateway.as_ref());
+        gateways.any(|gateway| gateway.host_access && gateway.has(address))
     }
 
     /// Whom a new packet is for, and the source that it gets instead of its own.

@@ -1,6 +1,8 @@
 //! Two engines joined by an underlay of memory, with time moved by hand.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod outside;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
