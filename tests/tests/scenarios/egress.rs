@@ -282,6 +282,42 @@ fn the_hosts_address_changes_and_both_ways_follow() {
     });
 }
 
+/// A host's default routes come in more forms than one.
+#[test]
+fn routes_by_link_local_routers_and_without_any_router_lead_out() {
+    scenario(|lab| {
+        let edge = Edge::start(lab)?;
+        let (a, host) = (edge.attach("GREEN", "a", &[])?, edge.host());
+        // What a router advertisement makes.
+        edge.outside.exec(&["ip", "address", "add", "fe80::1/64", "dev", "to-h1"])?;
+        host.exec(&["ip", "-6", "route", "replace", "default", "via", "fe80::1", "dev", "out0"])?;
+        reaches_out(&a, &edge.outside, host)?;
+        // A link to one peer, who answers for all.
+        edge.outside.exec(&["ip", "address", "add", &format!("{}/128", Outside::FAR6), "dev", "to-h1"])?;
+        for family in ["-4", "-6"] {
+            host.exec(&["ip", family, "route", "del", "default"])?;
+            host.exec(&["ip", family, "route", "add", "default", "dev", "out0"])?;
+        }
+        default_source_becomes(&edge, host.outer4())?;
+        for far in [Outside::FAR4, Outside::FAR6] {
+            wait::until(Duration::from_secs(3), "the neighbour to be found", || {
+                ping::all_answered(&a, far, 2).map(drop)
+            })?;
+            tcp::transfer(&a, &edge.outside, far, 1_000_000)?;
+        }
+        // What the host throws away it throws away for containers, too.
+        host.exec(&["ip", "route", "add", "blackhole", "203.0.113.0/24"])?;
+        host.exec(&["ip", "route", "add", "unreachable", "203.0.114.0/24"])?;
+        edge.outside.exec(&["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])?;
+        edge.outside.exec(&["ip", "address", "add", "203.0.114.1/32", "dev", "lo"])?;
+        wait::until(Duration::from_secs(1), "the routes to be known", || {
+            ping::unanswered(&a, "203.0.113.1".parse()?)?;
+            ping::unanswered(&a, "203.0.114.1".parse()?)
+        })?;
+        Ok(())
+    });
+}
+
 fn default_source_becomes(edge: &Edge, source: IpAddr) -> Result<()> {
     wait::until(Duration::from_secs(1), "the default route to be known", || {
         let uplink = edge.daemon.json(&["uplink"])?;

@@ -59,6 +59,21 @@ fn a_packet_whose_hops_run_out_is_answered_by_the_gateway() {
             ensure!(said.contains(&format!("bytes from {to}")), "{said}");
         }
         ensure!(edge.daemon.drops("time_exceeded")? == 2);
+        // Routers beyond the host are heard as well: their errors are about a translated packet.
+        let (host, outside) = (edge.host(), &edge.outside);
+        for (sysctl, to, router) in [
+            ("net.ipv4.conf.all.forwarding", "203.0.113.9", outside.near4(host)),
+            ("net.ipv6.conf.all.forwarding", "2001:db8:eeee::9", outside.near6(host)),
+        ] {
+            outside.netns()?.sysctl(sysctl, "1")?;
+            let said = ping_says(&a, &[], to.parse()?)?;
+            let words = ["Unreachable", "No route"];
+            ensure!(said.contains(&format!("From {router}")) && words.iter().any(|w| said.contains(w)), "{said}");
+            outside.exec(&["ip", "route", "add", to, "dev", "to-h1"])?;
+            let said = ping_says(&a, &["-t", "2"], to.parse()?)?;
+            ensure!(said.contains(&format!("From {router}")), "{said}");
+            ensure!(said.contains("Time to live exceeded") || said.contains("Time exceeded"), "{said}");
+        }
         Ok(())
     });
 }

@@ -20,7 +20,7 @@ const HELD: Duration = Duration::from_secs(10);
 /// A connection whose outer end is held here: it can speak when the switch is dead.
 struct Outgoing {
     outer: TcpStream,
-    _inner: TcpStream,
+    inner: TcpStream,
 }
 
 impl Outgoing {
@@ -29,11 +29,22 @@ impl Outgoing {
         let listener = outside.enter(|| Ok(TcpListener::bind(at)?))?;
         let inner = from.enter(|| Ok(TcpStream::connect_timeout(&at, Duration::from_secs(3))?))?;
         let outer = listener.accept()?.0;
-        Ok(Outgoing { outer, _inner: inner })
+        Ok(Outgoing { outer, inner })
     }
 
     fn speak(&mut self) -> Result<()> {
         self.outer.write_all(b"anybody there?").context("the outer end of a container's connection has been reset")
+    }
+
+    /// Whatever was said before, what is said now arrives.
+    fn passes_both_ways(&mut self) -> Result<()> {
+        for (from, to) in [(&self.inner, &self.outer), (&self.outer, &self.inner)] {
+            let (mut from, mut to) = (from, to);
+            to.set_read_timeout(Some(Duration::from_secs(4)))?;
+            from.write_all(b"still there?")?;
+            ensure!(to.read(&mut [0; 64])? > 0);
+        }
+        Ok(())
     }
 
     fn is_reset(&mut self) -> bool {
@@ -104,6 +115,7 @@ fn a_killed_daemons_connections_are_held_for_its_successor_and_the_host_goes_on(
         let published = SocketAddr::new(edge.host().outer4(), PUBLISHED);
         let mut own = Own::start(&edge)?;
         let mut into = Talk::open(&edge.outside, published)?;
+        let mut quiet = Talk::open(&edge.outside, published)?;
         let mut out = Outgoing::open(&web, &edge.outside)?;
         own.ensure_untouched(&edge)?;
         ensure!(programs_at(edge.host(), OUTER)? == 1);
@@ -135,6 +147,9 @@ fn a_killed_daemons_connections_are_held_for_its_successor_and_the_host_goes_on(
         })?;
         Talk::open(&web, SocketAddr::new(Outside::FAR4, 9001))?.exchange(1000)?;
         own.ensure_untouched(&edge)?;
+        // What was open goes on: both ends still know each other.
+        quiet.exchange(10_000).context("a connection into a container, over the crash")?;
+        out.passes_both_ways().context("a connection out of a container, over the crash")?;
 
         // Once more, and then an end in order.
         edge.daemon.kill9()?;
