@@ -134,6 +134,11 @@ impl Conn {
         self.flags & CLOSED != 0
     }
 
+    /// Whether it is a TCP connection that nothing has assured yet.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.protocol == protocol::TCP && self.flags & (ASSURED | CLOSED) == 0
+    }
+
     /// Whether its last packet has ended it: what is left is to wait for stragglers.
     pub(crate) fn has_ended(&self) -> bool {
         use crate::TcpState::{Close, TimeWait};

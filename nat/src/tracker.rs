@@ -140,9 +140,10 @@ impl Tracker {
         self.table.len()
     }
 
-    /// Connections that have begun and no more: what a flood of first packets makes many of.
+    /// TCP connections that have begun and no more: what a flood of SYNs makes many of. A question and its answer over UDP
+    /// or ICMP are as little assured, but nothing to worry about.
     pub fn half_open(&self) -> u32 {
-        self.zones.unassured() - self.zones.closed()
+        self.zones.opening()
     }
 
     /// What it counted.

@@ -29,13 +29,23 @@ pub(crate) struct Zones {
     unassured: u32,
     /// Those of them that were assured before.
     closed: u32,
+    /// Those of the others that are TCP's.
+    opening: u32,
     /// The zone with the most unassured connections, or one that had.
     heaviest: Zone,
 }
 
 impl Zones {
     pub(crate) fn new(total_limit: u32, default_limit: u32) -> Zones {
-        Zones { shares: HashMap::new(), default_limit, total_limit, unassured: 0, closed: 0, heaviest: Zone::OUTSIDE }
+        Zones {
+            shares: HashMap::new(),
+            default_limit,
+            total_limit,
+            unassured: 0,
+            closed: 0,
+            opening: 0,
+            heaviest: Zone::OUTSIDE,
+        }
     }
 
     /// Sets the limit of one zone; `None` is the default.
@@ -92,6 +102,7 @@ impl Zones {
     fn link(&mut self, table: &mut Table, slot: u32) {
         let Some(conn) = table.at_mut(slot) else { return };
         let zone = conn.payer();
+        self.opening += u32::from(conn.is_opening());
         let share = self.shares.entry(zone).or_insert(Share::NONE);
         share.unassured += 1;
         (conn.older, conn.newer) = (share.newest, NOBODY);
@@ -135,6 +146,7 @@ impl Zones {
         let Some(conn) = table.at(slot).filter(|conn| !conn.is_assured()) else { return };
         let (zone, older, newer) = (conn.payer(), conn.older, conn.newer);
         let Some(share) = self.shares.get_mut(&zone) else { return };
+        self.opening -= u32::from(conn.is_opening());
         match table.at_mut(older) {
             Some(older) => older.newer = newer,
             None => share.oldest = newer,
@@ -157,5 +169,9 @@ impl Zones {
 
     pub(crate) fn closed(&self) -> u32 {
         self.closed
+    }
+
+    pub(crate) fn opening(&self) -> u32 {
+        self.opening
     }
 }

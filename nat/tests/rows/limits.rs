@@ -41,6 +41,23 @@ fn ct_06_a_flood_gives_up_its_own_and_never_assured_ones() {
 }
 
 #[test]
+fn a_busy_resolver_is_no_flood_of_syns() {
+    let mut world = small(100, 100);
+    for port in 1..=50 {
+        world.open(RED, &udp(&format!("10.0.0.1:{port}"), "10.0.0.2:53", b"?"));
+    }
+    talk(&mut world, RED, 1);
+    assert_eq!(world.tracker.half_open(), 0);
+    for n in 0..3 {
+        let fresh = world.fresh(OUT, &syn(n));
+        world.commit(&fresh, &plain(BLUE)).unwrap();
+    }
+    assert_eq!((world.tracker.half_open(), world.tracker.usage().unassured), (3, 53));
+    world.tracker.flush(&nat::Filter::default());
+    assert_eq!((world.tracker.half_open(), world.tracker.usage().unassured), (0, 0));
+}
+
+#[test]
 fn ct_06_when_all_are_assured_new_ones_are_refused_and_counted() {
     let mut world = small(50, 50);
     let mine: Vec<_> = (1..=50).map(|port| talk(&mut world, RED, port)).collect();
