@@ -198,6 +198,9 @@ INLINE int steer(struct __sk_buff *skb, const __u32 l2)
     int mapped = is_mapped(&flow);
     if (!mapped && !is_published(&flow, v6))
         return NEXT;
+    // Nobody out there is this host. What claims to be is the host's to drop (RFC 1812 section 5.3.8).
+    if (!mapped && map_lookup(&vsw_locals, &flow.remote))
+        return NEXT;
     if (held_by_host(skb, &flow, v6, mapped)) {
         count(TO_SOCKET);
         return NEXT;

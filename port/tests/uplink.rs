@@ -100,6 +100,20 @@ fn published_ports_are_steered() {
 }
 
 #[test]
+fn what_claims_to_come_from_the_host_itself_is_not_steered() {
+    for hook in hooks() {
+        within(|| {
+            let mut host = Host::new(hook);
+            host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
+            let mut bytes = Vec::new();
+            host.ether().ipv4(HOST.octets(), HOST.octets(), 64).udp(1, 80).write(&mut bytes, b"it's me").unwrap();
+            host.passed(&bytes);
+            host.steered(&host.udp(1, 80));
+        });
+    }
+}
+
+#[test]
 fn a_large_range_is_published_in_no_time() {
     within(|| {
         let mut host = Host::new(best());
