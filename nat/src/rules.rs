@@ -1,10 +1,14 @@
-//! Packet filtering and translation by rules, as iptables has them: text is loaded into a [`RuleSet`], and a rule set is saved as
-//! text. Reading is in `load`, writing in `save`; the other files are the model.
+//! Packet filtering and translation by rules, as iptables has them: text is loaded into a [`RuleSet`], a rule set is saved as
+//! text, and a [`Program`] judges packets by it with the kernel's semantics.
+//!
+//! Reading is in `load`, writing in `save`, judging in `judge`; the other files are the model. Not the tracker: a packet
+//! brings along what is known about its connection, and a verdict says what is to be done, not where things are remembered.
 
 mod address;
 mod chain;
 mod conntrack;
 mod family;
+mod judge;
 mod load;
 mod matching;
 mod names;
@@ -16,7 +20,10 @@ pub use address::{Network, Span};
 pub use chain::{Chain, ChainId, Counters, Header, MAX_RULES, Policy, Rule, RuleSet, TableRules};
 pub use conntrack::{Conntrack, Expiry, States, Statuses};
 pub use family::{Family, Hook, Table};
-pub use load::{LoadError, load};
+pub use judge::{
+    AddressKinds, Connection, Outcome, Packet, Place, Program, Surroundings, Tracking, Translation, Verdict,
+};
+pub use load::{LoadError, load, load_onto};
 pub use matching::{
     AddrType, Compare, Connlimit, FlagTest, IcmpType, Interface, Match, Not, Ports, PortsOf, Statistic, Tcp, Word,
 };

@@ -66,5 +66,15 @@ fn refuse<T>(word: &str, reason: impl fmt::Display) -> Result<T, Refusal> {
 /// # Errors
 /// [`LoadError`] with the first line that is wrong, or that closes a loop of chains.
 pub fn load(family: Family, text: &str) -> Result<RuleSet, LoadError> {
-    text::read(family, text)
+    text::read(RuleSet::new(family), text, true)
+}
+
+/// Reads a text on top of the rules that are there, as `iptables-restore --noflush` does: what it says of a table is added,
+/// policies that it names are set, and a user chain that it declares (`:name - [0:0]`) is emptied first. Without `counted`
+/// the counters that stand before rules and behind policies are 0, as without its `--counters`.
+///
+/// # Errors
+/// As [`load`]. What is in the way among the rules of before is told with the line of the table's `COMMIT`.
+pub fn load_onto(base: RuleSet, text: &str, counted: bool) -> Result<RuleSet, LoadError> {
+    text::read(base, text, counted)
 }

@@ -38,7 +38,7 @@ fn write_table(out: &mut String, family: Family, table: &TableRules, counted: bo
             if counted {
                 write!(out, "[{}:{}] ", rule.counters.packets, rule.counters.bytes)?;
             }
-            write_rule(out, family, table, chain, rule)?;
+            write_rule(out, family, chain, rule, |id| table.chain(id).map_or("", |chain| &chain.name))?;
             out.push('\n');
         }
     }
@@ -46,13 +46,13 @@ fn write_table(out: &mut String, family: Family, table: &TableRules, counted: bo
     Ok(())
 }
 
-/// One rule, without counters and without the end of the line.
-pub(super) fn write_rule(
+/// One rule, without counters and without the end of the line; `name` knows the chains that rules lead to.
+pub(super) fn write_rule<'n>(
     out: &mut String,
     family: Family,
-    table: &TableRules,
     chain: &Chain,
     rule: &Rule,
+    name: impl Fn(ChainId) -> &'n str,
 ) -> fmt::Result {
     write!(out, "-A {}", chain.name)?;
     let header = &rule.header;
@@ -78,10 +78,9 @@ pub(super) fn write_rule(
     for one in &rule.matches {
         matches::write(out, family, one)?;
     }
-    let name = |id: &ChainId| table.chain(*id).map_or("", |chain| &chain.name);
     match &rule.target {
-        Target::Jump(id) => write!(out, " -j {}", name(id)),
-        Target::Goto(id) => write!(out, " -g {}", name(id)),
+        Target::Jump(id) => write!(out, " -j {}", name(*id)),
+        Target::Goto(id) => write!(out, " -g {}", name(*id)),
         target => targets::write(out, family, target),
     }
 }

@@ -1,6 +1,8 @@
-//! Rules: text loaded, saved, refused, and loaded again.
+//! Rules: text loaded, saved, refused; packets judged.
 
+mod judge;
 mod kernel;
+mod onto;
 mod refused;
 mod round;
 mod size;

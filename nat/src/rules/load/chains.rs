@@ -33,11 +33,19 @@ pub(super) struct Building {
 }
 
 impl Building {
-    pub(super) fn new(family: Family, table: Table) -> Building {
-        let chains = TableRules::new(table).chains;
+    /// A table with the rules that it has already. They are of line 0.
+    pub(super) fn onto(family: Family, rules: TableRules) -> Building {
+        let TableRules { table, mut chains } = rules;
         let names = chains.iter().enumerate().map(|(number, chain)| (chain.name.clone(), number as u32)).collect();
-        let (order, declared) = (vec![VecDeque::new(); chains.len()], vec![false; chains.len()]);
-        Building { family, table, chains, order, placed: Vec::new(), names, declared }
+        let declared = vec![false; chains.len()];
+        let mut placed = Vec::new();
+        let take = |chain: &mut Chain| {
+            let first = placed.len() as u32;
+            placed.extend(std::mem::take(&mut chain.rules).into_iter().map(|rule| Placed { line: 0, rule }));
+            (first..placed.len() as u32).collect()
+        };
+        let order = chains.iter_mut().map(take).collect();
+        Building { family, table, chains, order, placed, names, declared }
     }
 
     /// The chain of that name.
@@ -98,7 +106,16 @@ impl Building {
             (Some(number), _) if std::mem::replace(&mut self.declared[number as usize], true) => {
                 refuse(name, "the chain is declared twice")
             }
-            (Some(_), "-") => Ok(()),
+            // A chain of the user that was there before is emptied; a built-in one keeps what it has.
+            (Some(number), "-") => {
+                if self.hook(number).is_none() {
+                    self.order[number as usize].clear();
+                }
+                Ok(())
+            }
+            (Some(number), word) if self.hook(number).is_none() => {
+                refuse(word, format_args!("only built-in chains have a policy, and {name} is none"))
+            }
             (Some(number), word) => {
                 let policy = policy_of(word)?;
                 let chain = &mut self.chains[number as usize];

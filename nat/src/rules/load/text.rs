@@ -3,18 +3,22 @@
 use super::chains::Building;
 use super::line::Words;
 use super::{LoadError, MAX_LINE, Refusal, check, refuse, rule, value};
-use crate::rules::{Counters, Family, MAX_RULES, RuleSet, Table};
+use crate::rules::{Counters, MAX_RULES, RuleSet, Table, TableRules};
 
-/// Reads a whole text.
-pub(super) fn read(family: Family, text: &str) -> Result<RuleSet, LoadError> {
-    let mut reader = Reader { set: RuleSet::new(family), open: None, rules: 0 };
+/// Reads a whole text, on top of the rules of `base`. Without `counted`, counters of the text are 0.
+pub(super) fn read(base: RuleSet, text: &str, counted: bool) -> Result<RuleSet, LoadError> {
+    let rules = base.len();
+    let mut reader = Reader { set: RuleSet::new(base.family), base, counted, open: None, rules };
     let mut last = 0;
     for (at, line) in text.lines().enumerate() {
         last = at + 1;
         reader.line(last, line)?;
     }
     match reader.open {
-        None => Ok(reader.set),
+        None => {
+            reader.base.replace(reader.set);
+            Ok(reader.base)
+        }
         Some(open) => {
             let reason = format_args!("the table {} is not closed by COMMIT", open.table);
             Err(Refusal::new("end of the text", reason).at(last))
@@ -23,7 +27,10 @@ pub(super) fn read(family: Family, text: &str) -> Result<RuleSet, LoadError> {
 }
 
 struct Reader {
+    /// What was there before: tables that are not opened yet.
+    base: RuleSet,
     set: RuleSet,
+    counted: bool,
     open: Option<Building>,
     rules: usize,
 }
@@ -41,7 +48,9 @@ impl Reader {
             let Some(open) = self.open.take() else {
                 return Err(Refusal::new(line, "no table is open").at(number));
             };
-            check::check(&open)?;
+            // A rule of before is wrong only together with what the text adds.
+            check::check(&open)
+                .map_err(|error| LoadError { line: if error.line == 0 { number } else { error.line }, ..error })?;
             let table = open.table;
             self.set.tables[table as usize] = Some(open.finish());
             return Ok(());
@@ -63,7 +72,8 @@ impl Reader {
         if self.set.tables[table as usize].is_some() {
             return refuse(name, "the table stands in the text twice");
         }
-        self.open = Some(Building::new(self.set.family, table));
+        let before = self.base.tables[table as usize].take();
+        self.open = Some(Building::onto(self.set.family, before.unwrap_or_else(|| TableRules::new(table))));
         Ok(())
     }
 
@@ -80,7 +90,7 @@ impl Reader {
             };
             let counters = words.next().map(|word| counters(&word)).transpose()?;
             end(&mut words)?;
-            return open.declare(name, &policy, counters);
+            return open.declare(name, &policy, counters.filter(|_| self.counted));
         }
         let (counted, command) = if first.starts_with('[') {
             let command = words.next().unwrap_or_default();
@@ -104,6 +114,7 @@ impl Reader {
                         None => Some(1),
                     },
                 };
+                let counted = counted.map(|known| if self.counted { known } else { Counters::default() });
                 let rules = rule::read(&mut words, open, open.hook(chain), counted)?;
                 self.rules += rules.len();
                 if self.rules > MAX_RULES {

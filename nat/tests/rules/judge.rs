@@ -1,0 +1,9 @@
+//! Packets before rules.
+
+mod connection;
+mod flow;
+mod rates;
+mod short;
+mod targets;
+mod wanted;
+mod world;
