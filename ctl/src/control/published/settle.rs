@@ -66,6 +66,11 @@ impl Control {
                 failed.push((id, error));
             }
         };
+        // The proxy is for the host's own clients: it has nowhere to send to while packets from elsewhere reach its
+        // sockets, which is before steering begins and after it ends.
+        changes.iter().filter(|change| change.to.is_none()).for_each(|Change { id, .. }| {
+            self.proxy.aim(*id, Target::default());
+        });
         for Change { id, from, to } in &changes {
             let kept = steered(to);
             steered(from).iter().filter(|old| !kept.contains(old)).for_each(|old| steer(*id, old, false));
@@ -77,9 +82,9 @@ impl Control {
         });
         self.plane.apply(updates.collect());
         for Change { id, from, to } in &changes {
-            self.proxy.aim(*id, to.as_ref().map(target).unwrap_or_default());
             let known = steered(from);
             steered(to).iter().filter(|new| !known.contains(new)).for_each(|new| steer(*id, new, true));
+            to.iter().for_each(|to| self.proxy.aim(*id, target(to)));
         }
         failed
     }

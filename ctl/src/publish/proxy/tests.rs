@@ -169,6 +169,30 @@ fn aiming_elsewhere_ends_what_was_connected() {
 }
 
 #[test]
+fn who_comes_before_there_is_a_target_is_not_served_later() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let proxy = Proxy::default();
+    let socket = udp("127.0.0.1:0");
+    let port = port_of(&socket);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"early", ("127.0.0.1", port)).unwrap();
+    let id = open(&proxy, Protocol::Udp, vec![socket], Target::default());
+    client.send_to(b"early", ("127.0.0.1", port)).unwrap();
+    proxy.aim(id, target(Some(server.local_addr().unwrap()), None));
+    // The command may be heard after the first of these, but none of the early ones are.
+    let mut heard = [0; 8];
+    let n = loop {
+        client.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        server.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        if let Ok(n) = server.recv(&mut heard) {
+            break n;
+        }
+    };
+    assert_eq!(&heard[..n], b"late");
+}
+
+#[test]
 fn datagrams_come_back_from_the_address_that_was_asked() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -31,6 +31,8 @@ const CONNECTIONS: usize = 4096;
 const SHARE: usize = 1024;
 /// Connections or datagrams taken from one socket before the next one's turn.
 const BATCH: usize = 16;
+/// Connections or datagrams that can have come before they were served: what queues of sockets hold, and no more.
+const EARLY: usize = 4096;
 /// How long what cannot go on is left alone.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often silence is looked for.
@@ -164,7 +166,9 @@ impl Turn {
             Command::Open(service) => self.open(service),
             Command::Aim(id, target) => {
                 if let Some(open) = self.services.get_mut(&id).filter(|open| open.target != target) {
-                    open.target = target;
+                    let was = std::mem::replace(&mut open.target, target);
+                    let early = if was == Target::default() { open.sockets.clone() } else { Vec::new() };
+                    early.into_iter().for_each(|key| self.discard(key));
                     self.end(id);
                 }
             }
@@ -228,6 +232,16 @@ impl Turn {
             Key::Stream(id) => self.pump(id),
             Key::Session(id) => self.answer(id),
         }
+    }
+
+    /// Refuses who came before there was a target: it may be a client from elsewhere that will be steered from now on.
+    fn discard(&mut self, key: Key) {
+        match key {
+            Key::Listener(id) => self.turn_away(id),
+            Key::Datagrams(id) => self.overhear(id),
+            _ => {}
+        }
+        self.enqueue(key);
     }
 
     /// Ends what is silent, and connections that the container does not answer.

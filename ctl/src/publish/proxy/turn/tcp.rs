@@ -4,7 +4,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::{BATCH, CONNECTIONS, SHARE, Turn, is_shortage};
+use super::{BATCH, CONNECTIONS, EARLY, SHARE, Turn, is_shortage};
 use crate::publish::proxy::pump::CHUNK;
 use crate::publish::proxy::slots::{Id, Key};
 use crate::publish::proxy::stream::{Outcome, Stream, reset};
@@ -44,6 +44,16 @@ impl Turn {
             }
         }
         self.enqueue(key);
+    }
+
+    /// Takes all who wait, and refuses them.
+    pub(super) fn turn_away(&mut self, id: Id) {
+        for _ in 0..EARLY {
+            match self.listeners.get(id).map(|listener| listener.socket.accept()) {
+                Some(Ok((client, _))) => reset(&client),
+                _ => return,
+            }
+        }
     }
 
     pub(super) fn pump(&mut self, id: Id) {

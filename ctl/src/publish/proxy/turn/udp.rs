@@ -5,7 +5,7 @@ use std::io;
 use mio::Interest;
 use nix::errno::Errno;
 
-use super::{BATCH, CONNECTIONS, SHARE, Turn, is_shortage};
+use super::{BATCH, CONNECTIONS, EARLY, SHARE, Turn, is_shortage};
 use crate::publish::proxy::session::{self, Asked, Session};
 use crate::publish::proxy::slots::{Id, Key};
 
@@ -31,6 +31,17 @@ impl Turn {
             let _ = session.socket.send(&self.buffer[..length]);
         }
         self.enqueue(Key::Datagrams(id));
+    }
+
+    /// Takes all that waits, and sends it nowhere.
+    pub(super) fn overhear(&mut self, id: Id) {
+        for _ in 0..EARLY {
+            let Some(at) = self.datagrams.get(id) else { return };
+            match session::receive(&at.socket, &mut self.buffer) {
+                Err(errno) if errno == Errno::EAGAIN || is_shortage(Some(errno)) => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
 
     /// A new session, in place of another if need be.
