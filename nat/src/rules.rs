@@ -7,6 +7,7 @@
 mod address;
 mod chain;
 mod conntrack;
+mod counters;
 mod family;
 mod judge;
 mod load;

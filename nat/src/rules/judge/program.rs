@@ -121,6 +121,17 @@ impl Program {
         RuleSet { family: self.family, tables: self.rows.each_ref().map(|row| row.as_ref().map(table)) }
     }
 
+    /// All counters, in the order of [`RuleSet::counters`].
+    pub fn counters(&self) -> Vec<Counters> {
+        let parts = self.rows.iter().flatten().map(|row| row.parts.len() + row.rules.len()).sum();
+        let mut all = Vec::with_capacity(parts);
+        for (row, part) in self.rows.iter().flatten().flat_map(|row| row.parts.iter().map(move |part| (row, part))) {
+            all.push(part.chain.counters);
+            all.extend(row.of(part).iter().map(|rule| rule.counters));
+        }
+        all
+    }
+
     /// What stands at a place: a rule as it is saved, or a policy. Empty if there is nothing.
     pub fn describe(&self, place: Place) -> String {
         let Some(row) = &self.rows[place.table as usize] else { return String::new() };
