@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get};
 use serde::{Deserialize, Serialize};
 
-use super::server::{queries, to_the_end};
+use super::server::{queries, query, to_the_end};
 use super::{Error, body};
 use crate::control::Control;
 use crate::publish::Protocol;
@@ -58,7 +58,7 @@ pub struct Published {
     pub spec: String,
     /// `up`; `waiting`: no endpoint that leads outside; `failed`: somebody else has the port.
     pub state: String,
-    /// Why it failed.
+    /// Why it is not `up`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -67,8 +67,9 @@ pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new().route("/v1/publish", get(list).post(add).delete(remove_of)).route("/v1/publish/{id}", delete(remove))
 }
 
-async fn list(State(control): App) -> impl IntoResponse {
-    Json(control.published())
+async fn list(State(control): App, RawQuery(text): RawQuery) -> Result<impl IntoResponse, Error> {
+    let name = query(text.as_deref().unwrap_or_default(), "name")?;
+    Ok(Json(control.published(name.as_deref())))
 }
 
 async fn add(State(control): App, bytes: Bytes) -> Result<impl IntoResponse, Error> {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde_json::Value;
@@ -25,6 +26,9 @@ Examples:
   vsctl conn flush --network RED --proto udp
   vsctl conn flush";
 
+/// Rows of one answer at the most.
+const MOST: usize = 100_000;
+
 /// Tracked connections
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -33,8 +37,8 @@ pub(crate) enum Command {
     Show {
         #[command(flatten)]
         filter: Filter,
-        /// At most so many
-        #[arg(long, value_name = "ROWS")]
+        /// At most so many: the first in the switch's table, not the busiest
+        #[arg(long, value_name = "ROWS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST as u64))]
         limit: Option<usize>,
     },
     /// End connections: all, or those that every filter matches; says how many
@@ -129,8 +133,16 @@ impl Command {
                     "EXPIRES",
                 ];
                 let traffic = |conn: &api::Conn| conn.original.bytes + conn.reply.bytes;
-                let sort = |rows: &mut Vec<api::Conn>| rows.sort_by_key(|conn| std::cmp::Reverse(traffic(conn)));
-                session.list(&path(query), &headers, sort, row).await
+                let mut count = 0;
+                let sort = |rows: &mut Vec<api::Conn>| {
+                    count = rows.len();
+                    rows.sort_by_key(|conn| std::cmp::Reverse(traffic(conn)));
+                };
+                session.list(&path(query), &headers, sort, row).await?;
+                if limit.is_none() && count == MOST {
+                    session.say(&format!("only {MOST} connections are shown: there may be more; give filters"));
+                }
+                Ok(())
             }
             Command::Flush { filter } => {
                 let path = path(filter.query());
@@ -148,12 +160,16 @@ impl Command {
 /// The answers' ends are shown where they are not just the other way round.
 fn row(conn: &api::Conn) -> Vec<String> {
     let (original, reply) = (&conn.original, &conn.reply);
-    let end = |address: IpAddr, port: u16| match port {
+    // ICMP's queries have an identifier where others have the first side's port, and a type at the other side.
+    let is_icmp = conn.protocol.starts_with("icmp");
+    let end = |address: IpAddr, port: u16, icmp: &str| match port {
+        port if is_icmp => format!("{address} {icmp} {port}"),
         0 => address.to_string(),
         port => SocketAddr::new(address, port).to_string(),
     };
-    let (source, destination) = (end(original.src, original.src_port), end(original.dst, original.dst_port));
-    let (from, to) = (end(reply.src, reply.src_port), end(reply.dst, reply.dst_port));
+    let source = end(original.src, original.src_port, "id");
+    let destination = end(original.dst, original.dst_port, "type");
+    let (from, to) = (end(reply.src, reply.src_port, "type"), end(reply.dst, reply.dst_port, "id"));
     let differs = |translated: String, plain: &String| if translated == *plain { String::new() } else { translated };
     vec![
         original.network.clone(),

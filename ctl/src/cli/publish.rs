@@ -21,6 +21,12 @@ Examples:
 
 SPEC is [[IP:]HOSTPORT[-END]:]PORT[-END][/tcp|/udp]. Without HOSTPORT one is chosen.";
 
+const LS_EXAMPLES: &str = "\
+Examples:
+  vsctl publish ls
+  vsctl publish ls web0
+  vsctl publish ls --format json";
+
 const RM_EXAMPLES: &str = "\
 Examples:
   vsctl publish rm web0
@@ -46,9 +52,12 @@ pub(crate) struct Publish {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the published ports of all sandboxes
-    #[command(visible_alias = "list")]
-    Ls,
+    /// List the published ports of all sandboxes, or of one
+    #[command(visible_alias = "list", after_help = LS_EXAMPLES)]
+    Ls {
+        /// The sandbox's name, or its container's ID
+        name: Option<String>,
+    },
     /// Take published ports back: one, or all of a sandbox
     #[command(visible_alias = "remove", after_help = RM_EXAMPLES)]
     Rm {
@@ -64,10 +73,10 @@ impl Publish {
     /// Publishes and prints the host's ports; or lists; or takes back.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         match (self.command, self.name) {
-            (Some(Command::Ls), _) => {
-                let headers = ["NAME", "NETWORK", "PROTO", "HOST", "CONTAINER", "ID"];
+            (Some(Command::Ls { name }), _) => {
+                let headers = ["NAME", "NETWORK", "PROTO", "HOST", "CONTAINER", "STATE", "ID"];
                 let sort = |rows: &mut Vec<Published>| rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-                session.list("/v1/publish", &headers, sort, row).await
+                session.list(&of(name.as_deref()), &headers, sort, row).await
             }
             (Some(Command::Rm { name, which }), _) => remove(session, &name, which.as_deref()).await,
             (None, name) => {
@@ -88,17 +97,22 @@ impl Publish {
 /// A number is a publication where the sandbox has one of that number; else it is a port.
 async fn remove(session: &mut Session<'_>, name: &str, which: Option<&str>) -> Result<(), Error> {
     if let Some(id) = which.and_then(|which| which.parse::<u32>().ok()) {
-        let rows: Vec<Published> = session.client.get("/v1/publish").await?;
-        if rows.iter().any(|row| row.id == id && row.name == name) {
+        let rows: Vec<Published> = session.client.get(&of(Some(name))).await?;
+        if rows.iter().any(|row| row.id == id) {
             return Ok(session.client.delete(&format!("/v1/publish/{id}")).await?);
         }
     }
-    let mut path = format!("/v1/publish?name={}", segment(name));
+    let mut path = of(Some(name));
     if let Some(spec) = which {
         path.push_str("&spec=");
         path.push_str(&segment(spec));
     }
     Ok(session.client.delete(&path).await?)
+}
+
+/// The path of all publications, or of a sandbox's.
+fn of(name: Option<&str>) -> String {
+    name.map_or_else(|| "/v1/publish".into(), |name| format!("/v1/publish?name={}", segment(name)))
 }
 
 /// As `docker port` has it: `80/tcp -> 0.0.0.0:8080, [::]:8080`.
@@ -107,16 +121,17 @@ pub(crate) fn mapping(row: &Published) -> String {
 }
 
 fn row(row: &Published) -> Vec<String> {
-    let place = match row.state.as_str() {
-        "up" => host(row),
-        other => format!("{} ({other})", host(row)),
+    let state = match &row.reason {
+        Some(reason) => format!("{}: {reason}", row.state),
+        None => row.state.clone(),
     };
     vec![
         row.name.clone(),
         row.network.clone().unwrap_or_default(),
         row.protocol.to_string(),
-        place,
+        host(row),
         ports(row.port, row.port_end),
+        state,
         row.id.to_string(),
     ]
 }

@@ -58,8 +58,9 @@ impl Control {
             endpoint.clone()
         };
         let network = endpoint.stored.network.clone();
-        // Nothing is led there from now on.
-        self.follow(&endpoint.record().name).await;
+        let name = &endpoint.record().name;
+        // From here to its removal nothing is waited for: who comes again at once finds its name and addresses free.
+        let left = self.leave_published(name);
         let link_gone = self.withdraw(&network, endpoint.port, endpoint.record());
         let owner = self.owner(endpoint.key());
         let addresses: Vec<_> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();
@@ -67,11 +68,12 @@ impl Control {
             let mut state = self.state();
             state.endpoints.remove(id);
             let text = format!("from network {}: {why}", state.network_name(&network));
-            state.event("detached", format!("port {}", endpoint.record().name), text);
+            state.event("detached", format!("port {name}"), text);
             self.give_back(&mut state, &network, &owner, &addresses, true)
         };
         changes.push(Change::no_endpoint(id));
         self.remember(changes).await;
+        self.end_published(name, left).await;
         // The row first: other hosts forget the endpoint before its address begins to rest.
         let change = self.state().touch(&network);
         self.announced(&network, change).await;

@@ -8,7 +8,8 @@ use crate::fake::Fake;
 fn row(id: u32, name: &str, host: (u16, u16), inside: (u16, u16), addresses: Value) -> Value {
     json!({"id": id, "name": name, "network": "RED", "protocol": if id == 3 { "udp" } else { "tcp" },
         "addresses": addresses, "host_port": host.0, "host_port_end": host.1, "port": inside.0, "port_end": inside.1,
-        "spec": "x", "state": if id == 3 { "failed" } else { "up" }, "new_field": 1})
+        "spec": "x", "state": if id == 3 { "failed" } else { "up" },
+        "reason": (id == 3).then_some("it is held"), "new_field": 1})
 }
 
 fn rows() -> Value {
@@ -21,14 +22,15 @@ fn rows() -> Value {
 
 #[test]
 fn published_ports_are_listed_with_ranges_in_one_row() {
-    let fake = Fake::new([("GET /v1/publish", 200, rows())]);
+    let fake = Fake::new([("GET /v1/publish", 200, rows()), ("GET /v1/publish?name=web1", 200, json!([]))]);
     let expected = [
-        "NAME   NETWORK   PROTO   HOST                      CONTAINER   ID",
-        "web0   RED       tcp     0.0.0.0:8080, [::]:8080   80          1",
-        "web0   RED       tcp     [fd00::1]:7000-7009       8000-8009   2",
-        "web1   RED       udp     127.0.0.1:53 (failed)     53          3",
+        "NAME   NETWORK   PROTO   HOST                      CONTAINER   STATE                ID",
+        "web0   RED       tcp     0.0.0.0:8080, [::]:8080   80          up                   1",
+        "web0   RED       tcp     [fd00::1]:7000-7009       8000-8009   up                   2",
+        "web1   RED       udp     127.0.0.1:53              53          failed: it is held   3",
     ];
     assert_eq!(fake.lines("publish ls"), expected);
+    assert_eq!(fake.lines("publish ls web1"), ["NAME   NETWORK   PROTO   HOST   CONTAINER   STATE   ID"]);
     assert_eq!(fake.json("publish ls --format json"), rows());
 }
 
@@ -49,13 +51,15 @@ fn publishing_prints_the_ports_that_were_chosen() {
 #[test]
 fn published_ports_are_taken_back_by_name_words_or_number() {
     let fake = Fake::new([
-        ("GET /v1/publish", 200, rows()),
+        ("GET /v1/publish?name=web0", 200, json!(rows().as_array().unwrap()[1..])),
+        ("GET /v1/publish?name=0123456789ab", 200, json!(rows().as_array().unwrap()[1..])),
+        ("GET /v1/publish?name=web1", 200, json!(rows().as_array().unwrap()[..1])),
         ("DELETE /v1/publish?name=web0", 204, Value::Null),
         ("DELETE /v1/publish?name=web0&spec=8080%3A80%2Ftcp", 204, Value::Null),
         ("DELETE /v1/publish/2", 204, Value::Null),
         ("DELETE /v1/publish?name=web1&spec=2", 204, Value::Null),
     ]);
-    for line in ["rm web0", "rm web0 8080:80/tcp", "rm web0 2", "remove web1 2"] {
+    for line in ["rm web0", "rm web0 8080:80/tcp", "rm web0 2", "rm 0123456789ab 2", "remove web1 2"] {
         assert!(fake.lines(&format!("publish {line}")).is_empty(), "{line}");
     }
     fake.vsctl("publish rm nix").assert().code(1);
@@ -98,6 +102,19 @@ fn connections_are_listed_with_what_was_translated() {
     assert_eq!(fake.json("conn show --format json"), conns());
     let filters = "--network RED --proto tcp --src 10.10.10.0/24 --dst 192.0.2.9 --port 80 --state new --limit 5";
     assert_eq!(fake.lines(&format!("conn show {filters}")).len(), 1);
+}
+
+#[test]
+fn pings_show_their_identifier_and_type() {
+    let way = |network: &str, src: &str, src_port: u16, dst: &str, dst_port: u16| json!({"network": network, "src": src, "dst": dst, "src_port": src_port, "dst_port": dst_port, "frames": 1, "bytes": 98});
+    let ping = json!([{"protocol": "icmp", "state": "established",
+        "original": way("RED", "10.10.10.2", 0, "192.0.2.9", 8), "reply": way("outside", "192.0.2.9", 8, "192.0.2.1", 77),
+        "assured": false, "mark": 0, "age_seconds": 1, "timeout_seconds": 59, "bound": true}]);
+    let fake = Fake::new([("GET /v1/conn?limit=1", 200, ping)]);
+    let shown = &fake.lines("conn show --limit 1")[1];
+    let expected = "RED       icmp    established   10.10.10.2 id 0   192.0.2.9 type 8   -              192.0.2.1 id 77   196 B   59s";
+    assert_eq!(shown, expected);
+    fake.vsctl("conn show --limit 0").assert().code(2);
 }
 
 #[test]

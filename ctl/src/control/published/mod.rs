@@ -63,6 +63,12 @@ impl State {
         here.any(|endpoint| network.as_ref().is_none_or(|network| endpoint.stored.network == *network))
     }
 
+    /// The NAME of the sandbox that is called so, by it or by its container's id; unknown ones stay as they are.
+    fn called<'a>(&'a self, called: &'a str) -> &'a str {
+        let mut endpoints = self.endpoints.values();
+        endpoints.find(|endpoint| endpoint.is_called(called)).map_or(called, |endpoint| &endpoint.record().name)
+    }
+
     /// The publications of a sandbox.
     fn published_by<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Published> {
         self.published.values().filter(move |published| published.publication.name == name)
@@ -110,11 +116,13 @@ impl State {
 }
 
 impl Control {
-    /// `publish ls`: by name and number.
-    pub fn published(&self) -> Vec<api::Published> {
+    /// `publish ls`, of all sandboxes or of one: by name and number.
+    pub fn published(&self, name: Option<&str>) -> Vec<api::Published> {
         let state = self.state();
+        let name = name.map(|called| state.called(called));
+        let wanted = |published: &&Published| name.is_none_or(|name| published.publication.name == name);
         let mut rows: Vec<api::Published> =
-            state.published.values().map(|published| state.published_row(published)).collect();
+            state.published.values().filter(wanted).map(|published| state.published_row(published)).collect();
         rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         rows
     }

@@ -173,9 +173,7 @@ impl Control {
         let gate = self.publishing.lock().await;
         let ids: Vec<u32> = {
             let state = self.state();
-            let called = state.endpoints.values().find(|endpoint| endpoint.is_called(name));
-            let name = called.map_or(name, |endpoint| endpoint.record().name.as_str());
-            let of_it = state.published_by(name).map(|published| &published.publication);
+            let of_it = state.published_by(state.called(name)).map(|published| &published.publication);
             of_it.filter(|p| spec.is_none_or(|spec| p.spec == spec || p.asked == spec)).map(|p| p.id).collect()
         };
         if ids.is_empty() {
@@ -204,19 +202,26 @@ impl Control {
         }
     }
 
-    /// An endpoint of the sandbox has come or goes: its publications follow, and end with the last one.
-    pub(in crate::control) async fn follow(self: &Arc<Self>, name: &str) {
-        {
-            let mut state = self.state();
-            for (_, error) in self.settle(&mut state, Some(name)) {
-                state.event("publish_failed", format!("port {name}"), error.error);
-            }
-            if orphans(&state, name).is_empty() {
-                return;
-            }
+    /// An endpoint of the sandbox goes: its publications lead to another one from now on, or nowhere. Those that have
+    /// none are answered, for [`Control::end_published`].
+    pub(in crate::control) fn leave_published(&self, name: &str) -> Vec<u32> {
+        let mut state = self.state();
+        for (_, error) in self.settle(&mut state, Some(name)) {
+            state.event("publish_failed", format!("port {name}"), error.error);
+        }
+        orphans(&state, name)
+    }
+
+    /// Ends what a sandbox has left behind.
+    pub(in crate::control) async fn end_published(self: &Arc<Self>, name: &str, mut left: Vec<u32>) {
+        if left.is_empty() {
+            return;
         }
         let gate = self.publishing.lock().await;
-        let left = orphans(&self.state(), name);
+        // Those of before end also where another sandbox has got the name meanwhile: it did not ask for them.
+        left.extend(orphans(&self.state(), name));
+        left.sort_unstable();
+        left.dedup();
         self.take_back(&gate, &left, "its endpoint is gone").await;
     }
 }
