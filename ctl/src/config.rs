@@ -145,11 +145,28 @@ impl Config {
                 format!("host_link: {:?} is no name for a link; give 1 to 15 letters and digits", config.host_link);
             return Err(failed(why));
         }
+        if let Some(why) = unfit(&config.uplink, &config.host_link) {
+            return Err(failed(format!("uplink: {why}; give auto, none, or interfaces with commas between them")));
+        }
         if config.vxlan_port == 0 {
             return Err(failed("vxlan_port: 0 is no port; give 1 to 65535".into()));
         }
         Ok(config)
     }
+}
+
+/// What is wrong with the interfaces that are to lead outside, if anything.
+fn unfit(uplink: &Selection, host_link: &str) -> Option<String> {
+    let Selection::Named(names) = uplink else { return None };
+    if names.is_empty() {
+        return Some("no interface is named".into());
+    }
+    let bad = |name: &&String| !crate::sandbox::is_name(name) || matches!(name.as_str(), "auto" | "none");
+    let name = names.iter().find(|name| bad(name) || *name == host_link)?;
+    Some(match name == host_link {
+        true => format!("{name} is the host's own link to the switch"),
+        false => format!("{name:?} cannot be one of several interfaces"),
+    })
 }
 
 #[cfg(test)]
@@ -180,6 +197,10 @@ mod tests {
         assert!(merge(&[], "vxlan_port = 70000").is_err());
         assert!(merge(&["--lease-time", "0"], "").is_err());
         assert!(merge(&["--host-link", "a/b"], "").unwrap_err().to_string().contains("a/b"));
+        for bad in ["", ",", "eth0,none", "auto,eth0", "lo", "a/b", "eth0,vsw0"] {
+            let said = merge(&["--uplink", bad], "").unwrap_err().to_string();
+            assert!(said.contains("uplink: ") && said.contains("give auto, none"), "{bad}: {said}");
+        }
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));
     }

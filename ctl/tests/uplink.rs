@@ -123,6 +123,17 @@ fn nics_come_and_go_and_routes_change() {
         run("ip -6 route add default via 2001:db8::9");
         until("IPv6", || host.routes().contains(&"::/0 2001:db8::1 1500".into())).await;
 
+        // Somebody's network manager lays hands on it: an IPv6 address goes with the link's state.
+        run("ip link set vsw0 down");
+        until("the link is up again", || run("ip link show vsw0").contains(",UP")).await;
+        until("its address is back", || run("ip address show dev vsw0").contains("fd76:7377:3000::1/64")).await;
+        run("ip address flush dev vsw0");
+        until("both are back", || {
+            let shown = run("ip address show dev vsw0");
+            shown.contains("169.254.86.1/24") && shown.contains("fd76:7377:3000::1/64")
+        })
+        .await;
+
         run("ip link delete eth1");
         until("the NIC is gone", || host.nics() == ["eth0 up"]).await;
         assert_eq!(host.routes(), ["::/0 2001:db8::1 1500", "192.0.2.0/24 192.0.2.1 1500"]);

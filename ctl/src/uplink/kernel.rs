@@ -3,8 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
@@ -13,6 +12,7 @@ use rtnetlink::packet_route::route::{
     RouteVia,
 };
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use tokio::sync::watch;
 
 use super::facts::{Address, Facts, Link, Path};
 use crate::netlink::{Netlink, errno};
@@ -149,7 +149,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 /// Hears that something changed; what it was is to be asked.
 pub(super) struct Monitor {
-    heard: BoxStream<'static, ()>,
+    heard: watch::Receiver<()>,
     /// The connection ends with it.
     _handle: Handle,
 }
@@ -159,19 +159,22 @@ impl Monitor {
     pub(super) fn open() -> io::Result<Monitor> {
         use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route, Link};
         let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route];
-        let (connection, handle, messages) = new_multicast_connection(&groups)?;
+        let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
         tokio::spawn(connection);
-        // An overrun of the socket's buffer is a message as well.
-        Ok(Monitor { heard: messages.map(drop).boxed(), _handle: handle })
+        let (tell, heard) = watch::channel(());
+        // One mark for all that comes while nobody looks: a busy routing daemon fills no queue. An overrun of the
+        // socket's buffer is a message as well.
+        tokio::spawn(async move { while messages.next().await.is_some() && tell.send(()).is_ok() {} });
+        Ok(Monitor { heard, _handle: handle })
     }
 
     /// Waits for a change. False: nothing is heard any more, and a new monitor is needed.
     pub(super) async fn changed(&mut self) -> bool {
-        self.heard.next().await.is_some()
+        self.heard.changed().await.is_ok()
     }
 
     /// Forgets what was heard so far.
     pub(super) fn drain(&mut self) {
-        while let Some(Some(())) = self.heard.next().now_or_never() {}
+        self.heard.mark_unchanged();
     }
 }

@@ -14,6 +14,7 @@ use rtnetlink::{LinkMessageBuilder, LinkUnspec};
 use wire::Mac;
 
 use super::Error;
+use super::facts::Facts;
 use crate::netlink::Netlink;
 
 /// Its name unless told otherwise.
@@ -60,15 +61,46 @@ pub(super) async fn make(name: &str) -> Result<HostLink, Error> {
     netlink.set(dress).await.map_err(failed("set its MAC address and queue"))?;
     // Its gso_max_size stays the kernel's: what NICs hand over whole must not be cut on the way to the switch.
     set_sysctls(name);
-    // Of link scope, so that the kernel never takes it for a source elsewhere.
-    netlink.add_address(index, IpNet::V4(V4), AddressScope::Link).await.map_err(failed("add its IPv4 address"))?;
-    match netlink.add_address(index, IpNet::V6(V6), AddressScope::Universe).await {
+    add_v4(&netlink, index).await.map_err(failed("add its IPv4 address"))?;
+    match add_v6(&netlink, index).await {
         // IPv6 is off on this host, and stays so.
         Err(error) if is_off(&error) => tracing::info!(link = name, "no IPv6 on this host"),
         other => other.map_err(failed("add its IPv6 address"))?,
     }
     netlink.set(change().up()).await.map_err(failed("set it up"))?;
     Ok(HostLink { tap, index })
+}
+
+/// Makes good what somebody else has changed: the link is up, its MTU fits, and its addresses are there. The IPv6 one
+/// goes when a link is down for a moment only.
+pub(super) async fn mend(netlink: &Netlink, facts: &Facts, index: u32, mtu: u32) {
+    let Some(link) = facts.links.get(&index) else { return };
+    let has = |net: IpNet| facts.addresses.iter().any(|address| address.link == index && address.ip == net.addr());
+    if !link.up || link.mtu != mtu {
+        let change = LinkMessageBuilder::<LinkUnspec>::new().index(index).mtu(mtu).up();
+        if let Err(error) = netlink.set(change).await {
+            tracing::warn!(link = link.name, mtu, %error, "cannot set up the host's link");
+        }
+    }
+    let mut added = Vec::new();
+    if !has(V4.into()) {
+        added.push(add_v4(netlink, index).await);
+    }
+    if !has(V6.into()) {
+        added.push(add_v6(netlink, index).await);
+    }
+    for error in added.into_iter().filter_map(Result::err).filter(|error| !is_off(error)) {
+        tracing::warn!(link = link.name, %error, "cannot give the host's link its address again");
+    }
+}
+
+/// Of link scope, so that the kernel never takes it for a source elsewhere.
+async fn add_v4(netlink: &Netlink, index: u32) -> io::Result<()> {
+    netlink.add_address(index, V4.into(), AddressScope::Link).await
+}
+
+async fn add_v6(netlink: &Netlink, index: u32) -> io::Result<()> {
+    netlink.add_address(index, V6.into(), AddressScope::Universe).await
 }
 
 /// A link of this name can be a predecessor's that is just being removed: closing a TAP takes the kernel a while.

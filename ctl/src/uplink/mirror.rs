@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use rtnetlink::{LinkMessageBuilder, LinkUnspec};
 use switch::Update;
 use tokio::time::sleep;
 
@@ -98,16 +97,12 @@ impl Uplink {
             for (subnets, mtu) in inner.wanted.values() {
                 wanted.extend(subnets.iter().map(|subnet| (*subnet, *mtu)));
             }
+            inner.unroutable.retain(|subnet| wanted.contains_key(subnet));
             let plan = reach::plan(&facts, index, &wanted, &inner.installed);
             self.refuse(&mut inner, &plan.refused);
             (plan, mtu)
         };
-        if facts.links.get(&index).is_some_and(|link| link.mtu != mtu) {
-            let change = LinkMessageBuilder::<LinkUnspec>::new().index(index).mtu(mtu);
-            if let Err(error) = netlink.set(change).await {
-                tracing::warn!(link = self.name, mtu, %error, "cannot set the MTU of the host's link");
-            }
-        }
+        link::mend(netlink, &facts, index, mtu).await;
         for hop in plan.remove {
             if let Err(error) = netlink.delete_route(hop).await {
                 tracing::warn!(to = %hop.to, %error, "cannot remove a route of the host");
@@ -116,8 +111,16 @@ impl Uplink {
         }
         for hop in plan.add {
             match netlink.add_route(hop).await {
-                Ok(()) => drop(self.inner().installed.insert(hop.to)),
-                Err(error) => tracing::warn!(to = %hop.to, %error, "the host cannot reach containers"),
+                Ok(()) => {
+                    let mut inner = self.inner();
+                    inner.installed.insert(hop.to);
+                    inner.unroutable.remove(&hop.to);
+                }
+                // Tried again with each look, and told once.
+                Err(error) if self.inner().unroutable.insert(hop.to) => {
+                    tracing::warn!(to = %hop.to, %error, "the host cannot reach containers");
+                }
+                Err(_) => {}
             }
         }
         Ok(())

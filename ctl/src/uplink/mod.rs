@@ -104,6 +104,8 @@ struct Inner {
     wanted: BTreeMap<String, (Vec<IpNet>, u32)>,
     installed: BTreeSet<IpNet>,
     refused: BTreeMap<IpNet, IpNet>,
+    /// Subnets whose routes the kernel refused.
+    unroutable: BTreeSet<IpNet>,
     nics: BTreeMap<u32, api::Nic>,
     locals: Option<Vec<IpAddr>>,
     addresses: Vec<IpAddr>,

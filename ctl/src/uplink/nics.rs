@@ -21,7 +21,7 @@ impl Selection {
     pub fn read(text: &str) -> Selection {
         match text.trim() {
             "auto" => Selection::Auto,
-            "" | "none" => Selection::None,
+            "none" => Selection::None,
             names => {
                 let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
                 Selection::Named(names.map(str::to_owned).collect())
