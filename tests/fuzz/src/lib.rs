@@ -6,6 +6,7 @@
 mod json;
 mod mend;
 mod records;
+mod routed;
 mod world;
 
 macro_rules! targets {
@@ -36,6 +37,8 @@ targets! {
     switch_process,
     /// Datagrams from the underlay for an engine with two networks.
     switch_decapsulate,
+    /// Frames from containers and from the host for an engine with gateways.
+    switch_gateway,
     /// Rows: a subnet, a lease, a pool with leases.
     ipam_json,
     /// The text of a container's `org.vswitch.networks`.

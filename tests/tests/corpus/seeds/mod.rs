@@ -3,6 +3,7 @@
 
 mod frames;
 mod packets;
+mod routed;
 mod rows;
 
 /// Target, file name, bytes.
@@ -10,5 +11,5 @@ pub(crate) type Seed = (&'static str, &'static str, Vec<u8>);
 
 /// All seeds of all targets.
 pub(crate) fn all() -> Vec<Seed> {
-    [frames::seeds(), rows::seeds()].concat()
+    [frames::seeds(), routed::seeds(), rows::seeds()].concat()
 }
