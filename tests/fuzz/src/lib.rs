@@ -51,4 +51,6 @@ targets! {
     api_requests,
     /// The text after `--store`.
     store_url,
+    /// A text of rules, as `iptables-save` writes it.
+    rules_load,
 }

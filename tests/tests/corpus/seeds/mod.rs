@@ -5,11 +5,12 @@ mod frames;
 mod packets;
 mod routed;
 mod rows;
+mod rules;
 
 /// Target, file name, bytes.
 pub(crate) type Seed = (&'static str, &'static str, Vec<u8>);
 
 /// All seeds of all targets.
 pub(crate) fn all() -> Vec<Seed> {
-    [frames::seeds(), routed::seeds(), rows::seeds()].concat()
+    [frames::seeds(), routed::seeds(), rows::seeds(), rules::seeds()].concat()
 }
