@@ -14,7 +14,7 @@ use super::{At, Error, Ports, Protocol};
 
 /// Open files besides the new sockets that must be left, and those that the proxy would like to have.
 const SPARE: u64 = 256;
-const LIKED: u64 = 16_384;
+const LIKED: u64 = 2 * super::proxy::CONNECTIONS as u64;
 
 /// Sockets for consecutive ports, bound and listening.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use mio::Waker;
 use tokio::sync::oneshot;
 
 use super::Protocol;
+pub(super) use turn::CONNECTIONS;
 use turn::Turn;
 use upstream::Upstream;
 

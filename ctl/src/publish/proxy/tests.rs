@@ -266,3 +266,22 @@ fn sessions_are_bounded_and_the_busy_ones_stay() {
     }
     assert!(start.elapsed() < PATIENCE);
 }
+
+#[test]
+fn thousands_of_connections_are_open_at_once() {
+    // A proxy in front of a container, or idle sockets of a browser's pages: each is one for a long time.
+    const MANY: usize = 1500;
+    port::limits::ensure_open_files(10_000).unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::default();
+    let (_, published) = tcp(&proxy, "127.0.0.1:0", target(Some(server.local_addr().unwrap()), None));
+    let mut open = Vec::new();
+    for _ in 0..MANY {
+        let mut client = connect(published);
+        client.write_all(b"x").unwrap();
+        let mut inside = accept(&server);
+        inside.read_exact(&mut [0]).unwrap();
+        open.push((client, inside));
+    }
+    assert_eq!(open.len(), MANY);
+}

@@ -17,6 +17,8 @@ use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Waker};
 use nix::errno::Errno;
 
+pub(in crate::publish) use tcp::CONNECTIONS;
+
 use super::pump::CHUNK;
 use super::session::{Asked, DATAGRAM, Datagrams, IDLE, Session};
 use super::slots::{Id, Key, Slots};
@@ -25,16 +27,14 @@ use super::upstream::Upstream;
 use super::{Command, Service, Target};
 use crate::publish::Protocol;
 
-/// Connections and sessions at once; a waiting client stays in the kernel's queue.
-const CONNECTIONS: usize = 4096;
-/// Of these, those of one publication.
-const SHARE: usize = 1024;
 /// Connections or datagrams taken from one socket before the next one's turn.
 const BATCH: usize = 16;
 /// Connections or datagrams that can have come before they were served: what queues of sockets hold, and no more.
 const EARLY: usize = 4096;
 /// How long what cannot go on is left alone.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often it is told that clients wait.
+const TOLD: Duration = Duration::from_secs(60);
 /// How often silence is looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -70,6 +70,8 @@ pub(super) struct Turn {
     queued: HashSet<Key>,
     paused: HashSet<Key>,
     resume: Instant,
+    /// When it was last told that clients wait.
+    told: Option<Instant>,
     tick: Instant,
     now: Instant,
     buffer: Vec<u8>,
@@ -95,6 +97,7 @@ impl Turn {
             queued: HashSet::new(),
             paused: HashSet::new(),
             resume: now,
+            told: None,
             tick: now,
             now,
             buffer: vec![0; DATAGRAM.max(CHUNK)],
@@ -154,7 +157,12 @@ impl Turn {
         }
     }
 
-    fn pause(&mut self, key: Key) {
+    /// Leaves what cannot go on alone for a while; `why` is for the log.
+    fn pause(&mut self, key: Key, why: &str) {
+        if self.told.is_none_or(|at| self.now >= at + TOLD) {
+            self.told = Some(self.now);
+            tracing::warn!("local clients of published ports wait: {why}");
+        }
         if self.paused.is_empty() {
             self.resume = self.now + PAUSE;
         }
@@ -280,6 +288,9 @@ impl Turn {
         }
     }
 }
+
+/// What the kernel lacks then.
+const SHORTAGE: &str = "open files or memory have run out (LimitNOFILE= in vswitchd's unit)";
 
 /// Whether the kernel lacks something that it may have a moment later.
 fn is_shortage(errno: Option<Errno>) -> bool {

@@ -4,10 +4,15 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::{BATCH, CONNECTIONS, EARLY, SHARE, Turn, is_shortage};
+use super::{BATCH, EARLY, SHORTAGE, Turn, is_shortage};
 use crate::publish::proxy::pump::CHUNK;
 use crate::publish::proxy::slots::{Id, Key};
 use crate::publish::proxy::stream::{Outcome, Stream, reset};
+
+/// Connections at once, two descriptors each; a waiting client stays in the kernel's queue.
+pub(in crate::publish) const CONNECTIONS: usize = 16_384;
+/// Of these, those of one publication.
+const SHARE: usize = CONNECTIONS / 2;
 
 impl Turn {
     pub(super) fn accept(&mut self, id: Id) {
@@ -16,7 +21,7 @@ impl Turn {
             let Some(listener) = self.listeners.get(id) else { return };
             let Some(open) = self.services.get_mut(&listener.service) else { return };
             if self.streams.len() >= CONNECTIONS || open.streams >= SHARE {
-                return self.pause(key);
+                return self.pause(key, "the most connections are open");
             }
             match listener.socket.accept() {
                 Ok((client, peer)) => {
@@ -38,7 +43,9 @@ impl Turn {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_shortage(error.raw_os_error().map(Errno::from_raw)) => return self.pause(key),
+                Err(error) if is_shortage(error.raw_os_error().map(Errno::from_raw)) => {
+                    return self.pause(key, SHORTAGE);
+                }
                 // The client has gone, or its network has: the next one.
                 Err(_) => {}
             }

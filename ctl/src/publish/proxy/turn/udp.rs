@@ -5,9 +5,14 @@ use std::io;
 use mio::Interest;
 use nix::errno::Errno;
 
-use super::{BATCH, CONNECTIONS, EARLY, SHARE, Turn, is_shortage};
+use super::{BATCH, EARLY, SHORTAGE, Turn, is_shortage};
 use crate::publish::proxy::session::{self, Asked, Session};
 use crate::publish::proxy::slots::{Id, Key};
+
+/// Sessions at once; another one ends the one that was quiet for the longest.
+const SESSIONS: usize = 4096;
+/// Of these, those of one publication.
+const SHARE: usize = SESSIONS / 4;
 
 impl Turn {
     /// Datagrams of clients.
@@ -17,7 +22,9 @@ impl Turn {
             let (length, client, local) = match session::receive(&at.socket, &mut self.buffer) {
                 Ok(heard) => heard,
                 Err(Errno::EAGAIN) => return,
-                Err(errno) if is_shortage(Some(errno)) => return self.pause(Key::Datagrams(id)),
+                Err(errno) if is_shortage(Some(errno)) => {
+                    return self.pause(Key::Datagrams(id), SHORTAGE);
+                }
                 // An ICMP error about an earlier answer, or an address of a family that cannot be.
                 Err(_) => continue,
             };
@@ -49,7 +56,7 @@ impl Turn {
         let to = self.services.get(&service)?.target.of(asked.client.ip().to_canonical().is_ipv4(), offset)?;
         if self.services.get(&service)?.sessions >= SHARE {
             self.evict(service);
-        } else if self.sessions.len() >= CONNECTIONS {
+        } else if self.sessions.len() >= SESSIONS {
             let most = self.services.iter().max_by_key(|(_, open)| open.sessions).map(|(id, _)| *id)?;
             self.evict(most);
         }
