@@ -107,11 +107,13 @@ impl Bridge {
         now: Time,
     ) {
         let kept = self.ended.len();
+        let stays = self.endpoints.get(&mac).is_some_and(|old| old.spot == spot);
         self.disown(mac);
         for address in &addresses {
-            // What it had before and still has did not end; what another one had did.
+            // What it had before and still has did not end, unless it went elsewhere; what another one had did.
             match self.ended[kept..].iter().position(|ended| ended == address) {
-                Some(at) => drop(self.ended.remove(kept + at)),
+                Some(at) if stays => drop(self.ended.remove(kept + at)),
+                Some(_) => {}
                 None => {
                     if let Some(other) = self.neighbours.get(address) {
                         self.renew(stations, *other);
@@ -175,10 +177,14 @@ impl Bridge {
 
     /// Drops an endpoint's row and its addresses, but for those that another one has claimed since.
     fn disown(&mut self, mac: Mac) {
-        for address in self.endpoints.remove(&mac).map_or_else(Vec::new, |endpoint| endpoint.addresses) {
+        let Some(endpoint) = self.endpoints.remove(&mac) else { return };
+        for address in endpoint.addresses {
             if self.neighbours.get(&address) == Some(&mac) {
                 self.neighbours.remove(&address);
-                self.ended.push(address);
+                // Another host's endpoint has no connections here; to look for some would cost a walk over all.
+                if matches!(endpoint.spot, Spot::Port(_)) {
+                    self.ended.push(address);
+                }
             }
         }
     }

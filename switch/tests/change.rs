@@ -54,6 +54,20 @@ fn an_address_that_moves_to_a_neighbour_takes_its_routed_flows_along() {
 }
 
 #[test]
+fn an_endpoint_that_moves_to_another_host_leaves_its_connections_behind() {
+    let (mut host, port) = host();
+    host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 64, 30));
+    let vtep = "192.0.2.2".parse().unwrap();
+    host.remote(RED, ip(2), vtep);
+    assert_eq!(connections(&mut host), 0);
+    // There it has none here: nothing to look for when it goes.
+    host.send(PortId::HOST, &udp(in_(), (FAR, 53), (HOST, 4000), 60, 9));
+    let place = switch::Place::Tunnel(vtep);
+    host.apply(Update::RemoveEndpoint { bridge: RED, mac: mac(2), place });
+    assert!(host.switch.next_deadline().is_none_or(|deadline| deadline > host.now));
+}
+
+#[test]
 fn a_udp_mapping_gives_up_the_port_that_is_published() {
     let (mut host, port) = host();
     host.send(port, &udp(up(), (ip(2), 4000), (FAR, 53), 64, 30));

@@ -15,7 +15,9 @@ fn packets_from_outside_cannot_claim_to_be_the_hosts() {
     host.apply(Update::Publish { id: PublishId(1), rule: published(None, (8000, 8000), ip(2), 80) });
     let via = Ipv4Addr::new(169, 254, 86, 3);
     let link = Ipv4Addr::new(169, 254, 86, 1);
-    for (from, to, port) in [(HOST, HOST, 8000), (link, via, 8000), (link, HOST, 8000), (HOST, ip(2), 80)] {
+    let mask = Ipv4Addr::new(169, 254, 86, 2);
+    let claims = [(HOST, HOST, 8000), (link, via, 8000), (link, HOST, 8000), (mask, HOST, 8000), (HOST, ip(2), 80)];
+    for (from, to, port) in claims {
         host.drops(DropReason::Martian, |host| {
             !host.send(PortId::HOST, &tcp(in_(), (from, 5000), (to, port), "S", (1, 0))).0.is_empty()
         });

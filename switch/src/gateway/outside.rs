@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use wire::icmp::Trouble;
 use wire::{Frame, Time, parse};
 
-use super::host::is_routable;
+use super::host::{is_host_link, is_routable};
 use super::{Packet, zone_of};
 use crate::pipeline::Hit;
 use crate::{DropReason, Out, PortId, Switch, admit};
@@ -52,12 +52,14 @@ impl Switch {
     }
 
     fn begin_outside(&mut self, fresh: &Fresh, packet: Packet, out: &mut Out) {
-        let src = fresh.tuple().src.ip();
-        // What the host sends comes by its own end of the link; from elsewhere nobody is the host.
-        if self.router.host.owns(src) && self.router.host.mac != Some(packet.headers.key.src_mac()) {
+        let (src, dst) = (fresh.tuple().src.ip(), fresh.tuple().dst.ip());
+        let from_host = self.router.host.owns(src);
+        // What the host sends comes by its own end of the link; from elsewhere nobody is the host, or on that link.
+        let by_host = self.router.host.mac == Some(packet.headers.key.src_mac());
+        if (from_host || is_host_link(src)) && !by_host {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
-        if self.router.host.owns(src) && self.is_gateway_of_host(fresh.tuple().dst.ip()) {
+        if from_host && self.is_gateway_of_host(dst) {
             return self.answer_as_gateway(packet, out);
         }
         let outcome = self.lead_in(fresh);
