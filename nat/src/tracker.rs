@@ -9,6 +9,7 @@ mod commit;
 mod dump;
 mod expire;
 mod inbound;
+mod judged;
 mod place;
 mod track;
 mod warm;

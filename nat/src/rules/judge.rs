@@ -10,6 +10,8 @@ mod mss;
 mod packet;
 mod program;
 mod seen;
+mod sets;
+mod steady;
 mod tracked;
 mod transport;
 mod walk;
@@ -65,6 +67,9 @@ pub struct Outcome {
     pub by: Option<Place>,
     /// It was dropped because it makes no sense to a match: too short, or a fragment inside a TCP header.
     pub malformed: bool,
+    /// Every other packet between the same ends and interfaces, of a connection in the same state and without SYN, FIN and
+    /// RST, would be judged the same, and nothing about it would change.
+    pub steady: bool,
 }
 
 /// The packet makes no sense to a match: it is dropped, whatever the rule says.

@@ -1,6 +1,8 @@
 //! A rule set made ready to judge: every table's rules in one row, chains as parts of it, and beside them what rules
 //! remember. Made from a [`RuleSet`] as a whole and replaced as a whole.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use wire::Time;
 
@@ -10,7 +12,9 @@ use super::packet::{Packet, Surroundings};
 use super::seen::Seen;
 use super::{Outcome, Place, Verdict, walk};
 use crate::rules::save::write_rule;
-use crate::rules::{Chain, ChainId, Counters, Family, Hook, Match, Rule, RuleSet, Statistic, Table, TableRules};
+use crate::rules::{
+    AddressSet, Chain, ChainId, Counters, Family, Hook, Match, Rule, RuleSet, Statistic, Table, TableRules,
+};
 
 /// What one match of one rule remembers.
 pub(super) enum Cell {
@@ -52,6 +56,7 @@ pub(super) struct Row {
 pub struct Program {
     family: Family,
     rows: [Option<Row>; 4],
+    sets: Vec<Arc<AddressSet>>,
     memory: Memory,
     /// Where to return to; here so that it is not made anew for each packet.
     stack: Vec<(u32, u32)>,
@@ -63,7 +68,7 @@ impl Program {
         let mut memory = Memory::default();
         let mut names = HashMap::new();
         let rows = set.tables.map(|table| table.map(|table| row(table, &mut memory, &mut names)));
-        Program { family: set.family, rows, memory, stack: Vec::new() }
+        Program { family: set.family, rows, sets: set.sets, memory, stack: Vec::new() }
     }
 
     /// Whose addresses.
@@ -103,12 +108,12 @@ impl Program {
         around: &mut S,
         mut each: impl FnMut(Place),
     ) -> Outcome {
-        let passed = Outcome { verdict: Verdict::Accept, by: None, malformed: false };
+        let passed = Outcome { verdict: Verdict::Accept, by: None, malformed: false, steady: true };
         let Some(row) = &mut self.rows[table as usize] else { return passed };
         let Some(seen) = Seen::of(self.family, packet) else { return passed };
         let Some(head) = row.heads[hook as usize] else { return passed };
         self.stack.clear();
-        let mut walk = walk::Walk { now, hook, seen, memory: &mut self.memory, stack: &mut self.stack };
+        let mut walk = walk::Walk { now, hook, seen, memory: &mut self.memory, stack: &mut self.stack, steady: true };
         walk.run(row, head, packet, around, &mut each)
     }
 
@@ -118,7 +123,26 @@ impl Program {
             table: row.table,
             chains: row.parts.iter().map(|part| Chain { rules: row.of(part).to_vec(), ..part.chain.clone() }).collect(),
         };
-        RuleSet { family: self.family, tables: self.rows.each_ref().map(|row| row.as_ref().map(table)) }
+        RuleSet {
+            family: self.family,
+            tables: self.rows.each_ref().map(|row| row.as_ref().map(table)),
+            sets: self.sets.clone(),
+        }
+    }
+
+    /// Counts a packet of that many bytes that was decided from memory, as this place had decided the ones before.
+    #[inline]
+    pub fn credit(&mut self, place: Place, bytes: u64) {
+        let Some(row) = &mut self.rows[place.table as usize] else { return };
+        let Some(part) = row.parts.get_mut(place.chain.0 as usize) else { return };
+        match place.rule {
+            None => part.chain.counters.count(bytes),
+            Some(number) => {
+                if let Some(rule) = row.rules.get_mut((part.first + number) as usize) {
+                    rule.counters.count(bytes);
+                }
+            }
+        }
     }
 
     /// All counters, in the order of [`RuleSet::counters`].

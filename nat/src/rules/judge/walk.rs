@@ -5,7 +5,7 @@ use wire::Time;
 use super::packet::{Packet, Surroundings, Tracking};
 use super::program::{Cell, Memory, Row};
 use super::seen::Seen;
-use super::{Malformed, Outcome, Place, Translation, Verdict, change, fields, mss, tracked, transport};
+use super::{Malformed, Outcome, Place, Translation, Verdict, change, fields, mss, sets, steady, tracked, transport};
 use crate::rules::{ChainId, ConnmarkChange, Hook, Match, Nat, Network, Not, Policy, Span, Statistic, Target, Word};
 
 /// A packet's way.
@@ -16,6 +16,8 @@ pub(super) struct Walk<'w> {
     pub(super) memory: &'w mut Memory,
     /// Chains to return to, and the rule after the one that left them.
     pub(super) stack: &'w mut Vec<(u32, u32)>,
+    /// Whether nothing was asked or done yet that concerns this packet alone.
+    pub(super) steady: bool,
 }
 
 /// What follows after a rule.
@@ -51,14 +53,15 @@ impl Walk<'_> {
                 match matched {
                     Ok(false) => Next::Rule,
                     Err(Malformed) => {
-                        return Outcome { verdict: Verdict::Drop, by: Some(place), malformed: true };
+                        return Outcome { verdict: Verdict::Drop, by: Some(place), malformed: true, steady: false };
                     }
                     Ok(true) => {
                         rule.counters.count(self.seen.len() as u64);
                         each(place);
+                        self.steady &= steady::is_quiet(&rule.target);
                         let next = self.follow(&rule.target, at, chain, packet, around);
                         if let Next::End(verdict) = next {
-                            return Outcome { verdict, by: Some(place), malformed: false };
+                            return Outcome { verdict, by: Some(place), malformed: false, steady: self.steady };
                         }
                         next
                     }
@@ -82,7 +85,7 @@ impl Walk<'_> {
             Policy::Accept => Verdict::Accept,
             Policy::Drop => Verdict::Drop,
         };
-        Outcome { verdict, by: Some(place), malformed: false }
+        Outcome { verdict, by: Some(place), malformed: false, steady: self.steady }
     }
 
     /// Whether all matches of a rule hold; those behind the first that does not are not asked.
@@ -95,6 +98,7 @@ impl Walk<'_> {
     ) -> Result<bool, Malformed> {
         let mut cell = cell as usize;
         for one in matches {
+            self.steady &= steady::is_steady(one);
             if !self.one(one, &mut cell, packet, around)? {
                 return Ok(false);
             }
@@ -132,6 +136,7 @@ impl Walk<'_> {
             Match::Ttl(compare, value) => fields::ttl(*compare, *value, seen, packet),
             Match::Dscp(wanted) => wanted.holds(|&dscp| fields::service(seen, packet) >> 2 == dscp),
             Match::Tos(wanted) => wanted.holds(|word| fields::service(seen, packet) & word.mask == word.value),
+            Match::Set(wanted) => sets::test(wanted, seen, packet),
             Match::Statistic(Statistic::Random(Not { not, value })) => {
                 ((around.random() & 0x7fff_ffff) < *value) != *not
             }
