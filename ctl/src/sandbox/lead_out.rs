@@ -26,25 +26,18 @@ pub struct Way {
 /// [`Error::Link`] when the kernel refuses a route for another reason.
 pub async fn lead_out(netns: &Netns, ways: &[Way]) -> Result<(), Error> {
     let sandbox = netns.reference().path.display().to_string();
-    let (netns, ways) = (netns.clone(), ways.to_vec());
-    thread::run(&sandbox.clone(), move || {
-        let failed = |source| Error::Thread { sandbox: sandbox.clone(), source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
-        thread::enter(&netns)?;
-        runtime.block_on(async {
-            let inside = Netlink::open().map_err(failed)?;
-            for way in &ways {
-                let Ok(index) = if_nametoindex(way.ifname.as_str()) else { continue };
-                match add_default(&inside, index, way.gateway).await {
-                    Err(error) if !is_unfit(&error) => {
-                        let (ifname, step) = (way.ifname.clone(), "add the default route");
-                        return Err(Error::Link { ifname, sandbox: sandbox.clone(), step, source: error });
-                    }
-                    _ => {}
+    let ways = ways.to_vec();
+    thread::inside(netns, async move |inside| {
+        for way in ways {
+            let Ok(index) = if_nametoindex(way.ifname.as_str()) else { continue };
+            match add_default(&inside, index, way.gateway).await {
+                Err(source) if !is_unfit(&source) => {
+                    return Err(Error::Link { ifname: way.ifname, sandbox, step: "add the default route", source });
                 }
+                _ => {}
             }
-            Ok(())
-        })
+        }
+        Ok(())
     })
     .await
 }

@@ -4,7 +4,6 @@
 use nix::libc;
 
 use super::{Error, Netns, thread};
-use crate::netlink::Netlink;
 
 /// Removes the TAP `ifname` from `netns`; that it is not there is fine.
 ///
@@ -12,29 +11,19 @@ use crate::netlink::Netlink;
 /// [`Error::Foreign`] when the link is no TAP, [`Error::Link`] when the kernel refuses.
 pub async fn remove(netns: &Netns, ifname: &str) -> Result<(), Error> {
     let sandbox = netns.reference().path.display().to_string();
-    let (netns, ifname) = (netns.clone(), ifname.to_owned());
-    thread::run(&sandbox.clone(), move || {
-        let failed = |source| Error::Thread { sandbox: sandbox.clone(), source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
-        thread::enter(&netns)?;
-        runtime.block_on(async {
-            let inside = Netlink::open().map_err(failed)?;
-            let refused = |source| Error::Link {
-                ifname: ifname.clone(),
-                sandbox: sandbox.clone(),
-                step: "remove the link",
-                source,
-            };
-            match inside.find(&ifname).await.map_err(refused)? {
-                None => Ok(()),
-                Some((_, false)) => Err(Error::Foreign { ifname: ifname.clone(), sandbox: sandbox.clone() }),
-                Some((index, true)) => match inside.delete(index).await {
-                    // It went in between: with its descriptor, or with the namespace.
-                    Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-                    result => result.map_err(refused),
-                },
-            }
-        })
+    let ifname = ifname.to_owned();
+    thread::inside(netns, async move |inside| {
+        let step = "remove the link";
+        let refused = |source| Error::Link { ifname: ifname.clone(), sandbox: sandbox.clone(), step, source };
+        match inside.find(&ifname).await.map_err(refused)? {
+            None => Ok(()),
+            Some((_, false)) => Err(Error::Foreign { ifname, sandbox }),
+            Some((index, true)) => match inside.delete(index).await {
+                // It went in between: with its descriptor, or with the namespace.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+                result => result.map_err(refused),
+            },
+        }
     })
     .await
 }

@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use tokio::sync::oneshot;
 
 use super::{Error, Netns};
+use crate::netlink::Netlink;
 
 /// The namespace of the process: of its main thread, which never changes it.
 pub(super) const OWN: &str = "/proc/self/ns/net";
@@ -29,6 +30,23 @@ where
     let broken = |source| Error::Thread { sandbox: sandbox.to_owned(), source };
     thread.map_err(broken)?;
     result.await.unwrap_or_else(|_| Err(broken(io::Error::other("the thread ended early"))))
+}
+
+/// Runs `work` in a thread that has entered `netns`, with a netlink socket and a runtime there.
+pub(super) async fn inside<T, W>(netns: &Netns, work: W) -> Result<T, Error>
+where
+    T: Send + 'static,
+    W: AsyncFnOnce(Netlink) -> Result<T, Error> + Send + 'static,
+{
+    let sandbox = netns.reference().path.display().to_string();
+    let netns = netns.clone();
+    run(&sandbox.clone(), move || {
+        let failed = |source| Error::Thread { sandbox: sandbox.clone(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+        enter(&netns)?;
+        runtime.block_on(async { work(Netlink::open().map_err(failed)?).await })
+    })
+    .await
 }
 
 /// Moves the calling thread into `netns`. Only for threads of [`run`].
