@@ -15,6 +15,7 @@ mod matching;
 mod names;
 mod rate;
 mod save;
+mod set;
 mod target;
 
 pub use address::{Network, Span};
@@ -30,4 +31,5 @@ pub use matching::{
 };
 pub use rate::{HashMode, Hashlimit, Limit, Quota};
 pub use save::save;
+pub use set::{AddressSet, SetTest};
 pub use target::{Change, ConnmarkChange, Log, Mss, Nat, Reject, Target};

@@ -1,7 +1,11 @@
 //! The model: a rule set of one family, its tables, their chains, their rules. Built by `load`, read by `save` and `judge`.
 //! A chain is named by its number; every jump inside a rule set leads to a user chain of the same table, and none back.
 
-use super::{Family, Hook, Interface, Match, Network, Not, Table, Target};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{AddressSet, Family, Hook, Interface, Match, Network, Not, Table, Target};
 
 /// Rules that a rule set may have, of all tables, after several addresses in one line became several rules.
 pub const MAX_RULES: usize = 500_000;
@@ -44,12 +48,14 @@ pub struct RuleSet {
     /// Whose addresses.
     pub family: Family,
     pub(crate) tables: [Option<TableRules>; 4],
+    /// Lists of addresses, in the order of the text.
+    pub(crate) sets: Vec<Arc<AddressSet>>,
 }
 
 impl RuleSet {
     /// No table at all.
     pub fn new(family: Family) -> RuleSet {
-        RuleSet { family, tables: [None, None, None, None] }
+        RuleSet { family, tables: [None, None, None, None], sets: Vec::new() }
     }
 
     /// The rules of a table.
@@ -57,13 +63,33 @@ impl RuleSet {
         self.tables[table as usize].as_ref()
     }
 
-    /// Takes over every table that `other` has, and keeps the rest, as loading a text does.
+    /// The lists of addresses.
+    pub fn sets(&self) -> &[Arc<AddressSet>] {
+        &self.sets
+    }
+
+    /// Takes over every table and every list that `other` has, and keeps the rest, as loading a text does. Rules that are
+    /// kept look into the new lists.
     pub fn replace(&mut self, other: RuleSet) {
         for (mine, theirs) in self.tables.iter_mut().zip(other.tables) {
             if theirs.is_some() {
                 *mine = theirs;
             }
         }
+        if other.sets.is_empty() {
+            return;
+        }
+        let new: HashMap<&str, &Arc<AddressSet>> = other.sets.iter().map(|set| (&*set.name, set)).collect();
+        let chains = self.tables.iter_mut().flatten().flat_map(|table| &mut table.chains);
+        for one in chains.flat_map(|chain| &mut chain.rules).flat_map(|rule| &mut rule.matches) {
+            if let Match::Set(test) = one
+                && let Some(set) = new.get(&*test.set.value.name)
+            {
+                test.set.value = Arc::clone(set);
+            }
+        }
+        self.sets.retain(|set| !new.contains_key(&*set.name));
+        self.sets.extend(other.sets.iter().cloned());
     }
 
     /// How many rules there are.

@@ -1,5 +1,6 @@
 //! Reads the text that `iptables-save` and `ip6tables-save` write, and that `iptables-restore` takes. A word that is not
 //! understood is refused with its line and the reason: nothing is ever ignored, and nothing is half loaded.
+//! Lists of addresses may stand before the tables, as `ipset save` writes them.
 
 mod chains;
 mod check;
@@ -7,6 +8,7 @@ mod line;
 mod matches;
 mod option;
 mod rule;
+mod sets;
 mod targets;
 mod text;
 mod value;
@@ -14,6 +16,7 @@ mod value;
 use std::fmt;
 
 pub(super) use self::matches::{ADDRESSES, CERTAIN, FLAGS, PORTS};
+pub(super) use self::sets::port_text;
 pub(super) use self::targets::LOG_FLAGS;
 use super::{Family, RuleSet};
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Conntrack, Hashlimit, Limit, Span, States};
+use super::{Conntrack, Hashlimit, Limit, SetTest, Span, States};
 use wire::Mac;
 
 /// Something that is asked, or its contrary.
@@ -218,4 +218,6 @@ pub enum Match {
     Tos(Not<Word<u8>>),
     /// `statistic`
     Statistic(Statistic),
+    /// `set`
+    Set(Box<SetTest>),
 }

@@ -7,19 +7,40 @@ mod word;
 use std::fmt::{self, Write};
 
 use self::word::negation;
+use super::address::ip;
+use super::load::port_text;
 use super::names::protocol;
-use super::{Chain, ChainId, Counters, Family, Policy, Rule, RuleSet, Table, TableRules, Target};
+use super::{AddressSet, Chain, ChainId, Counters, Family, Policy, Rule, RuleSet, Table, TableRules, Target};
 
 /// The text of a rule set, with counters if `counted`. Tables come in the order in which `iptables-save` has them.
 pub fn save(set: &RuleSet, counted: bool) -> String {
     let mut text = String::new();
+    for list in &set.sets {
+        // Writing into a string does not fail.
+        let _ = write_set(&mut text, set.family, list);
+    }
     for table in [Table::Mangle, Table::Raw, Table::Nat, Table::Filter] {
         if let Some(rules) = set.table(table) {
-            // Writing into a string does not fail.
             let _ = write_table(&mut text, set.family, rules, counted);
         }
     }
     text
+}
+
+/// A list of addresses, as `ipset save` writes it.
+fn write_set(out: &mut String, family: Family, set: &AddressSet) -> fmt::Result {
+    let inet = if family == Family::Ipv4 { "inet" } else { "inet6" };
+    writeln!(out, "create {} {} family {inet} hashsize 1024 maxelem {}", set.name, set.kind(), set.max)?;
+    for (&length, entries) in &set.entries {
+        for (&(address, port), &listed) in entries {
+            write!(out, "add {} {}", set.name, ip(family, address))?;
+            if length < family.bits() {
+                write!(out, "/{length}")?;
+            }
+            writeln!(out, "{}{}", port_text(family, port), if listed { "" } else { " nomatch" })?;
+        }
+    }
+    Ok(())
 }
 
 fn write_table(out: &mut String, family: Family, table: &TableRules, counted: bool) -> fmt::Result {

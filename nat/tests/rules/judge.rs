@@ -3,6 +3,7 @@
 mod connection;
 mod flow;
 mod rates;
+mod sets;
 mod short;
 mod targets;
 mod wanted;

@@ -26,7 +26,21 @@ fn refusal(text: &str) -> (usize, String, String) {
 #[case::trailing("*filter\n:INPUT DROP [0:0] x\nCOMMIT\n", 2, "x", "nothing may follow")]
 #[case::inserted("*filter\n-I INPUT 2 -j DROP\nCOMMIT\n", 2, "2", "the chain has 0 rules")]
 #[case::forward_reference("*filter\n-A INPUT -j my\n:my - [0:0]\nCOMMIT\n", 2, "my", "neither a chain")]
-#[case::unknown_match("*filter\n-A INPUT -m set --match-set a src\nCOMMIT\n", 2, "set", "not supported")]
+#[case::unknown_match("*filter\n-A INPUT -m time --utc\nCOMMIT\n", 2, "time", "not supported")]
+#[case::unknown_set("*filter\n-A INPUT -m set --match-set a src\nCOMMIT\n", 2, "a", "no list of this name")]
+#[case::set_kind("create a list:set size 8\n", 1, "list:set", "the lists are")]
+#[case::set_option("create a hash:ip family inet timeout 9\n", 1, "timeout", "not supported")]
+#[case::set_family("create a hash:ip family inet6\n", 1, "a", "IPv6 addresses among rules for IPv4")]
+#[case::set_entry("create a hash:ip family inet\nadd a 10.0.0.0/24\n", 2, "10.0.0.0/24", "not an entry")]
+#[case::set_twice("create a hash:ip\nadd a 1.2.3.4\nadd a 1.2.3.4\n", 3, "1.2.3.4", "twice")]
+#[case::set_full("create a hash:ip maxelem 1\nadd a 1.2.3.4\nadd a 1.2.3.5\n", 3, "1.2.3.5", "more than 1")]
+#[case::set_late("*filter\nCOMMIT\ncreate a hash:ip\n", 3, "create", "before the first table")]
+#[case::set_sides(
+    "create a hash:ip,port\n*filter\n-A INPUT -m set --match-set a src\nCOMMIT\n",
+    3,
+    "src",
+    "each of its parts"
+)]
 #[case::unknown_target("*filter\n-A INPUT -j NFQUEUE\nCOMMIT\n", 2, "NFQUEUE", "nor a target that is supported")]
 #[case::family("*filter\n-A INPUT -m hl --hl-eq 4\nCOMMIT\n", 2, "hl", "no such match for IPv4")]
 #[case::other_family("*filter\n-6 -A INPUT\nCOMMIT\n", 2, "-6", "not a line")]

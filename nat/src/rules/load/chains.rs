@@ -1,9 +1,11 @@
 //! A table while it is read: chains by name, rules in the order in which they are put in, and the line of each.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use hashbrown::HashMap;
 
+use super::sets::Sets;
 use super::{Refusal, refuse, targets};
 use crate::rules::{Chain, ChainId, Counters, Family, Hook, Policy, Rule, Table, TableRules};
 
@@ -22,6 +24,8 @@ pub(super) struct Placed {
 pub(super) struct Building {
     pub(super) family: Family,
     pub(super) table: Table,
+    /// Lists of addresses that rules may name.
+    pub(super) sets: Rc<Sets>,
     /// With no rules in them: `order` has those.
     pub(super) chains: Vec<Chain>,
     /// Chain by chain, places in `placed`. An insertion moves numbers, not rules.
@@ -34,7 +38,7 @@ pub(super) struct Building {
 
 impl Building {
     /// A table with the rules that it has already. They are of line 0.
-    pub(super) fn onto(family: Family, rules: TableRules) -> Building {
+    pub(super) fn onto(family: Family, rules: TableRules, sets: Rc<Sets>) -> Building {
         let TableRules { table, mut chains } = rules;
         let names = chains.iter().enumerate().map(|(number, chain)| (chain.name.clone(), number as u32)).collect();
         let declared = vec![false; chains.len()];
@@ -45,7 +49,7 @@ impl Building {
             (first..placed.len() as u32).collect()
         };
         let order = chains.iter_mut().map(take).collect();
-        Building { family, table, chains, order, placed, names, declared }
+        Building { family, table, sets, chains, order, placed, names, declared }
     }
 
     /// The chain of that name.

@@ -17,7 +17,7 @@ pub(in crate::rules) use transport::FLAGS;
 const fn extension(
     name: &'static str,
     options: &'static [super::option::Opt],
-    build: fn(&Given<'_>, &Context) -> Result<Match, Refusal>,
+    build: fn(&Given<'_>, &Context<'_>) -> Result<Match, Refusal>,
 ) -> Extension {
     Extension { name, family: None, table: None, hooks: &[], options, build: Build::Match(build) }
 }

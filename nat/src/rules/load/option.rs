@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::line::Words;
+use super::sets::Sets;
 use super::{Refusal, refuse};
 use crate::rules::{Family, Hook, Match, Not, Table, Target};
 
@@ -41,12 +42,14 @@ impl Opt {
 
 /// What a rule says around an extension.
 #[derive(Clone, Copy)]
-pub(super) struct Context {
+pub(super) struct Context<'c> {
     pub(super) family: Family,
     pub(super) protocol: Option<Not<u8>>,
+    /// The lists that the text has created.
+    pub(super) sets: &'c Sets,
 }
 
-impl Context {
+impl Context<'_> {
     /// Whether the rule is about one of these protocols only.
     pub(super) fn is_one_of(&self, protocols: &[u8]) -> bool {
         self.protocol.is_some_and(|protocol| !protocol.not && protocols.contains(&protocol.value))
@@ -55,8 +58,8 @@ impl Context {
 
 /// What an extension makes of its options.
 pub(super) enum Build {
-    Match(fn(&Given<'_>, &Context) -> Result<Match, Refusal>),
-    Target(fn(&Given<'_>, &Context) -> Result<Target, Refusal>),
+    Match(fn(&Given<'_>, &Context<'_>) -> Result<Match, Refusal>),
+    Target(fn(&Given<'_>, &Context<'_>) -> Result<Target, Refusal>),
 }
 
 /// A match or a target.

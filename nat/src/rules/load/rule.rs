@@ -219,7 +219,7 @@ impl<'a> Reading<'a, '_> {
             side.take_if(|wanted| !wanted.not && wanted.value.prefix && wanted.value.name.is_empty());
         }
         self.header.protocol = self.protocol.filter(|protocol| protocol.value != 0);
-        let context = Context { family: self.family(), protocol: self.header.protocol };
+        let context = Context { family: self.family(), protocol: self.header.protocol, sets: &self.building.sets };
         let mut built = Vec::with_capacity(self.matches.len());
         for given in &self.matches {
             if let Build::Match(build) = given.extension.build {

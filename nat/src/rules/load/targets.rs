@@ -14,7 +14,7 @@ use crate::rules::{Family, Target};
 const fn extension(
     name: &'static str,
     options: &'static [super::option::Opt],
-    build: fn(&Given<'_>, &Context) -> Result<Target, Refusal>,
+    build: fn(&Given<'_>, &Context<'_>) -> Result<Target, Refusal>,
 ) -> Extension {
     Extension { name, family: None, table: None, hooks: &[], options, build: Build::Target(build) }
 }

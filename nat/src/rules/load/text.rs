@@ -1,14 +1,18 @@
 //! The lines of a text: comments, `*table`, `:chain`, commands, `COMMIT`.
 
+use std::rc::Rc;
+
 use super::chains::Building;
 use super::line::Words;
+use super::sets::Sets;
 use super::{LoadError, MAX_LINE, Refusal, check, refuse, rule, value};
 use crate::rules::{Counters, MAX_RULES, RuleSet, Table, TableRules};
 
 /// Reads a whole text, on top of the rules of `base`. Without `counted`, counters of the text are 0.
 pub(super) fn read(base: RuleSet, text: &str, counted: bool) -> Result<RuleSet, LoadError> {
     let rules = base.len();
-    let mut reader = Reader { set: RuleSet::new(base.family), base, counted, open: None, rules };
+    let sets = Rc::new(Sets::onto(&base.sets));
+    let mut reader = Reader { set: RuleSet::new(base.family), base, counted, open: None, rules, sets };
     let mut last = 0;
     for (at, line) in text.lines().enumerate() {
         last = at + 1;
@@ -16,6 +20,7 @@ pub(super) fn read(base: RuleSet, text: &str, counted: bool) -> Result<RuleSet, 
     }
     match reader.open {
         None => {
+            reader.set.sets = reader.sets.created().to_vec();
             reader.base.replace(reader.set);
             Ok(reader.base)
         }
@@ -33,6 +38,7 @@ struct Reader {
     counted: bool,
     open: Option<Building>,
     rules: usize,
+    sets: Rc<Sets>,
 }
 
 impl Reader {
@@ -73,13 +79,27 @@ impl Reader {
             return refuse(name, "the table stands in the text twice");
         }
         let before = self.base.tables[table as usize].take();
-        self.open = Some(Building::onto(self.set.family, before.unwrap_or_else(|| TableRules::new(table))));
+        self.open = Some(Building::onto(
+            self.set.family,
+            before.unwrap_or_else(|| TableRules::new(table)),
+            Rc::clone(&self.sets),
+        ));
         Ok(())
     }
 
     fn command(&mut self, number: usize, line: &str) -> Result<(), Refusal> {
         let mut words = Words::cut(line)?;
         let first = words.next().unwrap_or_default();
+        if matches!(&*first, "create" | "add") {
+            let sets = match Rc::get_mut(&mut self.sets) {
+                Some(sets) if self.set.tables.iter().all(Option::is_none) => sets,
+                _ => return refuse(&first, "lists of addresses stand before the first table"),
+            };
+            return match &*first {
+                "create" => sets.create(self.set.family, &mut words),
+                _ => sets.add(self.set.family, &mut words),
+            };
+        }
         let Some(open) = &mut self.open else {
             return refuse(&first, "no table is open: a line as *filter is missing");
         };

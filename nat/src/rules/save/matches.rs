@@ -107,6 +107,11 @@ pub(super) fn write(out: &mut String, family: Family, one: &Match) -> fmt::Resul
         Match::Tos(Not { not, value: Word { value, mask } }) => {
             write!(out, " -m tos{} --tos 0x{value:02x}/0x{mask:02x}", negation(*not))
         }
+        Match::Set(test) => {
+            let sides = test.source.iter().map(|&source| if source { "src" } else { "dst" });
+            let Not { not, value: set } = &test.set;
+            write!(out, " -m set{} --match-set {} {}", negation(*not), set.name, list(sides))
+        }
         Match::Statistic(Statistic::Random(share)) => {
             let probability = f64::from(share.value) / CERTAIN;
             write!(out, " -m statistic --mode random{} --probability {probability:.11}", negation(share.not))

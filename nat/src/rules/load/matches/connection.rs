@@ -72,7 +72,7 @@ fn expiry(word: &str) -> Result<Expiry, Refusal> {
     Ok(Expiry { first, last })
 }
 
-fn conntrack(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn conntrack(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     if given.is_empty() {
         return Err(given.missing("at least one option"));
     }

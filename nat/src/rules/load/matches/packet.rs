@@ -1,5 +1,7 @@
 //! Matches on the packet and what is known about it without its connection.
 
+use std::sync::Arc;
+
 use wire::Mac;
 
 use super::extension;
@@ -7,9 +9,10 @@ use crate::rules::load::option::{Context, Extension, Given, flag, value};
 use crate::rules::load::value::{address_span, bits, masked_u32, number, number_u8, numbers, positive};
 use crate::rules::load::{Refusal, refuse};
 use crate::rules::names::{class, kind};
-use crate::rules::{AddrType, Compare, Family, Hook, Match, Not, Statistic, Word};
+use crate::rules::{AddrType, Compare, Family, Hook, Match, Not, SetTest, Statistic, Word};
 
 pub(super) const ALL: &[Extension] = &[
+    extension("set", &[value(&["match-set"]).twice().or_not()], set),
     extension("comment", &[value(&["comment"])], comment),
     extension("mark", &[value(&["mark"]).or_not()], |given, _| Ok(Match::Mark(given.need("mark", masked_u32)?))),
     extension("iprange", &[value(&["src-range"]).or_not(), value(&["dst-range"]).or_not()], iprange),
@@ -53,10 +56,30 @@ pub(super) const ALL: &[Extension] = &[
     ),
 ];
 
+fn set(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
+    let Some(Not { not, value: [name, sides] }) = given.pair("match-set") else {
+        return Err(given.missing("--match-set"));
+    };
+    let Some(set) = context.sets.find(name) else {
+        return refuse(name, "no list of this name stands before the first table");
+    };
+    let side = |word: &str| match word {
+        "src" => Ok(true),
+        "dst" => Ok(false),
+        _ => refuse(word, "neither src nor dst"),
+    };
+    let source = sides.split(',').map(side).collect::<Result<Box<[bool]>, Refusal>>()?;
+    let parts = 1 + usize::from(set.ports);
+    if source.len() != parts {
+        return refuse(sides, format_args!("{name} is {} and needs src or dst for each of its parts", set.kind()));
+    }
+    Ok(Match::Set(Box::new(SetTest { set: Not { not, value: Arc::clone(set) }, source })))
+}
+
 /// The kernel's room for a comment, its end left out.
 const COMMENT: usize = 255;
 
-fn comment(given: &Given<'_>, _: &Context) -> Result<Match, Refusal> {
+fn comment(given: &Given<'_>, _: &Context<'_>) -> Result<Match, Refusal> {
     let read = |word: &str| match word {
         word if word.len() > COMMENT => refuse(word, format_args!("longer than {COMMENT} bytes")),
         word if word.contains(char::is_control) => refuse(word, "it holds a control character"),
@@ -65,7 +88,7 @@ fn comment(given: &Given<'_>, _: &Context) -> Result<Match, Refusal> {
     Ok(Match::Comment(given.need("comment", read)?.value))
 }
 
-fn iprange(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn iprange(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     let read = |word: &str| address_span(context.family, word);
     let ranges = [given.read("src-range", read)?, given.read("dst-range", read)?];
     if ranges == [None, None] {
@@ -90,7 +113,7 @@ fn mac(word: &str) -> Result<Mac, Refusal> {
 /// What the kernel cannot tell of an IPv6 address: broadcast, blackhole, prohibit, throw, nat, xresolve.
 const NOT_V6: u16 = 1 << 3 | 1 << 6 | 0xff00;
 
-fn addrtype(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn addrtype(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     let read = |word: &str| {
         let kinds = bits(word, "a kind of address", kind::bit)?;
         if context.family == Family::Ipv6 && kinds & NOT_V6 != 0 {
@@ -145,7 +168,7 @@ pub(in crate::rules::load) fn tos(word: &str) -> Result<Word<u8>, Refusal> {
 /// As many as all, for `--probability`.
 pub(in crate::rules) const CERTAIN: f64 = 2_147_483_648.0;
 
-fn statistic(given: &Given<'_>, _: &Context) -> Result<Match, Refusal> {
+fn statistic(given: &Given<'_>, _: &Context<'_>) -> Result<Match, Refusal> {
     let statistic = match given.get("mode").map(|mode| mode.value) {
         Some("random") => {
             given.one_of(&["mode", "every"]).and(given.one_of(&["mode", "packet"]))?;

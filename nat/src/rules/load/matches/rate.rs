@@ -61,7 +61,7 @@ fn period(word: &str, scale: u64) -> Result<(u64, u32), Refusal> {
     }
 }
 
-fn limit(given: &Given<'_>, _: &Context) -> Result<Match, Refusal> {
+fn limit(given: &Given<'_>, _: &Context<'_>) -> Result<Match, Refusal> {
     let period = given.plain("limit", |word| period(word, Limit::SCALE))?;
     let burst = given.plain("limit-burst", |word| match number(word, LIMIT_BURST)? {
         0 => refuse(word, "it must not be 0"),
@@ -122,7 +122,7 @@ fn mode(word: &str) -> Result<HashMode, Refusal> {
     Ok(mode)
 }
 
-fn hashlimit(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn hashlimit(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     let Some(name) = given.one_of(&["hashlimit-upto", "hashlimit-above"])? else {
         return Err(given.missing("--hashlimit-upto or --hashlimit-above"));
     };
@@ -151,7 +151,7 @@ fn hashlimit(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
     })))
 }
 
-fn connlimit(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn connlimit(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     let Some(name) = given.one_of(&["connlimit-upto", "connlimit-above"])? else {
         return Err(given.missing("--connlimit-upto or --connlimit-above"));
     };

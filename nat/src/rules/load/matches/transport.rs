@@ -45,7 +45,7 @@ pub(in crate::rules) const FLAGS: [(&str, u8); 6] =
 /// What `--syn` stands for: of FIN, SYN, RST and ACK, only SYN.
 const SYN: FlagTest = FlagTest { mask: 0x17, set: 0x02 };
 
-fn only(given: &Given<'_>, context: &Context, protocols: &[u8], needs: &str) -> Result<(), Refusal> {
+fn only(given: &Given<'_>, context: &Context<'_>, protocols: &[u8], needs: &str) -> Result<(), Refusal> {
     if context.is_one_of(protocols) {
         return Ok(());
     }
@@ -58,7 +58,7 @@ fn both(given: &Given<'_>) -> Result<[Not<Ports>; 2], Refusal> {
     Ok([given.read("sport", ports)?.unwrap_or(any), given.read("dport", ports)?.unwrap_or(any)])
 }
 
-fn tcp(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn tcp(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     only(given, context, &[protocol::TCP], "-p tcp")?;
     let [source, destination] = both(given)?;
     given.one_of(&["tcp-flags", "syn"])?;
@@ -91,13 +91,13 @@ fn flag_list(word: &str) -> Result<u8, Refusal> {
     Ok(all)
 }
 
-fn udp(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn udp(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     only(given, context, &[protocol::UDP], "-p udp")?;
     let [source, destination] = both(given)?;
     Ok(Match::Udp(source, destination))
 }
 
-fn icmp(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn icmp(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     let (name, number, needs) = match context.family {
         Family::Ipv4 => ("icmp-type", protocol::ICMP, "-p icmp"),
         Family::Ipv6 => ("icmpv6-type", protocol::ICMPV6, "-p ipv6-icmp"),
@@ -115,7 +115,7 @@ const WITH_PORTS: [u8; 5] = [protocol::TCP, protocol::UDP, 136, 132, 33];
 /// The kernel's room; a range takes two.
 const MOST_PORTS: usize = 15;
 
-fn multiport(given: &Given<'_>, context: &Context) -> Result<Match, Refusal> {
+fn multiport(given: &Given<'_>, context: &Context<'_>) -> Result<Match, Refusal> {
     only(given, context, &WITH_PORTS, "-p tcp, udp, udplite, sctp or dccp")?;
     let Some(name) = given.one_of(&["sports", "dports", "ports"])? else {
         return Err(given.missing("--sports, --dports or --ports"));

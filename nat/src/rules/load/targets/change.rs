@@ -51,7 +51,7 @@ const fn mangle(
     name: &'static str,
     family: Option<Family>,
     options: &'static [Opt],
-    build: fn(&Given<'_>, &Context) -> Result<Target, Refusal>,
+    build: fn(&Given<'_>, &Context<'_>) -> Result<Target, Refusal>,
 ) -> Extension {
     Extension { table: Some(Table::Mangle), family, ..extension(name, options, build) }
 }
@@ -75,7 +75,7 @@ fn mark(given: &Given<'_>) -> Result<Option<Word<u32>>, Refusal> {
     })
 }
 
-fn connmark(given: &Given<'_>, _: &Context) -> Result<Target, Refusal> {
+fn connmark(given: &Given<'_>, _: &Context<'_>) -> Result<Target, Refusal> {
     let set = mark(given)?;
     let moved = given.one_of(&["save-mark", "restore-mark"])?;
     for mask in ["nfmask", "ctmask"] {
@@ -100,7 +100,7 @@ fn connmark(given: &Given<'_>, _: &Context) -> Result<Target, Refusal> {
     }
 }
 
-fn tcpmss(given: &Given<'_>, context: &Context) -> Result<Target, Refusal> {
+fn tcpmss(given: &Given<'_>, context: &Context<'_>) -> Result<Target, Refusal> {
     if !context.is_one_of(&[protocol::TCP]) {
         return refuse("TCPMSS", "it needs -p tcp, not negated");
     }
@@ -111,7 +111,7 @@ fn tcpmss(given: &Given<'_>, context: &Context) -> Result<Target, Refusal> {
     }
 }
 
-fn set_tos(given: &Given<'_>, _: &Context) -> Result<Target, Refusal> {
+fn set_tos(given: &Given<'_>, _: &Context<'_>) -> Result<Target, Refusal> {
     let Some(name) = given.one_of(&["set-tos", "and-tos", "or-tos", "xor-tos"])? else {
         return Err(given.missing("--set-tos, --and-tos, --or-tos or --xor-tos"));
     };

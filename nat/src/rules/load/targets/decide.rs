@@ -39,7 +39,7 @@ pub(super) const ALL: &[Extension] = &[
     },
 ];
 
-fn reject(given: &Given<'_>, context: &Context) -> Result<Target, Refusal> {
+fn reject(given: &Given<'_>, context: &Context<'_>) -> Result<Target, Refusal> {
     let found = given.plain("reject-with", |word| match reject_names::named(context.family, word) {
         Some(Reject::TcpReset) if !context.is_one_of(&[protocol::TCP]) => {
             refuse(word, "a TCP reset needs -p tcp, not negated")
@@ -65,7 +65,7 @@ const LEVELS: [(&str, u8); 11] = [
     ("debug", 7),
 ];
 
-fn log(given: &Given<'_>, _: &Context) -> Result<Target, Refusal> {
+fn log(given: &Given<'_>, _: &Context<'_>) -> Result<Target, Refusal> {
     let level =
         given.plain("log-level", |word| match (word.as_bytes(), LEVELS.iter().find(|(name, _)| *name == word)) {
             (&[digit @ b'0'..=b'7'], _) => Ok(digit - b'0'),

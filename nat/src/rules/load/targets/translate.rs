@@ -37,7 +37,7 @@ const fn nat(
     name: &'static str,
     hooks: &'static [Hook],
     options: &'static [crate::rules::load::option::Opt],
-    build: fn(&Given<'_>, &Context) -> Result<Target, Refusal>,
+    build: fn(&Given<'_>, &Context<'_>) -> Result<Target, Refusal>,
 ) -> Extension {
     Extension { table: Some(Table::Nat), hooks, ..extension(name, options, build) }
 }
@@ -45,7 +45,7 @@ const fn nat(
 /// TCP, UDP, SCTP, DCCP, and ICMP, whose identifier stands for the port.
 const WITH_PORTS: [u8; 5] = [protocol::TCP, protocol::UDP, 132, 33, protocol::ICMP];
 
-fn check_ports(context: &Context, word: &str) -> Result<(), Refusal> {
+fn check_ports(context: &Context<'_>, word: &str) -> Result<(), Refusal> {
     let v6 = context.family == Family::Ipv6;
     let has = |number: u8| WITH_PORTS.contains(&number) || v6 && number == protocol::ICMPV6;
     match context.protocol {
@@ -55,7 +55,7 @@ fn check_ports(context: &Context, word: &str) -> Result<(), Refusal> {
 }
 
 /// `address[-address][:port[-port[/base]]]`, IPv6 addresses in brackets if ports follow.
-fn addressed(given: &Given<'_>, context: &Context, name: &str) -> Result<Nat, Refusal> {
+fn addressed(given: &Given<'_>, context: &Context<'_>, name: &str) -> Result<Nat, Refusal> {
     let nat = given.need(name, |word| {
         let (addresses, ports) = match context.family {
             Family::Ipv4 => word.split_once(':').map_or((word, None), |(ip, ports)| (ip, Some(ports))),
@@ -94,7 +94,7 @@ fn addressed(given: &Given<'_>, context: &Context, name: &str) -> Result<Nat, Re
     Ok(Nat { persistent: given.has("persistent"), ..flags(given, nat.value) })
 }
 
-fn ported(given: &Given<'_>, context: &Context) -> Result<Nat, Refusal> {
+fn ported(given: &Given<'_>, context: &Context<'_>) -> Result<Nat, Refusal> {
     let ports: Option<Ports> = given.plain("to-ports", |word| {
         check_ports(context, word)?;
         ports_dashed(word)
@@ -106,7 +106,7 @@ fn flags(given: &Given<'_>, nat: Nat) -> Nat {
     Nat { random: given.has("random"), random_fully: given.has("random-fully"), ..nat }
 }
 
-fn netmap(given: &Given<'_>, context: &Context) -> Result<Target, Refusal> {
+fn netmap(given: &Given<'_>, context: &Context<'_>) -> Result<Target, Refusal> {
     let to: Network = given
         .need("to", |word| {
             if let Some((first, last)) = word.split_once('-') {
@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn na_01_brackets_tell_ports_from_addresses() {
-        let context = Context { family: Family::Ipv6, protocol: Some(crate::rules::Not::plain(6)) };
+        let sets = crate::rules::load::sets::Sets::onto(&[]);
+        let protocol = Some(crate::rules::Not::plain(6));
+        let context = Context { family: Family::Ipv6, protocol, sets: &sets };
         for (word, one) in [("[fd00::1]:80", true), ("fd00::1", false), (":80", true), ("::1", false), ("[::1]", false)]
         {
             let mut given = Given::new(&ALL[0]);
