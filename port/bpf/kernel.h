@@ -27,6 +27,7 @@
 static void *(*map_lookup)(void *map, const void *key) = HELPER(BPF_FUNC_map_lookup_elem);
 static long (*map_update)(void *map, const void *key, const void *value, __u64 flags) =
     HELPER(BPF_FUNC_map_update_elem);
+static long (*map_delete)(void *map, const void *key) = HELPER(BPF_FUNC_map_delete_elem);
 static __u64 (*monotonic_ns)(void) = HELPER(BPF_FUNC_ktime_get_ns);
 static long (*load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = HELPER(BPF_FUNC_skb_load_bytes);
 static long (*store_bytes)(struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags) =

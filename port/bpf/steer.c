@@ -167,8 +167,12 @@ INLINE int steer(struct __sk_buff *skb, const __u32 l2)
         return NEXT;
     int v6 = skb->protocol == NET16(ETHER_IPV6);
 
-    if (p.fragment == LATER) {
+    if (p.fragment != WHOLE)
         key_of_fragment(&fragment, &p);
+    // Identifications are used again: whose the last datagram was says nothing about this one.
+    if (p.fragment == FIRST)
+        map_delete(&vsw_fragments, &fragment);
+    if (p.fragment == LATER) {
         __u64 *first = map_lookup(&vsw_fragments, &fragment);
         if (!first)
             return NEXT;
@@ -215,10 +219,8 @@ INLINE int steer(struct __sk_buff *skb, const __u32 l2)
         count(LIMITED);
         return DROP;
     }
-    if (p.fragment == FIRST) {
-        key_of_fragment(&fragment, &p);
+    if (p.fragment == FIRST)
         map_update(&vsw_fragments, &fragment, &now, BPF_ANY);
-    }
     count(silent > LATE ? HELD : STEERED);
     return send(skb, l2);
 }

@@ -259,6 +259,12 @@ fn later_fragments_follow_the_first() {
             }
         }
 
+        // The identification of a datagram that was the switch's is used again by one of the host's.
+        let mut hosts = host.udp(53, 9).split_off(34);
+        hosts.resize(64, 7);
+        host.passed(&fragment(&host, 1, 0, true, &hosts));
+        host.passed(&fragment(&host, 1, 64, false, &[7; 40]));
+
         // IPv6: destination options, then the fragment header.
         let udp = host.udp6(53, 4000).split_off(54);
         let fragment6 = |host: &Host, id: u8, offset: u8, more: u8, payload: &[u8]| {
