@@ -441,3 +441,35 @@ fn two_rules_share_a_port_of_all_addresses_if_they_lead_to_a_family_each() {
     let (frames, _) = host.send(PortId::HOST, &tcp(in_(), (FAR, 5000), (HOST, 8000), "S", (1, 0)));
     assert_eq!((seen(&frames)[0].port, seen(&frames)[0].ports.1), (port, 80));
 }
+
+#[test]
+fn nu_01_who_is_reached_at_a_published_port_speaks_from_it() {
+    let (mut host, port) = host();
+    let rule = Publish { protocol: 17, ..published(None, (8000, 8009), ip(2), 80) };
+    host.apply(Update::Publish { id: PublishId(1), rule: rule.clone() });
+    let mut from = |host: &mut world::Host, own| {
+        let (frames, _) = host.send(port, &udp(up(), (ip(2), own), (FAR, 53), 64, 9));
+        let sent = &seen(&frames)[0];
+        assert_eq!((sent.src, sent.dst), (HOST, FAR));
+        sent.ports.0
+    };
+    assert_eq!((from(&mut host, 83), from(&mut host, 79), from(&mut host, 90)), (8003, 79, 90));
+    let (frames, _) = host.send(PortId::HOST, &udp(in_(), (FAR, 53), (HOST, 8003), 60, 9));
+    assert_eq!((seen(&frames)[0].port, seen(&frames)[0].ports), (port, (53, 83)));
+    // Neither where another address is published, nor when it no longer is.
+    let other = "198.51.100.2".parse().unwrap();
+    host.apply(Update::Publish { id: PublishId(1), rule: Publish { at: Some(other), ..rule } });
+    assert_eq!(from(&mut host, 84), 84);
+    host.apply(Update::RemovePublish { id: PublishId(1) });
+    assert_eq!(from(&mut host, 85), 85);
+}
+
+#[test]
+fn a_published_connection_that_is_picked_up_goes_on_whoever_speaks() {
+    let (mut host, port) = host();
+    host.apply(Update::Publish { id: PublishId(1), rule: published(None, (8000, 8000), ip(2), 80) });
+    let (frames, _) = host.send(port, &tcp(up(), (ip(2), 80), (FAR, 5000), "A", (9, 2)));
+    assert_eq!(seen(&frames)[0].ports, (8000, 5000));
+    let (frames, _) = host.send(PortId::HOST, &tcp(in_(), (FAR, 5000), (HOST, 8000), "A", (2, 9)));
+    assert_eq!((seen(&frames)[0].port, seen(&frames)[0].ports), (port, (5000, 80)));
+}

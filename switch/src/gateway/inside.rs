@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use nat::{Destination, Direction, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Untranslatable, Zone};
+use nat::{Destination, Direction, End, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Untranslatable, Zone};
 use wire::icmp::Trouble;
 use wire::protocol;
 
@@ -26,12 +26,12 @@ enum Decision {
 /// Where a new connection leads, and which source it gets.
 #[derive(Debug)]
 enum Towards {
-    /// Outside, from this address.
-    Outside(IpAddr),
+    /// Outside, from this address; and from this port, if that is published for the sender.
+    Outside(IpAddr, Option<u16>),
     /// To the host; its own address, or the one that hides it.
     Host { masked: bool },
     /// To an endpoint that has published the port; from its gateway if the answer could not find back otherwise.
-    Endpoint { zone: Zone, end: nat::End, from: Option<IpAddr> },
+    Endpoint { zone: Zone, end: End, from: Option<IpAddr> },
 }
 
 impl Switch {
@@ -128,7 +128,10 @@ impl Switch {
             return prohibited(DropReason::OtherNetwork);
         }
         match self.router.host.route(dst) {
-            Some(route) => Decision::Connect(fresh, Towards::Outside(route.source)),
+            Some(route) => {
+                let port = self.router.published.source(id, &tuple, route.source);
+                Decision::Connect(fresh, Towards::Outside(route.source, port))
+            }
             None => Decision::Refuse(DropReason::NoRoute, Some(Trouble::NetUnreachable)),
         }
     }
@@ -137,10 +140,14 @@ impl Switch {
         let symmetric = Mapping::Symmetric { persistent: true };
         let pool = |addresses, mapping| Source::Map(Pool { addresses, ports: None, random: false, mapping });
         let plan = match towards {
-            Towards::Outside(source) => Plan {
+            Towards::Outside(source, port) => Plan {
                 reply_zone: Zone::OUTSIDE,
                 destination: Destination::Keep,
-                source: pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
+                // Who is reached at a port speaks from it, too (RFC 4787 REQ-1).
+                source: match *port {
+                    Some(port) => Source::Fixed(End { ip: *source, port }),
+                    None => pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
+                },
             },
             Towards::Host { masked } => Plan {
                 reply_zone: Zone::OUTSIDE,
@@ -153,7 +160,7 @@ impl Switch {
                 source: from.as_ref().map_or(Source::Keep, |from| pool(std::slice::from_ref(from), symmetric)),
             },
         };
-        let outside = matches!(towards, Towards::Outside(_));
+        let outside = matches!(towards, Towards::Outside(..));
         let router = &mut self.router;
         // Only the host's addresses have ports that somebody else may hold.
         let is_free = &mut router.is_free;

@@ -1,12 +1,13 @@
 //! Published rules: which endpoint a port of the host leads to. A range is one rule, and one entry.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use nat::{End, Tuple};
 
-use crate::{Publish, PublishId};
+use crate::{BridgeId, Publish, PublishId};
 
 /// Whose address a rule's ports are ports of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub(super) struct Published {
     rules: HashMap<PublishId, Publish>,
     /// First ports of the rules of an address and protocol.
     ranges: HashMap<(At, u8), BTreeMap<u16, PublishId>>,
+    /// First ports of the endpoints that rules of a protocol lead to.
+    endpoints: HashMap<(BridgeId, IpAddr, u8), BTreeMap<u16, PublishId>>,
 }
 
 impl Published {
@@ -31,6 +34,9 @@ impl Published {
         for at in keys(&rule) {
             self.ranges.entry((at, rule.protocol)).or_default().insert(rule.ports.0, id);
         }
+        for to in &rule.to {
+            self.endpoints.entry((rule.bridge, *to, rule.protocol)).or_default().insert(rule.to_port, id);
+        }
         self.rules.insert(id, rule);
         old
     }
@@ -38,15 +44,20 @@ impl Published {
     pub(super) fn remove(&mut self, id: PublishId) -> Option<Publish> {
         let rule = self.rules.remove(&id)?;
         for at in keys(&rule) {
-            let Some(ranges) = self.ranges.get_mut(&(at, rule.protocol)) else { continue };
-            if ranges.get(&rule.ports.0) == Some(&id) {
-                ranges.remove(&rule.ports.0);
-            }
-            if ranges.is_empty() {
-                self.ranges.remove(&(at, rule.protocol));
-            }
+            take_out(&mut self.ranges, &(at, rule.protocol), rule.ports.0, id);
+        }
+        for to in &rule.to {
+            take_out(&mut self.endpoints, &(rule.bridge, *to, rule.protocol), rule.to_port, id);
         }
         Some(rule)
+    }
+
+    /// The host's port that leads to the end of `bridge` that a packet comes from, if packets to `public` do.
+    pub(super) fn source(&self, bridge: BridgeId, tuple: &Tuple, public: IpAddr) -> Option<u16> {
+        let of_endpoint = self.endpoints.get(&(bridge, tuple.src.ip(), tuple.protocol))?;
+        let rule = self.rules.get(of_endpoint.range(..=tuple.src_port).next_back()?.1)?;
+        let port = rule.ports.0.checked_add(tuple.src_port - rule.to_port)?;
+        (port <= rule.ports.1 && rule.at.is_none_or(|at| at == public)).then_some(port)
     }
 
     /// The rule that a packet's destination is of. `own`: the address is the host's, so that rules for all of them apply.
@@ -58,6 +69,16 @@ impl Published {
         };
         in_range(At::One(tuple.dst.ip()))
             .or_else(|| own.then(|| in_range(At::Any { v4: tuple.dst.is_ipv4() })).flatten())
+    }
+}
+
+fn take_out<K: Eq + Hash>(index: &mut HashMap<K, BTreeMap<u16, PublishId>>, key: &K, port: u16, id: PublishId) {
+    let Some(ports) = index.get_mut(key) else { return };
+    if ports.get(&port) == Some(&id) {
+        ports.remove(&port);
+    }
+    if ports.is_empty() {
+        index.remove(key);
     }
 }
 
