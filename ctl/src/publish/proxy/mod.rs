@@ -61,6 +61,7 @@ enum Command {
     Open(Service),
     Aim(u32, Target),
     Close(u32, oneshot::Sender<()>),
+    Heard(oneshot::Sender<()>),
 }
 
 struct Running {
@@ -127,6 +128,15 @@ impl Proxy {
         if let Some(running) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
             running.send(Command::Aim(id, target));
         }
+    }
+
+    /// The receiver hears when everything that was told so far is in force.
+    pub fn heard(&self) -> oneshot::Receiver<()> {
+        let (heard, hear) = oneshot::channel();
+        if let Some(running) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            running.send(Command::Heard(heard));
+        }
+        hear
     }
 
     /// Ends an open service, its connections, and with the last one the thread. The receiver hears when its ports are

@@ -180,6 +180,10 @@ impl Turn {
                     self.end(id);
                 }
             }
+            // Nobody waits for it any more: that is fine.
+            Command::Heard(heard) => {
+                let _ = heard.send(());
+            }
             Command::Close(id, closed) => {
                 self.end(id);
                 for key in self.services.remove(&id).into_iter().flat_map(|open| open.sockets) {
