@@ -310,7 +310,7 @@ fn routes_by_link_local_routers_and_without_any_router_lead_out() {
         host.exec(&["ip", "route", "add", "unreachable", "203.0.114.0/24"])?;
         edge.outside.exec(&["ip", "address", "add", "203.0.113.1/32", "dev", "lo"])?;
         edge.outside.exec(&["ip", "address", "add", "203.0.114.1/32", "dev", "lo"])?;
-        wait::until(Duration::from_secs(1), "the routes to be known", || {
+        wait::until(Duration::from_secs(5), "the routes to be known", || {
             ping::unanswered(&a, "203.0.113.1".parse()?)?;
             ping::unanswered(&a, "203.0.114.1".parse()?)
         })?;
@@ -319,7 +319,7 @@ fn routes_by_link_local_routers_and_without_any_router_lead_out() {
 }
 
 fn default_source_becomes(edge: &Edge, source: IpAddr) -> Result<()> {
-    wait::until(Duration::from_secs(1), "the default route to be known", || {
+    wait::until(Duration::from_secs(5), "the default route to be known", || {
         let uplink = edge.daemon.json(&["uplink"])?;
         let routes = uplink["routes"].as_array().context("routes")?;
         let default = routes.iter().find(|route| route["to"] == "0.0.0.0/0").context("no default route")?;

@@ -94,7 +94,7 @@ fn what_cannot_be_reached_is_said() {
         for (family, to, gateway) in [("-4", Outside::FAR4, "10.30.0.1"), ("-6", Outside::FAR6, "fd30::1")] {
             ping::all_answered(&a, to, 1)?;
             edge.host().exec(&["ip", family, "route", "del", "default"])?;
-            tests::wait::until(std::time::Duration::from_secs(2), "the route to be forgotten", || {
+            tests::wait::until(std::time::Duration::from_secs(5), "the route to be forgotten", || {
                 let said = ping_says(&a, &[], to)?;
                 let known = said.contains("Net Unreachable") || said.contains("No route");
                 ensure!(known && said.contains(&format!("From {gateway}")), "{said}");
@@ -117,7 +117,7 @@ fn a_smaller_mtu_of_the_nic_is_told_and_transfers_adapt() {
         for (to, gateway, words) in
             [(Outside::FAR4, "10.30.0.1", "(mtu = 1400)"), (Outside::FAR6, "fd30::1", "mtu=1400")]
         {
-            tests::wait::until(std::time::Duration::from_secs(2), "the new MTU to be told", || {
+            tests::wait::until(std::time::Duration::from_secs(5), "the new MTU to be told", || {
                 // Below the container's own MTU, above the NIC's.
                 let said = ping_says(&a, &["-M", "do", "-s", "1420"], to)?;
                 ensure!(said.contains(&format!("From {gateway}")) && said.contains(words), "{said}");
@@ -143,9 +143,11 @@ fn a_smaller_mtu_of_a_route_is_found_by_tcp_alone() {
         ] {
             let via = gateway.to_string();
             edge.host().exec(&["ip", family, "route", "replace", "default", "via", &via, "mtu", "1300"])?;
-            tests::wait::until(std::time::Duration::from_secs(2), "the route's MTU to be taken in", || {
-                let said = edge.daemon.json(&["uplink"])?["routes"].to_string();
-                ensure!(said.contains("1300"), "{said}");
+            let default = if to.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+            tests::wait::until(std::time::Duration::from_secs(5), "the route's MTU to be taken in", || {
+                let uplink = edge.daemon.json(&["uplink"])?;
+                let routes = uplink["routes"].as_array().context("routes")?;
+                ensure!(routes.iter().any(|route| route["to"] == default && route["mtu"] == 1300), "{routes:?}");
                 Ok(())
             })?;
             tcp::transfer(&a, &edge.outside, to, 4_000_000)?;

@@ -40,7 +40,8 @@ impl Outgoing {
     fn passes_both_ways(&mut self) -> Result<()> {
         for (from, to) in [(&self.inner, &self.outer), (&self.outer, &self.inner)] {
             let (mut from, mut to) = (from, to);
-            to.set_read_timeout(Some(Duration::from_secs(4)))?;
+            // What was lost before is sent again first, after a pause that has grown.
+            to.set_read_timeout(Some(HELD))?;
             from.write_all(b"still there?")?;
             ensure!(to.read(&mut [0; 64])? > 0);
         }
