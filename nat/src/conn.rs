@@ -115,6 +115,11 @@ impl Conn {
         self.zones[direction as usize]
     }
 
+    /// Whether its packets stay in their zone as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.zones[0] == self.zones[1] && self.tuple(Direction::Reply).reverse() == self.tuple(Direction::Original)
+    }
+
     /// The zone that pays for it: the network, not the outside.
     pub(crate) fn payer(&self) -> Zone {
         if self.zones[0] == Zone::OUTSIDE { self.zones[1] } else { self.zones[0] }

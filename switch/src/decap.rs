@@ -2,12 +2,13 @@
 //! Nothing is learned, answered or delivered before the datagram proved to be of a known network and VTEP.
 
 use vxlan::{Congestion, VtepId};
-use wire::{Frame, Headers, Offload, Push, Time, checksum, parse};
+use wire::{Frame, Headers, Layer3, Offload, Push, Time, checksum, parse};
 
 use crate::flow::Egress;
 use crate::forward::{Verdict, forward, listeners};
+use crate::gateway::Packet;
 use crate::pipeline::Hit;
-use crate::station::{Origin, Spot};
+use crate::station::{Origin, Spot, Stamp};
 use crate::{BridgeId, Datagram, DropReason, Out, PortId, Switch, admit};
 
 /// Marks the ingress of a flow key as a tunnel: VNI above, VTEP number below.
@@ -96,7 +97,7 @@ impl Switch {
         }
         headers.key.set_ingress(TUNNEL | u64::from(vni) << 32 | u64::from(vtep.0));
         let verdict = match self.hit(now, &headers, bytes.len()) {
-            Some(Hit::Plain(egress)) => Verdict::Output(egress, crate::station::Stamp::NONE),
+            Some(Hit::Plain(egress)) => Verdict::Output(egress, Stamp::NONE),
             _ => self.walk_inner(now, id, vtep, &headers)?,
         };
         match (verdict, congestion(bytes, &headers, outer_ecn)) {
@@ -115,6 +116,10 @@ impl Switch {
                 Ok(())
             }
             (Verdict::Output(Egress::Tunnel { .. }, _), _) => Err(DropReason::SamePort),
+            (Verdict::Judge(id, egress, stamp), congestion) => {
+                let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
+                self.judge_inner(now, id, (egress, stamp), bytes, headers, ecn, out)
+            }
             // Every host has its own gateway.
             (Verdict::Route(_), _) => Err(DropReason::NotRouted),
             (Verdict::Flood, congestion) => {
@@ -146,10 +151,41 @@ impl Switch {
             false => bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now),
         };
         let verdict = forward(bridge, &self.stations, &self.ports, Spot::Tunnel(vtep), &headers.key);
-        if let Verdict::Output(egress, dst) = verdict {
-            self.remember(now, headers, egress, src, dst);
+        match verdict {
+            Verdict::Output(egress, dst)
+                if self.filters.apply_to(id) && matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6) =>
+            {
+                return Ok(Verdict::Judge(id, egress, dst));
+            }
+            Verdict::Output(egress, dst) => self.remember(now, headers, egress, src, dst),
+            _ => {}
         }
         Ok(verdict)
+    }
+
+    /// Lets rules judge a frame from another host. Such frames go on one by one: what is joined is decided as one.
+    fn judge_inner(
+        &mut self,
+        now: Time,
+        id: BridgeId,
+        way: (Egress, Stamp),
+        bytes: &[u8],
+        headers: Headers,
+        ecn: Option<u8>,
+        out: &mut Out,
+    ) -> Result<(), DropReason> {
+        self.flush_joined(out);
+        let offload = self.offload(id, bytes, &headers)?;
+        let frame = copy(bytes, &headers, offload, ecn, out);
+        let mut packet = Packet::new(now, PortId::TUNNEL, frame, headers);
+        if let Some(at) = self.flows.find(&headers.key).filter(|at| self.is_current(*at)) {
+            match self.replay(at, packet, out) {
+                Some(again) => packet = again,
+                None => return Ok(()),
+            }
+        }
+        self.take_bridged(id, way, packet, out);
+        Ok(())
     }
 
     /// Hands a frame to one port, joined with its neighbours in the run where that is possible.

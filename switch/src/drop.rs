@@ -108,6 +108,10 @@ reasons! {
     TableFull,
     /// no free port to translate to
     NoPort,
+    /// a rule drops it
+    Denied,
+    /// a rule rejects it
+    Rejected,
     /// makes no sense in its connection (conntrack's INVALID)
     Invalid,
     /// a later fragment whose first did not come

@@ -18,6 +18,8 @@ pub(crate) enum Verdict {
     Flood,
     /// It is for the gateway of this network.
     Route(BridgeId),
+    /// It goes to one place in this network, if rules let it.
+    Judge(BridgeId, Egress, Stamp),
     /// It goes nowhere.
     Drop(DropReason),
 }

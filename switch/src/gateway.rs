@@ -5,8 +5,10 @@
 //! Every packet takes one of two ways in: `inside` from a container, `outside` from the host's port. Connections decide
 //! first; what is new is decided once, and `carry` does what was decided, from then on out of the flow cache.
 
+mod bridged;
 mod carry;
 mod ended;
+mod hooks;
 mod host;
 mod inside;
 mod outside;
@@ -23,6 +25,7 @@ use wire::{Frame, Headers, Mac, Time, protocol};
 use crate::{BridgeId, DropReason, Gateway, Out, PortId, Publish, PublishId, Route, Switch};
 pub(crate) use carry::Change;
 use ended::Ended;
+use hooks::Passage;
 use host::Host;
 use prefixes::Prefixes;
 use published::Published;
@@ -163,12 +166,23 @@ pub(crate) struct Packet {
     pub(crate) from: PortId,
     pub(crate) frame: Frame,
     pub(crate) headers: Headers,
+    /// Its way through the hooks, if it meets rules.
+    pub(crate) passage: Option<Box<Passage>>,
 }
 
 impl Packet {
+    pub(crate) fn new(now: Time, from: PortId, frame: Frame, headers: Headers) -> Packet {
+        Packet { now, from, frame, headers, passage: None }
+    }
+
     /// Takes its tag off. `false` if it makes no sense then.
     fn untag(&mut self) -> bool {
         wire::untag(&mut self.frame);
+        self.parse_again()
+    }
+
+    /// Looks at it anew after it was changed. `false` if it makes no sense any more.
+    fn parse_again(&mut self) -> bool {
         let Ok(headers) = wire::parse(self.frame.bytes()) else { return false };
         let ingress = self.headers.key.ingress();
         self.headers = headers;

@@ -58,7 +58,7 @@ impl Switch {
         headers.key.set_ingress(u64::from(from.0));
         match self.hit(now, &headers, frame.len()) {
             Some(Hit::Plain(egress)) => return self.emit(from, egress, frame, &headers, out),
-            Some(Hit::Changed(at)) => match self.replay(at, Packet { now, from, frame, headers }, out) {
+            Some(Hit::Changed(at)) => match self.replay(at, Packet::new(now, from, frame, headers), out) {
                 Some(again) => frame = again.frame,
                 None => return,
             },
@@ -66,8 +66,15 @@ impl Switch {
         }
         match self.walk(now, from, &frame, &headers, out) {
             Some(Verdict::Output(egress, _)) => self.emit(from, egress, frame, &headers, out),
-            Some(Verdict::Flood) => self.flood(from, frame, &headers, out),
-            Some(Verdict::Route(bridge)) => self.take_inside(bridge, Packet { now, from, frame, headers }, out),
+            Some(Verdict::Flood) => {
+                if let Some(packet) = self.judge_flood(Packet::new(now, from, frame, headers), out) {
+                    self.flood(from, packet.frame, &headers, out);
+                }
+            }
+            Some(Verdict::Route(bridge)) => self.take_inside(bridge, Packet::new(now, from, frame, headers), out),
+            Some(Verdict::Judge(bridge, egress, dst)) => {
+                self.take_bridged(bridge, (egress, dst), Packet::new(now, from, frame, headers), out);
+            }
             Some(Verdict::Drop(reason)) => self.discard(from, reason, frame, out),
             None => out.pool.put(frame),
         }
@@ -87,6 +94,13 @@ impl Switch {
         flow.bytes += len as u64;
         self.counters.hits += 1;
         Some(if flow.change.is_none() { Hit::Plain(flow.egress) } else { Hit::Changed(at) })
+    }
+
+    /// Whether what a cached flow depends on is as it was.
+    pub(crate) fn is_current(&self, at: u32) -> bool {
+        self.flows.get(at).is_some_and(|flow| {
+            flow.epoch == self.epoch && self.stations.is_current(flow.src) && self.stations.is_current(flow.dst)
+        })
     }
 
     /// The stages, for a frame from a port: admit, answer, forward. `None`: it was answered here.
@@ -119,6 +133,9 @@ impl Switch {
         }
         let verdict = forward(bridge, &self.stations, &self.ports, Spot::Port(from), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
+            if self.filters.apply_to(id) && matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6) {
+                return Some(Verdict::Judge(id, egress, dst));
+            }
             let tracks = self.router.tracks(id);
             if tracks && self.router.tracker.is_known(now, zone_of(id), frame, headers) {
                 return Some(Verdict::Route(id));

@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
+use nat::rules::{Family, Program};
 use vxlan::Vteps;
 use wire::{Joiner, Time};
 
 use crate::bridge::Bridge;
 use crate::counters::Traffic;
+use crate::filter::Filters;
 use crate::flow::Flows;
 use crate::gateway::{PortCheck, Router, Steer};
 use crate::station::{Spot, Stations};
-use crate::{BridgeId, BridgeSettings, Counters, DropReason, Place, PortId, PortSettings, Update};
+use crate::{BridgeId, BridgeSettings, Counters, DropReason, LogLine, Place, PortId, PortSettings, Update};
 
 /// Bounds of the tables.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,7 @@ pub struct Switch {
     pub(crate) run: Option<crate::decap::Run>,
     pub(crate) sweep: crate::maintain::Sweep,
     pub(crate) router: Router,
+    pub(crate) filters: Filters,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,7 @@ impl Switch {
             run: None,
             sweep: crate::maintain::Sweep::default(),
             router: Router::new(settings, random, is_free),
+            filters: Filters::new(seed),
         }
     }
 
@@ -116,6 +120,34 @@ impl Switch {
     /// Ends the connections that `filter` matches among `budget` slots from `from` on; says how many, and where to go on.
     pub fn flush_some(&mut self, filter: &nat::Filter, from: u32, budget: usize) -> (usize, Option<u32>) {
         self.router.tracker.flush_some(filter, from, budget)
+    }
+
+    /// Loads rules for one network, or for all, in place of those of that family that were there; those come back, because
+    /// letting go of many takes a while. `None` takes them out. Established connections are judged anew.
+    pub fn set_rules(
+        &mut self,
+        scope: Option<BridgeId>,
+        family: Family,
+        program: Option<Box<Program>>,
+    ) -> Option<Box<Program>> {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.filters.set(scope, family, program)
+    }
+
+    /// The rules for one network, or for all.
+    pub fn rules(&self, scope: Option<BridgeId>, family: Family) -> Option<&Program> {
+        self.filters.get(scope, family)
+    }
+
+    /// Whether rules want anything written.
+    pub(crate) fn has_log(&self) -> bool {
+        !self.filters.lines.is_empty()
+    }
+
+    /// Takes out what rules want written, and how many lines found no room.
+    pub fn take_log(&mut self, out: &mut Vec<LogLine>) -> u64 {
+        out.extend(self.filters.lines.drain(..));
+        std::mem::take(&mut self.filters.unwritten)
     }
 
     /// Adds what steering has to know of connections that began and ended since the last call, in order.
@@ -278,6 +310,7 @@ impl Switch {
         self.release_vni(id);
         let Some(mut bridge) = self.bridges.remove(&id) else { return };
         self.router.set_gateway(id, bridge.settings.gateway.as_ref(), None);
+        self.filters.forget(id);
         for port in std::mem::take(&mut bridge.ports) {
             self.ports.remove(&port);
         }

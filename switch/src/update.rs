@@ -20,6 +20,8 @@ pub struct PortId(pub u32);
 impl PortId {
     /// The port that leads to the host and, through its NICs, outside. It belongs to no bridge.
     pub const HOST: PortId = PortId(u32::MAX);
+    /// Stands for the underlay where a frame from another host is treated like one from a port.
+    pub(crate) const TUNNEL: PortId = PortId(u32::MAX - 1);
 }
 
 /// The number of a published rule. Chosen by the caller.

@@ -3,11 +3,30 @@
 use wire::Time;
 
 use super::track::{Fresh, Hit};
+use crate::conn::Conn;
 use crate::rules::{Connection, Statuses};
 use crate::tick::Tick;
-use crate::{Direction, Tracker};
+use crate::{ConnId, Direction, Tracker, Tuple, Zone};
 
 impl Tracker {
+    /// Whether the connection that began with this tuple in that zone is there and not over.
+    pub fn is_open(&self, zone: Zone, tuple: &Tuple) -> bool {
+        let Some((slot, Direction::Original)) = self.table.find(zone, tuple) else { return false };
+        self.table.at(slot).is_some_and(|conn| !conn.is_closed() && !conn.has_ended())
+    }
+
+    /// Whether a connection's packets stay in their zone as they are.
+    pub fn is_plain(&self, conn: ConnId) -> bool {
+        self.table.get(conn).is_some_and(Conn::is_plain)
+    }
+
+    /// Ends a connection: its first packet was refused.
+    pub fn forget(&mut self, conn: ConnId) {
+        if self.table.get(conn).is_some() {
+            self.remove(conn.slot);
+        }
+    }
+
     /// The connection of a packet; `related` if the packet is an error about it.
     pub fn judged(&self, now: Time, hit: Hit, related: bool) -> Option<Connection> {
         let conn = self.table.get(hit.conn)?;

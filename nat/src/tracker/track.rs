@@ -85,10 +85,13 @@ impl Tracker {
         }
     }
 
-    /// Whether a TCP or UDP packet from `zone` belongs to a connection, also in fragments, or an ICMP error is about one.
-    /// Nothing here moves it on. Other queries and their answers are not looked up.
+    /// Whether a TCP or UDP packet from `zone` belongs to a connection, also in fragments, or an ICMP error is about one; not
+    /// one that stays in its zone as it is. Nothing here moves it on. Other queries and their answers are not looked up.
     pub fn is_known(&self, now: Time, zone: Zone, frame: &Frame, headers: &Headers) -> bool {
-        let find = |tuple: Tuple| self.table.find(zone, &tuple).is_some();
+        let find = |tuple: Tuple| {
+            let found = self.table.find(zone, &tuple).and_then(|(slot, _)| self.table.at(slot));
+            found.is_some_and(|conn| !conn.is_plain())
+        };
         if let Some(tuple) = warm::tuple(headers) {
             return find(tuple);
         }

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Zone};
 use wire::icmp::Trouble;
-use wire::{Fragment, Headers, Mac, Time, parse, protocol};
+use wire::{FlowKey, Fragment, Headers, Mac, Time, parse, protocol};
 
+use super::hooks::Known;
 use super::{Packet, bridge_of};
+use crate::filter::Mark;
 use crate::flow::{Egress, Flow};
 use crate::forward;
 use crate::station::Stamp;
@@ -22,18 +24,28 @@ pub(crate) struct Change {
     /// The connection, if there is one, and which way this is.
     pub(crate) conn: Option<(ConnId, Direction)>,
     rewrite: Rewrite,
-    src: Mac,
-    dst: Mac,
+    /// Its new link addresses, if it is routed.
+    hop: Option<(Mac, Mac)>,
     /// Longest packet where they leave, in bytes.
     mtu: u32,
+    /// The rules that decided, to be credited; `None` if none had a say.
+    judged: Option<Box<[Mark]>>,
 }
 
+/// FIN, SYN and RST: what rules remember of a flow says nothing about segments with one of these.
+const MARKED: u8 = 0x07;
+
 impl Change {
+    /// For packets that go on as they are, over the same link.
+    fn bridged(conn: Option<(ConnId, Direction)>) -> Change {
+        Change { conn, rewrite: Rewrite::default(), hop: None, mtu: u32::MAX, judged: None }
+    }
+
     /// Reads something in every cache line of the record.
     #[inline]
     pub(crate) fn touch(&self) -> u32 {
         let port = |end: Option<nat::End>| end.map_or(0, |end| u32::from(end.port));
-        self.mtu ^ port(self.rewrite.src) ^ port(self.rewrite.dst) ^ u32::from(self.dst.0[5])
+        self.mtu ^ port(self.rewrite.src) ^ port(self.rewrite.dst) ^ self.hop.map_or(0, |(_, dst)| u32::from(dst.0[5]))
     }
 }
 
@@ -55,7 +67,7 @@ impl Exit {
 
     fn with(self, conn: Option<(ConnId, Direction)>, rewrite: Rewrite) -> (Egress, Stamp, Change) {
         let Exit { egress, stamp, src, dst, mtu } = self;
-        (egress, stamp, Change { conn, rewrite, src, dst, mtu })
+        (egress, stamp, Change { conn, rewrite, hop: Some((src, dst)), mtu, judged: None })
     }
 }
 
@@ -97,15 +109,69 @@ impl Switch {
         if self.is_turned(hit) {
             return self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
         }
+        let known = self.known_from_outside(&packet, hit, false);
+        let Some(packet) = self.enter_by(zone, known, packet, out) else { return };
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
             Some(Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
             None => return self.drop_packet(DropReason::NotRouted, packet, out),
         };
-        let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
         let way = exit.with(Some((hit.conn, hit.direction)), rewrite);
-        self.forward_changed(way, cacheable, packet, out);
+        self.forward_judged(hit, way, packet, out);
+    }
+
+    /// Sends on a packet of a connection that stays on its link, as it is.
+    pub(super) fn carry_bridged(&mut self, hit: Option<Hit>, way: (Egress, Stamp), packet: Packet, out: &mut Out) {
+        let (egress, stamp) = way;
+        match hit {
+            Some(hit) => {
+                let change = Change::bridged(Some((hit.conn, hit.direction)));
+                self.forward_judged(hit, (egress, stamp, change), packet, out);
+            }
+            None => {
+                if let Some(packet) = self.forwarding(egress, packet, out) {
+                    self.emit(packet.from, egress, packet.frame, &packet.headers, out);
+                }
+            }
+        }
+    }
+
+    /// Lets a packet meet the rules on its way out, and sends it on. Rules see its new destination, and its old source.
+    fn forward_judged(&mut self, hit: Hit, way: (Egress, Stamp, Change), mut packet: Packet, out: &mut Out) {
+        let (egress, stamp, change) = way;
+        let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
+        let Some(passage) = packet.passage.as_mut() else {
+            return self.forward_changed((egress, stamp, change), cacheable, packet, out);
+        };
+        let is_new = passage.begins(hit);
+        let (key, ref mut rest) = (packet.headers.key, change.clone());
+        if let Some(dst) = rest.rewrite.dst.take() {
+            let first = Rewrite { src: None, dst: Some(dst) };
+            if nat::translate(&mut packet.frame, &packet.headers, &first).is_err() || !packet.parse_again() {
+                return self.drop_packet(DropReason::Untranslatable, packet, out);
+            }
+        }
+        let Some(mut packet) = self.forwarding(egress, packet, out) else {
+            if is_new {
+                self.router.tracker.forget(hit.conn);
+            }
+            return;
+        };
+        let passage = packet.passage.take();
+        if let Some(passage) = passage.filter(|passage| passage.steady && cacheable) {
+            let judged = Some(passage.marks.into_boxed_slice());
+            self.remember_changed(key, (egress, stamp, Change { judged, ..change }), &packet);
+        }
+        self.change(egress, rest, packet, out);
+    }
+
+    /// The connection of a packet from outside, if nobody has asked for it yet.
+    fn known_from_outside(&self, packet: &Packet, hit: Hit, related: bool) -> Known {
+        match packet.passage {
+            Some(_) => Known::Nothing,
+            None => self.router.tracker.judged(packet.now, hit, related).map_or(Known::Nothing, |c| Known::Of(hit, c)),
+        }
     }
 
     /// Whether a packet that leaves is for the public end of another container's mapping (RFC 4787 REQ-9).
@@ -118,30 +184,27 @@ impl Switch {
     /// Sends a packet on where it was decided, and remembers that if it may.
     pub(super) fn forward_changed(
         &mut self,
-        (egress, dst, change): (Egress, Stamp, Change),
+        way: (Egress, Stamp, Change),
         cacheable: bool,
         packet: Packet,
         out: &mut Out,
     ) {
-        // A flow key tells TCP and UDP connections apart; others have identifiers that it does not hold.
-        let tells = matches!(packet.headers.key.protocol(), protocol::TCP | protocol::UDP);
-        if cacheable && tells && packet.headers.fragment == Fragment::Whole {
-            let src = self.source_stamp(packet.from, packet.headers.key.src_mac());
-            let (key, epoch) = (packet.headers.key, self.epoch);
-            let change_too = Some(Box::new(change.clone()));
-            self.flows.insert(Flow {
-                key,
-                egress,
-                change: change_too,
-                epoch,
-                src,
-                dst,
-                used: packet.now,
-                frames: 1,
-                bytes: 0,
-            });
+        let (egress, change) = (way.0, way.2.clone());
+        if cacheable {
+            self.remember_changed(packet.headers.key, way, &packet);
         }
         self.change(egress, &change, packet, out);
+    }
+
+    fn remember_changed(&mut self, key: FlowKey, (egress, dst, change): (Egress, Stamp, Change), packet: &Packet) {
+        // A flow key tells TCP and UDP connections apart; others have identifiers that it does not hold.
+        let tells = matches!(key.protocol(), protocol::TCP | protocol::UDP);
+        if !tells || packet.headers.fragment != Fragment::Whole {
+            return;
+        }
+        let src = self.source_stamp(packet.from, key.src_mac());
+        let (change, epoch, used) = (Some(Box::new(change)), self.epoch, packet.now);
+        self.flows.insert(Flow { key, egress, change, epoch, src, dst, used, frames: 1, bytes: 0 });
     }
 
     fn source_stamp(&self, from: PortId, mac: Mac) -> Stamp {
@@ -151,24 +214,45 @@ impl Switch {
     }
 
     /// Tells a cached flow's connection of a packet, and what it says.
-    pub(crate) fn advance(&mut self, at: u32, packet: &Packet) -> Advance {
-        let Some(change) = self.flows.get(at).and_then(|flow| flow.change.as_ref()) else { return Advance::Again };
+    fn advance(&mut self, change: &Change, packet: &Packet) -> Advance {
+        let flags = packet.frame.bytes().get(usize::from(packet.headers.l4) + 13);
+        if change.judged.is_some()
+            && packet.headers.key.protocol() == protocol::TCP
+            && flags.is_none_or(|flags| flags & MARKED != 0)
+        {
+            return Advance::Again;
+        }
         let Some((conn, direction)) = change.conn else { return Advance::Pass(State::Established) };
         self.router.tracker.advance(packet.now, conn, direction, &packet.frame, &packet.headers)
     }
 
     /// Takes a packet of a cached flow that changes it. Gives it back if it is to be looked at anew.
     pub(crate) fn replay(&mut self, at: u32, packet: Packet, out: &mut Out) -> Option<Packet> {
-        let advance = self.advance(at, &packet);
-        match (advance, self.flows.get(at)) {
-            (Advance::Pass(_), Some(Flow { egress, change: Some(change), .. })) => {
-                let (egress, change) = (*egress, change.as_ref().clone());
+        // Taken out for as long as it is needed: that is cheaper than a copy.
+        let Some((egress, change)) = self.flows.get_mut(at).and_then(|flow| Some((flow.egress, flow.change.take()?)))
+        else {
+            return Some(packet);
+        };
+        let advance = self.advance(&change, &packet);
+        let again = match advance {
+            Advance::Pass(_) => {
+                let len = packet.headers.end.saturating_sub(u32::from(packet.headers.l3));
+                for mark in change.judged.iter().flatten() {
+                    self.filters.credit(mark, u64::from(len));
+                }
                 self.change(egress, &change, packet, out);
+                None
             }
-            (Advance::Invalid(_), _) => self.drop_packet(DropReason::Invalid, packet, out),
-            _ => return Some(packet),
+            Advance::Invalid(_) => {
+                self.drop_packet(DropReason::Invalid, packet, out);
+                None
+            }
+            Advance::Again => Some(packet),
+        };
+        if let Some(flow) = self.flows.get_mut(at) {
+            flow.change = Some(change);
         }
-        None
+        again
     }
 
     fn change(&mut self, egress: Egress, change: &Change, mut packet: Packet, out: &mut Out) {
@@ -176,13 +260,15 @@ impl Switch {
         if packet.frame.len() > room && wire::segment_len(&packet.frame, &packet.headers) > room {
             return self.too_big(egress, change, packet, out);
         }
-        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+        if change.hop.is_some() && nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
         }
         if nat::translate(&mut packet.frame, &packet.headers, &change.rewrite).is_err() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
-        wire::set_link(&mut packet.frame, change.src, change.dst);
+        if let Some((src, dst)) = change.hop {
+            wire::set_link(&mut packet.frame, src, dst);
+        }
         self.emit(packet.from, egress, packet.frame, &packet.headers, out);
     }
 
@@ -199,14 +285,14 @@ impl Switch {
         for piece in pieces {
             let (now, from) = (packet.now, packet.from);
             match parse(piece.bytes()) {
-                Ok(headers) => self.change(egress, change, Packet { now, from, frame: piece, headers }, out),
+                Ok(headers) => self.change(egress, change, Packet::new(now, from, piece, headers), out),
                 Err(_) => self.discard(from, DropReason::Malformed, piece, out),
             }
         }
     }
 
     /// Sends on an ICMP error about a connection, with what it quotes translated back.
-    pub(super) fn carry_error(&mut self, hit: Hit, mut packet: Packet, out: &mut Out) {
+    pub(super) fn carry_error(&mut self, hit: Hit, packet: Packet, out: &mut Out) {
         let tracker = &self.router.tracker;
         let (rewrites, towards) =
             (tracker.rewrite_error(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
@@ -217,6 +303,8 @@ impl Switch {
         if self.is_turned(hit) {
             return self.turn(packet, out, translate);
         }
+        let known = self.known_from_outside(&packet, hit, true);
+        let Some(packet) = self.enter_by(zone, known, packet, out) else { return };
         let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -224,6 +312,7 @@ impl Switch {
             Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),
             None => return self.drop_packet(DropReason::NotRouted, packet, out),
         };
+        let Some(mut packet) = self.forwarding(exit.egress, packet, out) else { return };
         if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.drop_packet(DropReason::TimeExceeded, packet, out);
         }

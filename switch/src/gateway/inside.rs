@@ -28,6 +28,8 @@ enum Decision {
 enum Towards {
     /// Outside, from this address; and from this port, if that is published for the sender.
     Outside(IpAddr, Option<u16>),
+    /// To another subnet of the network, tracked for the sake of rules.
+    Inside,
     /// To the host; its own address, or the one that hides it.
     Host { masked: bool },
     /// To an endpoint that has published the port; from its gateway if the answer could not find back otherwise.
@@ -53,14 +55,20 @@ impl Switch {
         if packet.headers.key.src().is_none_or(|src| !gateway.covers(src) || src == dst || gateway.has(src)) {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
-        let to_gateway = gateway.has(dst);
+        let (to_gateway, inside) = (gateway.has(dst), gateway.covers(dst));
+        let Some(packet) = self.enter(id, packet, out) else { return };
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
         let Packet { now, ref frame, ref headers, .. } = packet;
-        if !to_gateway && gateway.covers(dst) && !self.router.tracker.is_known(now, zone, frame, headers) {
+        if !to_gateway
+            && inside
+            && packet.passage.is_none()
+            && !self.router.tracker.is_known(now, zone, frame, headers)
+        {
             return self.between_subnets(id, dst, packet, out);
         }
         let first = self.first_of(zone, &packet);
-        match self.router.tracker.track(now, zone, &packet.frame, &packet.headers) {
+        let Some((tracked, packet)) = self.look_up(zone, packet, out) else { return };
+        match tracked {
             Tracked::Known(hit) => self.carry(hit, packet, out),
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => self.begin_inside(id, fresh, packet, out),
@@ -101,6 +109,9 @@ impl Switch {
         let prohibited = |reason| Decision::Refuse(reason, Some(Trouble::Prohibited));
         if gateway.has(dst) {
             return Decision::Gateway;
+        }
+        if gateway.covers(dst) {
+            return Decision::Connect(fresh, Towards::Inside);
         }
         if gateway.internal {
             return prohibited(DropReason::Internal);
@@ -149,6 +160,9 @@ impl Switch {
                     None => pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
                 },
             },
+            Towards::Inside => {
+                Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep }
+            }
             Towards::Host { masked } => Plan {
                 reply_zone: Zone::OUTSIDE,
                 destination: Destination::Keep,
@@ -233,7 +247,8 @@ impl Switch {
         self.refuse(reason, trouble, packet, out);
     }
 
-    pub(super) fn answer_as_gateway(&mut self, mut packet: Packet, out: &mut Out) {
+    pub(super) fn answer_as_gateway(&mut self, packet: Packet, out: &mut Out) {
+        let Some(mut packet) = self.input(packet, out) else { return };
         match packet.headers.key.protocol() {
             protocol::ICMP | protocol::ICMPV6 => {
                 if !wire::icmp::echo_reply(&mut packet.frame, &packet.headers) {
@@ -243,16 +258,7 @@ impl Switch {
                 out.frames.push((packet.from, packet.frame));
             }
             protocol::TCP => {
-                let bridge = self.ports.get(&packet.from).map(|port| port.settings.bridge);
-                let mut reply = out.pool.get();
-                if wire::reset(&mut reply, &packet.frame, &packet.headers)
-                    && self.router.limits.allows(packet.now, bridge)
-                {
-                    self.counters.replies += 1;
-                    out.frames.push((packet.from, reply));
-                } else {
-                    out.pool.put(reply);
-                }
+                self.send_reset(&packet, out);
                 self.drop_packet(DropReason::NoService, packet, out);
             }
             _ => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),

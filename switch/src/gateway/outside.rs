@@ -7,6 +7,7 @@ use wire::icmp::Trouble;
 use wire::{Frame, Time, parse};
 
 use super::host::{is_host_link, is_routable};
+use super::hooks::Known;
 use super::{Packet, zone_of};
 use crate::pipeline::Hit;
 use crate::{DropReason, Out, PortId, Switch, admit};
@@ -23,7 +24,7 @@ impl Switch {
             return self.discard(from, reason, frame, out);
         }
         headers.key.set_ingress(u64::from(from.0));
-        let mut packet = Packet { now, from, frame, headers };
+        let mut packet = Packet::new(now, from, frame, headers);
         if let Some(Hit::Changed(at)) = self.hit(now, &headers, packet.frame.len()) {
             packet = match self.replay(at, packet, out) {
                 Some(packet) => packet,
@@ -67,6 +68,7 @@ impl Switch {
             Ok(plan) => plan,
             Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
         };
+        let Some(packet) = self.enter_by(zone, Known::New(fresh.judged()), packet, out) else { return };
         let source = match &source {
             Some(address) => Source::Map(Pool {
                 addresses: std::slice::from_ref(address),

@@ -48,8 +48,27 @@ impl Switch {
         self.drop_packet(reason, packet, out);
     }
 
+    /// Answers a TCP segment with a reset.
+    pub(super) fn send_reset(&mut self, packet: &Packet, out: &mut Out) {
+        let bridge = self.ports.get(&packet.from).map(|port| port.settings.bridge);
+        let mut reply = out.pool.get();
+        let host = self.router.host.mac;
+        if packet.from == PortId::TUNNEL
+            || !wire::reset(&mut reply, &packet.frame, &packet.headers)
+            || !self.router.limits.allows(packet.now, bridge)
+        {
+            return out.pool.put(reply);
+        }
+        if let (PortId::HOST, Some(mac), Some(src)) = (packet.from, host, packet.headers.key.src()) {
+            let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
+            wire::set_link(&mut reply, link, to);
+        }
+        self.counters.replies += 1;
+        out.frames.push((packet.from, reply));
+    }
+
     fn complain(&mut self, trouble: Trouble, packet: &Packet, out: &mut Out) {
-        let Packet { now, from, frame: about, headers } = packet;
+        let Packet { now, from, frame: about, headers, .. } = packet;
         let from = *from;
         let (Some(src), Some(dst)) = (headers.key.src(), headers.key.dst()) else { return };
         let bridge = self.ports.get(&from).map(|port| port.settings.bridge);

@@ -1,37 +1,40 @@
-//! A thread that closes descriptors. Closing a TAP removes its link, and the kernel takes tens of milliseconds for that
-//! (RCU grace periods under the rtnl lock): traffic must not wait for it.
+//! A thread that lets go of things. Closing a TAP removes its link, and the kernel takes tens of milliseconds for that (RCU
+//! grace periods under the rtnl lock); freeing a hundred thousand rules takes some as well: traffic must not wait for either.
 
+use std::any::Any;
 use std::io;
 use std::thread;
 
 use crossbeam::channel::{Sender, unbounded};
-use port::Tap;
 
 use super::handle::Closed;
 
-/// Descriptors on their way out. Never more than there were ports; the thread ends when this is dropped and all are closed.
+/// What is let go of.
+type Gone = Box<dyn Any + Send>;
+
+/// Things on their way out. Few at a time; the thread ends when this is dropped and all are gone.
 pub(super) struct Closer {
-    taps: Sender<(Option<Tap>, Option<Closed>)>,
+    things: Sender<(Gone, Option<Closed>)>,
 }
 
 impl Closer {
     /// Starts the thread.
     pub(super) fn start() -> io::Result<Closer> {
-        let (taps, inbox) = unbounded::<(Option<Tap>, Option<Closed>)>();
+        let (things, inbox) = unbounded::<(Gone, Option<Closed>)>();
         thread::Builder::new().name("closer".into()).spawn(move || {
-            for (tap, closed) in inbox {
-                drop(tap);
+            for (thing, closed) in inbox {
+                drop(thing);
                 if let Some(closed) = closed {
                     closed();
                 }
             }
         })?;
-        Ok(Closer { taps })
+        Ok(Closer { things })
     }
 
-    /// Closes a descriptor, then calls `closed`.
-    pub(super) fn close(&self, tap: Option<Tap>, closed: Option<Closed>) {
+    /// Lets go of something, then calls `closed`.
+    pub(super) fn close(&self, thing: impl Any + Send, closed: Option<Closed>) {
         // The thread lives as long as this sender does.
-        let _ = self.taps.send((tap, closed));
+        let _ = self.things.send((Box::new(thing), closed));
     }
 }

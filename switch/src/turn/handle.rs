@@ -7,10 +7,11 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use mio::Waker;
 use nat::Filter;
+use nat::rules::{Family, Program};
 use port::Tap;
 
 use super::{Config, Notice, Turn, View};
-use crate::{PortId, Update};
+use crate::{BridgeId, PortId, Update};
 
 /// Messages that wait at the most; a sender then waits for the data thread, which takes some in every round.
 const RING: usize = 1_024;
@@ -30,6 +31,7 @@ pub(super) enum Command {
     Detach(PortId, Closed),
     Inspect(Look),
     Flush(Filter, Flushed),
+    Rules(Option<BridgeId>, Family, Option<Box<Program>>),
     Stop,
 }
 
@@ -80,6 +82,12 @@ impl Handle {
     /// Ends the connections that `filter` matches; `done` is called with their number.
     pub fn flush(&self, filter: Filter, done: impl FnOnce(usize) + Send + 'static) {
         self.send(Command::Flush(filter, Box::new(done)));
+    }
+
+    /// Loads rules for one network, or for all, in place of those of that family that were there; `None` takes them out. It
+    /// is one step, whatever their number: established connections are judged anew from the next packet on.
+    pub fn load_rules(&self, scope: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
+        self.send(Command::Rules(scope, family, program));
     }
 
     /// Ends the data thread after what was said before. Links vanish with it.

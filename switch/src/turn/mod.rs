@@ -6,6 +6,7 @@
 mod closer;
 mod flush;
 mod handle;
+mod journal;
 mod pace;
 mod share;
 mod steer;
@@ -28,6 +29,7 @@ use crate::{Datagram, Limits, Out, PortId, Switch, Update};
 use closer::Closer;
 use flush::Flushes;
 use handle::Command;
+use journal::Journal;
 pub use handle::Handle;
 use pace::Pace;
 use share::Shares;
@@ -94,6 +96,7 @@ struct Turn {
     helm: Option<Helm>,
     flushes: Flushes,
     shares: Shares,
+    journal: Journal,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
     backlog: VecDeque<Notice>,
@@ -133,6 +136,7 @@ impl Turn {
             helm: config.steering.map(Helm::new),
             flushes: Flushes::default(),
             shares: Shares::default(),
+            journal: Journal::default(),
             commands,
             notices,
             backlog: VecDeque::new(),
@@ -172,6 +176,7 @@ impl Turn {
                 self.pace.idle(now);
             }
             self.flushes.work(&mut self.switch);
+            self.journal.write(now, &mut self.switch);
             self.switch.maintain(now);
             if let Some(helm) = &mut self.helm {
                 helm.steer(&mut self.switch);
@@ -326,6 +331,10 @@ impl Turn {
                 Command::Inspect(look) => {
                     let underlay = self.underlay.as_ref().map(Underlay::stats);
                     look(&View { switch: &self.switch, now, underlay });
+                }
+                Command::Rules(scope, family, program) => {
+                    let old = self.switch.set_rules(scope, family, program);
+                    self.closer.close(old, None);
                 }
                 Command::Flush(filter, done) => self.flushes.push(filter, done),
                 Command::Stop => self.stopped = true,

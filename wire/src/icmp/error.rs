@@ -19,6 +19,11 @@ pub enum Trouble {
     PortUnreachable,
     /// Forbidden by the administrator (3/13; 1/1).
     Prohibited,
+    /// Unreachable for the reason that this code says (3/code; 1/code): what rules choose.
+    Unreachable {
+        /// As registered for ICMP type 3, or ICMPv6 type 1.
+        code: u8,
+    },
     /// Too big for the next link, and not to be fragmented (3/4; 2/0).
     TooBig {
         /// What would fit, in bytes of IP packet; at most 65,535 in IPv4.
@@ -42,6 +47,7 @@ impl Trouble {
             Trouble::HostUnreachable => (3, 1, 0),
             Trouble::PortUnreachable => (3, 3, 0),
             Trouble::Prohibited => (3, 13, 0),
+            Trouble::Unreachable { code } => (3, code, 0),
             Trouble::TooBig { mtu } => (3, 4, mtu.min(0xffff)),
         }
     }
@@ -54,6 +60,7 @@ impl Trouble {
             Trouble::HostUnreachable => (1, 3, 0),
             Trouble::PortUnreachable => (1, 4, 0),
             Trouble::Prohibited => (1, 1, 0),
+            Trouble::Unreachable { code } => (1, code, 0),
             Trouble::TooBig { mtu } => (2, 0, mtu),
         }
     }

@@ -1,0 +1,282 @@
+//! The hooks: where on its way through the switch a packet meets rules, table after table, the host's before the network's.
+//! Bridged packets pass PREROUTING, FORWARD and POSTROUTING like routed ones; what is said to the gateway passes INPUT.
+//! Networks without rules never come here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nat::rules::{self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Verdict};
+use nat::{Hit, Tracked, Tracker, Tuple, Zone};
+use wire::Layer3;
+use wire::icmp::Trouble;
+
+use super::host::Host;
+use super::prefixes::Prefixes;
+use super::{Packet, bridge_of, zone_of};
+use crate::filter::{Filters, LogLine, Mark, Scope};
+use crate::flow::Egress;
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
+
+/// A packet's way through the hooks, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    /// The network whose rules it meets, after those for all.
+    network: BridgeId,
+    family: Family,
+    input: Arc<str>,
+    mark: u32,
+    pub(super) known: Known,
+    /// Whether every rule that was asked would answer the same for the whole flow.
+    pub(super) steady: bool,
+    /// The rules that it met.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// What is known of its connection.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    Nothing,
+    Untracked,
+    New(Connection),
+    Of(Hit, Connection),
+}
+
+const PREROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Prerouting)];
+const RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Prerouting)];
+const INPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Input), (Table::Filter, Hook::Input)];
+const FORWARD: [(Table, Hook); 2] = [(Table::Mangle, Hook::Forward), (Table::Filter, Hook::Forward)];
+const POSTROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Postrouting)];
+
+impl Passage {
+    /// Takes note of the connection that was made for the packet, if it began one. Says whether it did.
+    pub(super) fn begins(&mut self, hit: Hit) -> bool {
+        let Known::New(connection) = &self.known else { return false };
+        self.known = Known::Of(hit, connection.clone());
+        true
+    }
+}
+
+impl Switch {
+    /// Begins a packet's way, if it meets any rules: raw, before its connection is looked up. `None`: it was dropped.
+    pub(super) fn enter(&mut self, network: BridgeId, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        if !self.filters.apply_to(network) {
+            return Some(packet);
+        }
+        let family = match packet.headers.layer3 {
+            Layer3::Ipv4 => Family::Ipv4,
+            Layer3::Ipv6 => Family::Ipv6,
+            Layer3::Arp | Layer3::Other => return Some(packet),
+        };
+        let input = self.name_of(Egress::Port(packet.from));
+        let known = Known::Nothing;
+        packet.passage =
+            Some(Box::new(Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new() }));
+        self.meet(&RAW, "", packet, out)
+    }
+
+    /// Looks up a packet's connection, and lets it meet the rules that may ask for that. `None`: it went no further.
+    pub(super) fn look_up(&mut self, zone: Zone, packet: Packet, out: &mut Out) -> Option<(Tracked, Packet)> {
+        let untracked = packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Untracked));
+        let tracked = match untracked {
+            true => Tracked::Untracked,
+            false => self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers),
+        };
+        let known = match (&packet.passage, &tracked) {
+            (None, _) | (_, Tracked::Early(_)) => return Some((tracked, packet)),
+            (_, Tracked::Known(hit)) => self.known(&packet, *hit, false),
+            (_, Tracked::Related(hit)) => self.known(&packet, *hit, true),
+            (_, Tracked::New(fresh)) => Known::New(fresh.judged()),
+            (_, Tracked::Untracked) => Known::Untracked,
+            (_, Tracked::Invalid(_)) => Known::Nothing,
+        };
+        let packet = self.prerouting(known, packet, out)?;
+        Some((tracked, packet))
+    }
+
+    /// Begins the way of a packet from outside, which meets the rules of the network that it goes to.
+    pub(super) fn enter_by(&mut self, towards: Zone, known: Known, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let Some(network) = bridge_of(towards).filter(|_| packet.passage.is_none()) else { return Some(packet) };
+        let packet = self.enter(network, packet, out)?;
+        self.prerouting(known, packet, out)
+    }
+
+    /// Goes on when it is known which connection a packet is of.
+    pub(super) fn prerouting(&mut self, known: Known, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        let Some(passage) = packet.passage.as_mut() else { return Some(packet) };
+        passage.known = known;
+        self.meet(&PREROUTING, "", packet, out)
+    }
+
+    /// What rules say about a packet for the gateway itself.
+    pub(super) fn input(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
+        self.meet(&INPUT, "", packet, out)
+    }
+
+    /// What rules say about a packet whose way out is known, its destination translated already.
+    pub(super) fn forwarding(&mut self, egress: Egress, packet: Packet, out: &mut Out) -> Option<Packet> {
+        if packet.passage.is_none() {
+            return Some(packet);
+        }
+        let output = self.name_of(egress);
+        let packet = self.meet(&FORWARD, &output, packet, out)?;
+        self.meet(&POSTROUTING, &output, packet, out)
+    }
+
+    /// What rules say about a packet that goes everywhere.
+    pub(super) fn judge_to_all(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let packet = self.meet(&FORWARD, "", packet, out)?;
+        self.meet(&POSTROUTING, "", packet, out)
+    }
+
+    /// The connection of a packet as rules see it.
+    pub(super) fn known(&self, packet: &Packet, hit: Hit, related: bool) -> Known {
+        match packet.passage.as_ref().and_then(|_| self.router.tracker.judged(packet.now, hit, related)) {
+            Some(connection) => Known::Of(hit, connection),
+            None => Known::Nothing,
+        }
+    }
+
+    /// What rules call a place where packets come in or go out.
+    fn name_of(&self, egress: Egress) -> Arc<str> {
+        match egress {
+            Egress::Port(PortId::HOST) => "uplink".into(),
+            Egress::Port(PortId::TUNNEL) | Egress::Tunnel { .. } => "tunnel".into(),
+            Egress::Port(port) => self.ports.get(&port).map_or_else(|| "".into(), |port| port.settings.name.clone()),
+        }
+    }
+
+    /// Lets a packet meet these tables, first those for all networks. `None`: it went no further.
+    fn meet(
+        &mut self,
+        stages: &[(Table, Hook)],
+        output: &str,
+        mut packet: Packet,
+        out: &mut Out,
+    ) -> Option<Packet> {
+        let Some(mut passage) = packet.passage.take() else { return Some(packet) };
+        for &(table, hook) in stages {
+            for scope in [None, Some(passage.network)] {
+                if !self.filters.acts(scope, passage.family, table, hook) {
+                    continue;
+                }
+                match self.judge(scope, table, hook, output, &mut passage, &mut packet) {
+                    Verdict::Accept | Verdict::Translate(_) => {}
+                    Verdict::Drop => {
+                        self.drop_packet(DropReason::Denied, packet, out);
+                        return None;
+                    }
+                    Verdict::Reject(kind) => {
+                        self.reject(kind, packet, out);
+                        return None;
+                    }
+                }
+            }
+        }
+        packet.passage = Some(passage);
+        Some(packet)
+    }
+
+    fn judge(
+        &mut self,
+        scope: Scope,
+        table: Table,
+        hook: Hook,
+        output: &str,
+        passage: &mut Passage,
+        packet: &mut Packet,
+    ) -> Verdict {
+        let Switch { filters, router, bridges, .. } = self;
+        let Some(mut program) = filters.set(scope, passage.family, None) else { return Verdict::Accept };
+        let mtu = bridges.get(&passage.network).map_or(1500, |bridge| u32::from(bridge.settings.mtu));
+        let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(passage.network) };
+        let mut around = Around { filters, tracker: &router.tracker, host: &router.host, subnets: &router.subnets, zone, mtu };
+        let tracking = match &passage.known {
+            Known::Nothing => Tracking::None,
+            Known::Untracked => Tracking::Untracked,
+            Known::New(connection) | Known::Of(_, connection) => Tracking::Known(connection.clone()),
+        };
+        let mut judged = rules::Packet {
+            frame: &mut packet.frame,
+            headers: &mut packet.headers,
+            input: &passage.input,
+            output,
+            mark: passage.mark,
+            tracking,
+        };
+        let (family, marks) = (passage.family, &mut passage.marks);
+        let outcome = program.trace(packet.now, table, hook, &mut judged, &mut around, |place| {
+            marks.push(Mark { scope, family, place });
+        });
+        passage.mark = judged.mark;
+        passage.steady &= outcome.steady;
+        match (judged.tracking, &mut passage.known) {
+            (Tracking::Untracked, known @ Known::Nothing) => *known = Known::Untracked,
+            (Tracking::Known(after), Known::New(before) | Known::Of(_, before)) => *before = after,
+            _ => {}
+        }
+        if let Known::Of(hit, connection) = &passage.known {
+            router.tracker.set_mark(hit.conn, connection.mark);
+        }
+        filters.set(scope, passage.family, Some(program));
+        outcome.verdict
+    }
+
+    fn reject(&mut self, kind: Reject, packet: Packet, out: &mut Out) {
+        let trouble = match kind {
+            Reject::TcpReset => {
+                self.send_reset(&packet, out);
+                None
+            }
+            Reject::Icmp(code) | Reject::Icmpv6(code) => Some(Trouble::Unreachable { code }),
+        };
+        self.refuse(DropReason::Rejected, trouble, packet, out);
+    }
+}
+
+/// The world as rules may ask for it.
+struct Around<'a> {
+    filters: &'a mut Filters,
+    tracker: &'a Tracker,
+    host: &'a Host,
+    subnets: &'a Prefixes<BridgeId>,
+    zone: Zone,
+    mtu: u32,
+}
+
+impl Surroundings for Around<'_> {
+    fn random(&mut self) -> u32 {
+        self.filters.random()
+    }
+
+    fn kinds(&mut self, ip: IpAddr, _: Option<&str>) -> AddressKinds {
+        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+        match ip {
+            ip if ip.is_unspecified() => AddressKinds::UNSPEC,
+            ip if ip.is_multicast() => AddressKinds::MULTICAST,
+            _ if broadcast => AddressKinds::BROADCAST,
+            ip if ip.is_loopback() || self.host.owns(ip) => AddressKinds::LOCAL,
+            ip if self.subnets.get(ip).is_empty() && self.host.route(ip).is_none() => AddressKinds::UNREACHABLE,
+            _ => AddressKinds::UNICAST,
+        }
+    }
+
+    fn path_mtu(&mut self, from: IpAddr, to: IpAddr) -> u32 {
+        let of = |ip| if self.subnets.get(ip).is_empty() { self.host.route(ip).map(|route| route.mtu.into()) } else { None };
+        [of(from), of(to), Some(self.mtu)].into_iter().flatten().min().unwrap_or(self.mtu)
+    }
+
+    fn is_open(&mut self, tuple: &Tuple) -> bool {
+        self.tracker.is_open(self.zone, tuple)
+    }
+
+    fn log(&mut self, log: &Log, packet: &rules::Packet<'_>) {
+        self.filters.write(LogLine {
+            prefix: log.prefix.clone(),
+            level: log.level,
+            input: packet.input.into(),
+            output: packet.output.into(),
+            packet: packet.headers.key,
+            len: packet.headers.end.saturating_sub(u32::from(packet.headers.l3)),
+        });
+    }
+}
