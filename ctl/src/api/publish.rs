@@ -69,7 +69,7 @@ pub(super) fn routes() -> Router<Arc<Control>> {
 
 async fn list(State(control): App, RawQuery(text): RawQuery) -> Result<impl IntoResponse, Error> {
     let name = query(text.as_deref().unwrap_or_default(), "name")?;
-    Ok(Json(control.published(name.as_deref())))
+    Ok(Json(control.published(name.as_deref())?))
 }
 
 async fn add(State(control): App, bytes: Bytes) -> Result<impl IntoResponse, Error> {

@@ -117,13 +117,19 @@ impl State {
 
 impl Control {
     /// `publish ls`, of all sandboxes or of one: by name and number.
-    pub fn published(&self, name: Option<&str>) -> Vec<api::Published> {
+    ///
+    /// # Errors
+    /// 404 when a name is given and no sandbox has it.
+    pub fn published(&self, name: Option<&str>) -> Result<Vec<api::Published>, api::Error> {
         let state = self.state();
+        if let Some(name) = name.filter(|name| !state.endpoints.values().any(|endpoint| endpoint.is_called(name))) {
+            return Err(api::Error::not_found(format!("port {name}"), "see `vsctl ports`"));
+        }
         let name = name.map(|called| state.called(called));
         let wanted = |published: &&Published| name.is_none_or(|name| published.publication.name == name);
         let mut rows: Vec<api::Published> =
             state.published.values().filter(wanted).map(|published| state.published_row(published)).collect();
         rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        rows
+        Ok(rows)
     }
 }
