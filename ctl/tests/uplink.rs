@@ -201,7 +201,7 @@ fn named_interfaces_are_taken_when_they_come() {
     in_namespace("named_interfaces_are_taken_when_they_come", async || {
         nic("eth0", "192.0.2.1/24");
         let host = Host::start("eth7").await;
-        assert!(host.nics().is_empty() && host.routes().is_empty());
+        assert_eq!((host.nics(), host.routes().len()), (vec!["eth7 missing".to_owned()], 0));
         nic("eth7", "198.51.100.1/24");
         until("the named one", || host.nics() == ["eth7 up"]).await;
         until("its route", || host.routes() == ["198.51.100.0/24 198.51.100.1 1500"]).await;

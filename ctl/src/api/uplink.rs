@@ -36,13 +36,13 @@ pub struct Uplink {
 pub struct Nic {
     /// Its name.
     pub ifname: String,
-    /// Its number.
+    /// Its number; 0 for one that is missing.
     pub ifindex: u32,
     /// In bytes.
     pub mtu: u32,
     /// Without link-local IPv6 ones.
     pub addresses: Vec<IpNet>,
-    /// `up`, `failed`, or `unused` where nothing can be steered.
+    /// `up`, `failed`, `unused` where nothing can be steered, or `missing` where `--uplink` names one that is not there.
     pub state: String,
     /// Why it failed.
     pub problem: Option<String>,

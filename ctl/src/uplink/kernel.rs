@@ -11,8 +11,9 @@ use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHopFlags, RoutePreference, RouteType,
     RouteVia,
 };
-use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use rtnetlink::{MulticastGroup, new_multicast_connection};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::facts::{Address, Facts, Link, Path};
 use crate::netlink::{Netlink, errno};
@@ -150,8 +151,8 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 /// Hears that something changed; what it was is to be asked.
 pub(super) struct Monitor {
     heard: watch::Receiver<()>,
-    /// The connection ends with it.
-    _handle: Handle,
+    /// Whoever reads the socket.
+    connection: AbortHandle,
 }
 
 impl Monitor {
@@ -159,13 +160,13 @@ impl Monitor {
     pub(super) fn open() -> io::Result<Monitor> {
         use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route, Link};
         let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route];
-        let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
-        tokio::spawn(connection);
+        let (connection, _, mut messages) = new_multicast_connection(&groups)?;
+        let connection = tokio::spawn(connection).abort_handle();
         let (tell, heard) = watch::channel(());
         // One mark for all that comes while nobody looks: a busy routing daemon fills no queue. An overrun of the
         // socket's buffer is a message as well.
         tokio::spawn(async move { while messages.next().await.is_some() && tell.send(()).is_ok() {} });
-        Ok(Monitor { heard, _handle: handle })
+        Ok(Monitor { heard, connection })
     }
 
     /// Waits for a change. False: nothing is heard any more, and a new monitor is needed.
@@ -176,5 +177,11 @@ impl Monitor {
     /// Forgets what was heard so far.
     pub(super) fn drain(&mut self) {
         self.heard.mark_unchanged();
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }

@@ -204,13 +204,30 @@ impl Uplink {
             link: self.has_link().then(|| self.name.clone()),
             form: inner.programs.form(),
             problem: inner.problem.clone(),
-            nics: inner.nics.values().cloned().collect(),
+            nics: inner.nics.values().cloned().chain(self.missing(&inner)).collect(),
             addresses: inner.addresses.clone(),
             routes: inner.routes.iter().map(route).collect(),
             reached: inner.installed.iter().copied().collect(),
             unreached: refused.collect(),
             counters: stats.and_then(|stats| serde_json::from_value(stats).ok()).unwrap_or_default(),
         }
+    }
+
+    /// Interfaces that were named and are not there.
+    fn missing<'a>(&'a self, inner: &'a Inner) -> impl Iterator<Item = api::Nic> {
+        let named = match &self.selection {
+            Selection::Named(names) if self.has_link() => names.as_slice(),
+            _ => &[],
+        };
+        let there = |name: &&String| inner.nics.values().any(|nic| nic.ifname == **name);
+        named.iter().filter(move |name| !there(name)).map(|name| api::Nic {
+            ifname: name.clone(),
+            ifindex: 0,
+            mtu: 0,
+            addresses: Vec::new(),
+            state: "missing".into(),
+            problem: Some("there is no such interface, or it is down; it joins when it is up".into()),
+        })
     }
 
     /// The link vanished by somebody's hand: what the engine has for it goes nowhere any more.
