@@ -19,7 +19,9 @@ impl Switch {
                 self.carry_bridged(Some(hit), way, packet, out);
             }
             Tracked::Known(hit) => self.carry(hit, packet, out),
-            Tracked::Related(hit) if self.router.tracker.is_plain(hit.conn) => self.carry_bridged(None, way, packet, out),
+            Tracked::Related(hit) if self.router.tracker.is_plain(hit.conn) => {
+                self.carry_bridged(None, way, packet, out)
+            }
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => {
                 let plan = Plan { reply_zone: zone, destination: Destination::Keep, source: Source::Keep };

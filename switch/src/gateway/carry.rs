@@ -159,7 +159,7 @@ impl Switch {
             return;
         };
         let passage = packet.passage.take();
-        if let Some(passage) = passage.filter(|passage| passage.steady && cacheable) {
+        if let Some(passage) = passage.filter(|passage| passage.steady && cacheable && !is_marked(&packet)) {
             let judged = Some(passage.marks.into_boxed_slice());
             self.remember_changed(key, (egress, stamp, Change { judged, ..change }), &packet);
         }
@@ -215,11 +215,7 @@ impl Switch {
 
     /// Tells a cached flow's connection of a packet, and what it says.
     fn advance(&mut self, change: &Change, packet: &Packet) -> Advance {
-        let flags = packet.frame.bytes().get(usize::from(packet.headers.l4) + 13);
-        if change.judged.is_some()
-            && packet.headers.key.protocol() == protocol::TCP
-            && flags.is_none_or(|flags| flags & MARKED != 0)
-        {
+        if change.judged.is_some() && is_marked(packet) {
             return Advance::Again;
         }
         let Some((conn, direction)) = change.conn else { return Advance::Pass(State::Established) };
@@ -344,4 +340,10 @@ impl Switch {
             self.take(now, from, frame, out);
         }
     }
+}
+
+/// Whether a packet is a TCP segment that begins or ends something.
+fn is_marked(packet: &Packet) -> bool {
+    let flags = packet.frame.bytes().get(usize::from(packet.headers.l4) + 13);
+    packet.headers.key.protocol() == protocol::TCP && flags.is_none_or(|flags| flags & MARKED != 0)
 }

@@ -146,13 +146,7 @@ impl Switch {
     }
 
     /// Lets a packet meet these tables, first those for all networks. `None`: it went no further.
-    fn meet(
-        &mut self,
-        stages: &[(Table, Hook)],
-        output: &str,
-        mut packet: Packet,
-        out: &mut Out,
-    ) -> Option<Packet> {
+    fn meet(&mut self, stages: &[(Table, Hook)], output: &str, mut packet: Packet, out: &mut Out) -> Option<Packet> {
         let Some(mut passage) = packet.passage.take() else { return Some(packet) };
         for &(table, hook) in stages {
             for scope in [None, Some(passage.network)] {
@@ -189,7 +183,8 @@ impl Switch {
         let Some(mut program) = filters.set(scope, passage.family, None) else { return Verdict::Accept };
         let mtu = bridges.get(&passage.network).map_or(1500, |bridge| u32::from(bridge.settings.mtu));
         let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(passage.network) };
-        let mut around = Around { filters, tracker: &router.tracker, host: &router.host, subnets: &router.subnets, zone, mtu };
+        let mut around =
+            Around { filters, tracker: &router.tracker, host: &router.host, subnets: &router.subnets, zone, mtu };
         let tracking = match &passage.known {
             Known::Nothing => Tracking::None,
             Known::Untracked => Tracking::Untracked,
@@ -261,7 +256,8 @@ impl Surroundings for Around<'_> {
     }
 
     fn path_mtu(&mut self, from: IpAddr, to: IpAddr) -> u32 {
-        let of = |ip| if self.subnets.get(ip).is_empty() { self.host.route(ip).map(|route| route.mtu.into()) } else { None };
+        let of =
+            |ip| if self.subnets.get(ip).is_empty() { self.host.route(ip).map(|route| route.mtu.into()) } else { None };
         [of(from), of(to), Some(self.mtu)].into_iter().flatten().min().unwrap_or(self.mtu)
     }
 

@@ -59,10 +59,7 @@ impl Switch {
         let Some(packet) = self.enter(id, packet, out) else { return };
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
         let Packet { now, ref frame, ref headers, .. } = packet;
-        if !to_gateway
-            && inside
-            && packet.passage.is_none()
-            && !self.router.tracker.is_known(now, zone, frame, headers)
+        if !to_gateway && inside && packet.passage.is_none() && !self.router.tracker.is_known(now, zone, frame, headers)
         {
             return self.between_subnets(id, dst, packet, out);
         }
@@ -160,9 +157,7 @@ impl Switch {
                     None => pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
                 },
             },
-            Towards::Inside => {
-                Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep }
-            }
+            Towards::Inside => Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep },
             Towards::Host { masked } => Plan {
                 reply_zone: Zone::OUTSIDE,
                 destination: Destination::Keep,

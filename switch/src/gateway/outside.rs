@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use wire::icmp::Trouble;
 use wire::{Frame, Time, parse};
 
-use super::host::{is_host_link, is_routable};
 use super::hooks::Known;
+use super::host::{is_host_link, is_routable};
 use super::{Packet, zone_of};
 use crate::pipeline::Hit;
 use crate::{DropReason, Out, PortId, Switch, admit};

@@ -1,0 +1,259 @@
+//! Rules in the engine, on memory ports: where packets meet them, and what is remembered.
+
+mod world;
+
+use std::net::Ipv4Addr;
+
+use etherparse::PacketBuilder;
+use nat::rules::{Counters, Family, Program, load};
+use switch::{BridgeId, DropReason, PortId, Publish, PublishId, Route, Update};
+use wire::{Frame, Mac};
+use world::{BLUE, Host, RED, ip, mac};
+
+const UPLINK: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
+const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+
+fn rules(host: &mut Host, scope: Option<BridgeId>, text: &str) {
+    let set = load(Family::Ipv4, text).unwrap_or_else(|error| panic!("{error:?}"));
+    host.switch.set_rules(scope, Family::Ipv4, Some(Box::new(Program::new(set))));
+}
+
+fn filter(host: &mut Host, lines: &str) {
+    rules(host, None, &format!("*filter\n{lines}\nCOMMIT\n"));
+}
+
+/// How often each rule and policy was met, in order.
+fn counted(host: &Host, scope: Option<BridgeId>) -> Vec<u64> {
+    let program = host.switch.rules(scope, Family::Ipv4).unwrap();
+    program.counters().iter().map(|counters: &Counters| counters.packets).collect()
+}
+
+/// RED with two endpoints at ports 1 and 2, whose names are "endpoint", and a way out.
+fn host() -> (Host, PortId, PortId) {
+    let mut host = Host::new(1);
+    host.gateway(RED, "10.10.10.1/24", false, true);
+    host.apply(Update::Uplink { mac: Some(UPLINK) });
+    let route = Route { to: "0.0.0.0/0".parse().unwrap(), source: HOST.into(), mtu: 1500 };
+    host.apply(Update::Host { addresses: vec![HOST.into()], routes: vec![route] });
+    let (a, b) = (host.endpoint(1, RED, ip(2)), host.endpoint(2, RED, ip(3)));
+    (host, a, b)
+}
+
+fn tcp(link: (Mac, Mac), from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: &str, seq: (u32, u32)) -> Vec<u8> {
+    let mut builder = PacketBuilder::ethernet2(link.0.0, link.1.0)
+        .ipv4(from.0.octets(), to.0.octets(), 64)
+        .tcp(from.1, to.1, seq.0, 60_000);
+    for flag in flags.chars() {
+        builder = match flag {
+            'S' => builder.syn(),
+            'F' => builder.fin(),
+            _ => builder.ack(seq.1),
+        };
+    }
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, &[]).unwrap();
+    bytes
+}
+
+fn passes(host: &mut Host, from: PortId, to: PortId, bytes: &[u8]) -> bool {
+    let (frames, _) = host.send(from, bytes);
+    frames.iter().any(|(port, _)| *port == to)
+}
+
+fn there(from: u8, to: u8, flags: &str, seq: (u32, u32)) -> Vec<u8> {
+    tcp((mac(from), mac(to)), (ip(from), 4_000), (ip(to), 80), flags, seq)
+}
+
+fn back(from: u8, to: u8, flags: &str, seq: (u32, u32)) -> Vec<u8> {
+    tcp((mac(from), mac(to)), (ip(from), 80), (ip(to), 4_000), flags, seq)
+}
+
+#[test]
+fn bridged_packets_pass_forward() {
+    let (mut host, a, b) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp --dport 80 -j DROP");
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "S", (1, 0))));
+    let other = tcp((mac(2), mac(3)), (ip(2), 4_000), (ip(3), 81), "S", (1, 0));
+    assert!(passes(&mut host, a, b, &other));
+    assert_eq!(host.switch.tracker().usage().connections, 1, "what was refused began nothing");
+    host.switch.set_rules(None, Family::Ipv4, None);
+    assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+}
+
+#[test]
+fn established_connections_pass_and_new_ones_do_not() {
+    let (mut host, a, b) = host();
+    filter(
+        &mut host,
+        ":FORWARD DROP [0:0]\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+         -A FORWARD -s 10.10.10.2/32 -m conntrack --ctstate NEW -j ACCEPT",
+    );
+    assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+    assert!(passes(&mut host, b, a, &back(3, 2, "SA", (9, 2))));
+    assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
+    let misses = host.switch.counters().misses;
+    for _ in 0..5 {
+        assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
+        assert!(passes(&mut host, b, a, &back(3, 2, "A", (10, 2))));
+    }
+    assert_eq!(host.switch.counters().misses - misses, 1, "the cache decides; b's first ACK was the exception");
+    // INPUT, FORWARD's policy and two rules, OUTPUT: what came out of the cache is counted as well.
+    assert_eq!(counted(&host, None), [0, 0, 12, 1, 0]);
+    host.drops(DropReason::Denied, |host| {
+        passes(host, b, a, &tcp((mac(3), mac(2)), (ip(3), 5_000), (ip(2), 22), "S", (1, 0)))
+    });
+    // FIN is looked at, cached flow or not.
+    assert!(passes(&mut host, a, b, &there(2, 3, "FA", (2, 10))));
+    assert_eq!(counted(&host, None), [0, 1, 13, 1, 0]);
+}
+
+#[test]
+fn new_rules_judge_established_connections_at_once() {
+    let (mut host, a, b) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -s 10.10.10.9/32 -j DROP");
+    for (from, to, bytes) in [
+        (a, b, there(2, 3, "S", (1, 0))),
+        (b, a, back(3, 2, "SA", (9, 2))),
+        (a, b, there(2, 3, "A", (2, 10))),
+        (a, b, there(2, 3, "A", (2, 10))),
+    ] {
+        assert!(passes(&mut host, from, to, &bytes));
+    }
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -s 10.10.10.2/32 -j DROP");
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "A", (2, 10))));
+}
+
+#[test]
+fn a_rule_that_asks_more_is_asked_for_every_packet() {
+    let (mut host, a, b) = host();
+    filter(
+        &mut host,
+        ":FORWARD ACCEPT [0:0]\n-A FORWARD -m limit --limit 1/hour --limit-burst 4 -j ACCEPT\n-A FORWARD -j DROP",
+    );
+    assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+    assert!(passes(&mut host, b, a, &back(3, 2, "SA", (9, 2))));
+    assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
+    assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "A", (2, 10))));
+}
+
+#[test]
+fn the_gateways_own_and_what_it_leads_out_pass_their_hooks() {
+    let (mut host, a, _) = host();
+    filter(
+        &mut host,
+        ":INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n-A INPUT -p icmp -j DROP\n-A FORWARD -o uplink -p udp --dport 53 -j REJECT",
+    );
+    let link = (mac(2), Mac::from_ipv4(ip(1)));
+    let mut echo = Vec::new();
+    let builder = PacketBuilder::ethernet2(link.0.0, link.1.0).ipv4(ip(2).octets(), ip(1).octets(), 64);
+    builder.icmpv4_echo_request(7, 1).write(&mut echo, b"ping").unwrap();
+    host.drops(DropReason::Denied, |host| !host.send(a, &echo).0.is_empty());
+    let udp = |port: u16| {
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ethernet2(link.0.0, link.1.0).ipv4(ip(2).octets(), FAR.octets(), 64);
+        builder.udp(4_000, port).write(&mut bytes, b"query").unwrap();
+        bytes
+    };
+    let (frames, _) = host.send(a, &udp(53));
+    assert_eq!((frames.len(), frames[0].0), (1, a));
+    assert_eq!((frames[0].1.bytes()[34], frames[0].1.bytes()[35]), (3, 3), "port unreachable, as REJECT says");
+    assert_eq!(host.switch.tracker().usage().connections, 0);
+    assert!(passes(&mut host, a, PortId::HOST, &udp(54)));
+    assert_eq!(host.dropped(DropReason::Rejected), 1);
+}
+
+#[test]
+fn rules_see_published_connections_behind_their_translation() {
+    let (mut host, a, _) = host();
+    let rule = Publish {
+        protocol: 6,
+        at: None,
+        via: vec![],
+        ports: (8080, 8080),
+        bridge: RED,
+        to: vec![ip(2).into()],
+        to_port: 80,
+    };
+    host.apply(Update::Publish { id: PublishId(1), rule });
+    filter(
+        &mut host,
+        ":FORWARD DROP [0:0]\n-A FORWARD -i uplink -o endpoint -d 10.10.10.2/32 -p tcp --dport 80 -s 203.0.113.9/32 -j ACCEPT",
+    );
+    let from = |source: Ipv4Addr| tcp((Mac([2; 6]), Mac([3; 6])), (source, 5_000), (HOST, 8080), "S", (1, 0));
+    assert!(passes(&mut host, PortId::HOST, a, &from(FAR)));
+    let other = Ipv4Addr::new(203, 0, 113, 10);
+    host.drops(DropReason::Denied, |host| passes(host, PortId::HOST, a, &from(other)));
+}
+
+#[test]
+fn a_reset_is_sent_where_a_rule_wants_one() {
+    let (mut host, a, b) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -j REJECT --reject-with tcp-reset");
+    let (frames, _) = host.send(a, &there(2, 3, "S", (1, 0)));
+    let [(port, reset)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((*port, reset.bytes()[47] & 0x04), (a, 0x04));
+    assert_eq!((&reset.bytes()[0..6], &reset.bytes()[6..12]), (&mac(2).0[..], &mac(3).0[..]), "as from the neighbour");
+    assert!(!passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+}
+
+#[test]
+fn a_networks_rules_are_its_own_and_come_after_those_for_all() {
+    let (mut host, a, b) = host();
+    rules(&mut host, Some(BLUE), "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n");
+    assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+    assert_eq!(host.switch.tracker().usage().connections, 0, "RED has no rules and pays nothing");
+    rules(&mut host, Some(RED), "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n");
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -j ACCEPT");
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "S", (1, 0))));
+    assert_eq!(counted(&host, None), [0, 0, 1, 0]);
+    host.apply(Update::RemoveBridge { id: RED });
+    assert!(host.switch.rules(Some(RED), Family::Ipv4).is_none());
+}
+
+#[test]
+fn untracked_packets_are_untracked() {
+    let (mut host, a, b) = host();
+    rules(
+        &mut host,
+        None,
+        "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 80 -j NOTRACK\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
+         -A FORWARD -m conntrack --ctstate UNTRACKED -j ACCEPT\nCOMMIT\n",
+    );
+    assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+    assert_eq!(host.switch.tracker().usage().connections, 0);
+    host.drops(DropReason::Denied, |host| passes(host, b, a, &back(3, 2, "SA", (9, 2))));
+}
+
+#[test]
+fn what_rules_want_written_is_kept_within_bounds() {
+    let (mut host, a, b) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -j LOG --log-prefix \"seen: \"");
+    for _ in 0..100 {
+        assert!(passes(&mut host, a, b, &there(2, 3, "S", (1, 0))));
+    }
+    let mut lines = Vec::new();
+    let unwritten = host.switch.take_log(&mut lines);
+    assert_eq!((lines.len(), unwritten), (64, 36));
+    assert_eq!(
+        (&*lines[0].prefix, &*lines[0].input, &*lines[0].output, lines[0].len),
+        ("seen: ", "endpoint", "endpoint", 40)
+    );
+}
+
+#[test]
+fn frames_from_other_hosts_meet_rules_too() {
+    let (mut one, mut two, a, b) = world::pair();
+    rules(&mut two, None, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i tunnel -p udp --dport 2000 -j DROP\nCOMMIT\n");
+    let (_, wire) = one.send(a, &world::udp(2, 3, 40));
+    two.drops(DropReason::Denied, |two| wire.iter().any(|run| !two.receive(run).0.is_empty()));
+    rules(&mut two, None, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i tunnel -p udp --dport 2001 -j DROP\nCOMMIT\n");
+    for _ in 0..3 {
+        let (_, wire) = one.send(a, &world::udp(2, 3, 40));
+        let (frames, _) = two.receive(&wire[0]);
+        assert_eq!((frames.len(), frames[0].0), (1, b));
+        assert_eq!(frames[0].1.bytes(), world::udp(2, 3, 40));
+        two.send(b, &Frame::from_bytes(&world::udp_between(mac(3), mac(2), ip(3), ip(2), 2_000, 9)).bytes().to_vec());
+    }
+}
