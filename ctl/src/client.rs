@@ -29,6 +29,9 @@ pub const SOCKET_VARIABLE: &str = "VSWITCH_SOCKET";
 /// How long one request may take: connecting, waiting and reading the answer.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How bodies are written, as HTTP has it.
+const JSON: &str = "application/json";
+
 /// The longest answer that is read, in bytes: a full flow table as JSON fits several times.
 const ANSWER_LIMIT: usize = 256 << 20;
 
@@ -154,6 +157,17 @@ impl Client {
         self.request(Method::GET, path, Bytes::new()).await
     }
 
+    /// GET `path`, whose answer is text and no JSON.
+    pub async fn text(&self, path: &str) -> Result<Bytes, Error> {
+        self.answer(&Method::GET, path, Bytes::new(), JSON).await
+    }
+
+    /// PUT `text`, as it is, to `path`.
+    pub async fn put_text<T: DeserializeOwned>(&self, path: &str, text: Bytes) -> Result<T, Error> {
+        let answer = self.answer(&Method::PUT, path, text, "text/plain; charset=utf-8").await?;
+        self.read(&Method::PUT, path, &answer)
+    }
+
     /// POST `body` as JSON to `path`. An answer without content (204) reads as JSON `null`: `T = ()`.
     pub async fn post<B, T>(&self, path: &str, body: &B) -> Result<T, Error>
     where
@@ -171,23 +185,40 @@ impl Client {
     }
 
     async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Error> {
+        let answer = self.answer(&method, path, body, JSON).await?;
+        self.read(&method, path, &answer)
+    }
+
+    fn read<T: DeserializeOwned>(&self, method: &Method, path: &str, answer: &[u8]) -> Result<T, Error> {
+        let text: &[u8] = if answer.is_empty() { b"null" } else { answer };
+        serde_json::from_slice(text)
+            .map_err(|error| self.protocol(method, path, format!("cannot read the answer: {error}")))
+    }
+
+    /// The body of a successful answer.
+    async fn answer(&self, method: &Method, path: &str, body: Bytes, kind: &'static str) -> Result<Bytes, Error> {
         let late = || Error::Deadline {
             socket: self.socket.clone(),
             method: method.clone(),
             path: path.to_owned(),
             deadline: self.deadline,
         };
-        let (status, answer) =
-            tokio::time::timeout(self.deadline, self.exchange(&method, path, body)).await.map_err(|_| late())??;
+        let (status, answer) = tokio::time::timeout(self.deadline, self.exchange(method, path, body, kind))
+            .await
+            .map_err(|_| late())??;
         if !status.is_success() {
-            return Err(self.refused(&method, path, status, &answer));
+            return Err(self.refused(method, path, status, &answer));
         }
-        let text: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-        serde_json::from_slice(text)
-            .map_err(|error| self.protocol(&method, path, format!("cannot read the answer: {error}")))
+        Ok(answer)
     }
 
-    async fn exchange(&self, method: &Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Error> {
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        kind: &'static str,
+    ) -> Result<(StatusCode, Bytes), Error> {
         let broken = |what: String| self.protocol(method, path, what);
         let stream = UnixStream::connect(&self.socket)
             .await
@@ -197,7 +228,7 @@ impl Client {
             .map_err(|error| broken(format!("no HTTP connection: {error}")))?;
         let mut request = Request::builder().method(method).uri(path).header(HOST, "vswitchd");
         if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
+            request = request.header(CONTENT_TYPE, kind);
         }
         let request =
             request.body(Full::new(body)).map_err(|error| broken(format!("cannot form the request: {error}")))?;

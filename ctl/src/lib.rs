@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod filter;
 pub mod model;
 mod netlink;
 pub mod oci;

@@ -4,6 +4,7 @@
 mod body;
 mod conns;
 mod error;
+mod filter;
 mod inspect;
 mod networks;
 mod ports;
@@ -14,10 +15,12 @@ mod server;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod uplink;
 
 pub use conns::{Conn, ConnFilter, Flushed, Way};
 pub use error::{Error, Kind};
+pub use filter::{FilterOf, FilterRow, LoadHow, Rejected};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use publish::{PublishPorts, Published};
 pub use reply::{
@@ -26,4 +29,5 @@ pub use reply::{
 };
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
 pub use server::{Listener, SocketError, serve};
+pub use trace::{TracePacket, TraceStep, Traced};
 pub use uplink::{HostRoute, Nic, Unreached, Uplink};

@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, conns, networks, ports, publish, tables};
+use super::{Error, conns, filter, networks, ports, publish, tables, trace};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
@@ -160,8 +160,10 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .merge(networks::routes())
         .merge(ports::routes())
         .merge(conns::routes())
+        .merge(filter::routes())
         .merge(publish::routes())
         .merge(tables::routes())
+        .merge(trace::routes())
         .fallback(async |uri: axum::http::Uri| {
             Error::not_found(format!("path {}", uri.path()), "see the API's description")
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use hyper_util::service::TowerToHyperService;
+use nat::rules::{Counters, Family, Program};
 use serde_json::{Value, json};
 use switch::PortId;
 use switch::turn::View;
@@ -54,6 +55,10 @@ impl Plane for Empty {
     fn flush(&self, _: nat::Filter) -> Future<'static, usize> {
         Box::pin(async { 0 })
     }
+    fn load_rules(&self, _: Option<switch::BridgeId>, _: Family, _: Option<Box<Program>>) {}
+    fn rule_counters(&self, _: Option<switch::BridgeId>, _: Family) -> Future<'static, Option<Vec<Counters>>> {
+        Box::pin(async { None })
+    }
     fn offloads(&self) -> (bool, bool) {
         (false, false)
     }
@@ -81,12 +86,19 @@ impl Server {
     }
 
     async fn ask(&self, method: &str, path: &str, body: impl Into<String>) -> (StatusCode, Value) {
+        let (status, _, text) = self.raw(method, path, body).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Status, content type and body.
+    async fn raw(&self, method: &str, path: &str, body: impl Into<String>) -> (StatusCode, String, String) {
         let request = Request::builder().method(method).uri(path).body(Body::from(body.into())).unwrap();
         let service = TowerToHyperService::new(router(self.control.clone()));
         let answer = hyper::service::Service::call(&service, request).await.unwrap();
         let status = answer.status();
+        let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
         let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        (status, kind.unwrap_or_default(), String::from_utf8(bytes.to_vec()).unwrap())
     }
 }
 
@@ -144,6 +156,13 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
         ("GET", "/v1/conn?colour=1", "", 400, "colour"),
         ("GET", "/v1/conn?network=nix", "", 404, "nix"),
         ("DELETE", "/v1/conn?port=x", "", 400, "port"),
+        ("GET", "/v1/filter?network=nix", "", 404, "nix"),
+        ("GET", "/v1/filter?family=ipx", "", 400, "ipx"),
+        ("GET", "/v1/filter?noflush=true", "", 400, "noflush"),
+        ("PUT", "/v1/filter?counters=1", "", 400, "counters"),
+        ("PUT", "/v1/filter", "*filter\n-A NIX -j DROP\nCOMMIT\n", 400, "line 2: NIX"),
+        ("POST", "/v1/filter/trace", r#"{"in":"web0","colour":1}"#, 400, "colour"),
+        ("POST", "/v1/filter/trace", "{}", 400, "comes in"),
         ("GET", "/v1/nix", "", 404, "/v1/nix"),
         ("PUT", "/v1/networks", "", 400, "PUT"),
     ];
@@ -160,11 +179,44 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
 }
 
 #[tokio::test]
+async fn rules_go_in_and_out_as_text() {
+    let server = Server::start().await;
+    let text =
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n[1:2] -A INPUT -j DROP\nCOMMIT\n";
+    let (status, row) = server.ask("PUT", "/v1/filter?network=bridge&family=ipv6&counters=true", text).await;
+    assert_eq!((status, &row["network"], &row["rules"]), (StatusCode::OK, &json!("bridge"), &json!(1)), "{row}");
+    let get = |path: &'static str| server.raw("GET", path, "");
+    let (status, kind, saved) = get("/v1/filter?network=bridge&family=ipv6&counters=true").await;
+    assert_eq!((status, kind.as_str(), saved.as_str()), (StatusCode::OK, "text/plain; charset=utf-8", text));
+    assert_eq!(get("/v1/filter?network=bridge&family=ipv6").await.2, text.replace("[1:2] ", ""));
+    assert_eq!(get("/v1/filter").await.2, "");
+    let (status, refusal) = server.ask("PUT", "/v1/filter", "*filter\n\n-A INPUT -m nix\nCOMMIT\n").await;
+    assert_eq!((status, &refusal["line"], &refusal["word"]), (StatusCode::BAD_REQUEST, &json!(3), &json!("nix")));
+    assert!(!refusal["reason"].as_str().unwrap().is_empty() && !refusal["remedy"].as_str().unwrap().is_empty());
+    let large = format!("*filter\n{}COMMIT\n", "# more than other bodies may have\n".repeat(100_000));
+    assert_eq!(server.ask("PUT", "/v1/filter?test=true", large).await.0, StatusCode::OK);
+    assert_eq!(server.ask("PUT", "/v1/filter", "#".repeat((128 << 20) + 1)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.ask("DELETE", "/v1/filter?network=bridge&family=ipv6", "").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(server.ask("GET", "/v1/filter/scopes", "").await.1, json!([]));
+}
+
+#[tokio::test]
 async fn every_table_is_an_array() {
     let server = Server::start().await;
-    for table in
-        ["networks", "ports", "fdb", "neigh", "peers", "drops", "flows", "events", "leases/bridge", "publish", "conn"]
-    {
+    for table in [
+        "networks",
+        "ports",
+        "fdb",
+        "neigh",
+        "peers",
+        "drops",
+        "flows",
+        "events",
+        "leases/bridge",
+        "publish",
+        "conn",
+        "filter/scopes",
+    ] {
         let (status, rows) = server.ask("GET", &format!("/v1/{table}"), "").await;
         assert!(status == StatusCode::OK && rows.is_array(), "{table}: {rows}");
     }

@@ -14,6 +14,14 @@ pub(crate) enum Error {
     /// cannot write the answer: {0}
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
+    /// {path}: {source}
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
     /// The answer of {path} is not what this program expects: {source}
     #[error("the answer of {path} is not what this program expects: {source}")]
     Answer {
@@ -41,6 +49,7 @@ impl Error {
         match self {
             Self::Client(error) => error.remedy(),
             Self::Usage { remedy, .. } => Some(remedy.clone()),
+            Self::File { .. } => Some("name a file that can be read, or - for standard input".into()),
             Self::Answer { .. } => Some("use the vsctl of the same version as vswitchd".into()),
             Self::Output(_) | Self::Told => None,
         }

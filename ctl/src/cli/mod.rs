@@ -7,6 +7,7 @@ mod completion;
 mod conn;
 mod error;
 mod fdb;
+mod filter;
 mod flows;
 mod network;
 mod peers;
@@ -86,6 +87,9 @@ enum Command {
     Drops(tables::Drops),
     /// Cached flows
     Flows(flows::Flows),
+    /// Load, save and list packet filters, in the format of iptables-save
+    #[command(subcommand, after_help = filter::EXAMPLES)]
+    Filter(filter::Command),
     /// The way outside: interfaces, routes, counters of the steering
     Uplink(uplink::Uplink),
     /// Tracked connections
@@ -118,6 +122,7 @@ impl Command {
             Self::Neigh(command) => command.run(session).await,
             Self::Drops(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
+            Self::Filter(command) => command.run(session).await,
             Self::Uplink(command) => command.run(session).await,
             Self::Conn(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,

@@ -62,6 +62,7 @@ impl Control {
             self.plane.apply(updates);
             id
         };
+        self.arm_bridge(network).await;
         self.plane.reach(&record.name, reached(&record), record.mtu).await;
         if record.is_global() {
             let prefix = key::endpoints(network);
@@ -86,6 +87,9 @@ impl Control {
     pub(super) async fn leave_bridge(&self, network: &str) {
         let Ok(gate) = self.state().network(network).map(|network| network.gate.clone()) else { return };
         let _gate = gate.lock().await;
+        if self.state().bridge_of(network).is_some_and(|bridge| bridge.users <= 1) {
+            self.disarm_bridge(network).await;
+        }
         let name = {
             let mut state = self.state();
             let Some(known) = state.networks.get_mut(network) else { return };

@@ -9,6 +9,7 @@ mod bridge;
 mod cluster;
 mod conns;
 mod detach;
+mod filter;
 mod gateway;
 mod hosts;
 mod inspect;
@@ -108,6 +109,8 @@ pub struct Control {
     publishing: tokio::sync::Mutex<()>,
     /// A published port could not be bound.
     rebind: Notify,
+    /// One change of packet filters at a time.
+    filtering: tokio::sync::Mutex<()>,
     /// One recovery at a time.
     recovery: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
@@ -131,6 +134,7 @@ impl Control {
             progress: watch::Sender::new(0),
             publishing: tokio::sync::Mutex::default(),
             rebind: Notify::new(),
+            filtering: tokio::sync::Mutex::default(),
             recovery: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         })

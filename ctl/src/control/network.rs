@@ -91,6 +91,9 @@ impl Control {
             (gone, kept)
         };
         self.remember(gone.iter().map(|id| Change::no_network(id)).collect()).await;
+        for id in &gone {
+            self.forget_filters(id).await;
+        }
         for id in kept {
             let Ok(record) = self.state().record(&id) else { continue };
             let text = "it was removed from the store while this host has endpoints in it; created again";

@@ -190,6 +190,7 @@ impl Control {
             state.event("network_removed", object, format!("id {id:.12}"));
         }
         self.remember(changes).await;
+        self.forget_filters(&id).await;
         self.sweep.notify_one();
         Ok(())
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
+use nat::rules::{Counters, Family, Program};
 use port::Published;
 use switch::turn::{Handle, View};
-use switch::{PortId, Update};
+use switch::{BridgeId, PortId, Update};
 use wire::Mac;
 
 use crate::api;
@@ -77,6 +78,10 @@ pub trait Plane: Send + Sync {
     fn host_link_lost(&self);
     /// Ends tracked connections; how many.
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize>;
+    /// Replaces the rules of all networks (`None`) or of a bridge, of one family, between two frames. None: there are none.
+    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>);
+    /// The counters of the rules that are loaded, in the order of [`Program::counters`]; `None` if there are no rules.
+    fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>>;
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
     /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
@@ -201,6 +206,20 @@ impl Plane for Engine {
         self.handle.flush(filter, move |count| flushed.send(count).unwrap_or_default());
         // An error means that the data thread has ended, and all connections with it.
         Box::pin(async move { count.await.unwrap_or_default() })
+    }
+
+    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
+        self.handle.load_rules(place, family, program);
+    }
+
+    fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.handle.inspect(move |view| {
+            // The request may have been given up meanwhile.
+            let _ = tell.send(view.switch.rules(place, family).map(Program::counters));
+        });
+        // An error means that the data thread has ended, and its rules with it.
+        Box::pin(async move { told.await.unwrap_or_default() })
     }
 
     fn offloads(&self) -> (bool, bool) {

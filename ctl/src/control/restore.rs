@@ -11,7 +11,8 @@ use crate::state::{Change, Memory, StoredEndpoint};
 impl Control {
     /// Takes in what the state file has, and attaches again what still lives.
     pub async fn restore(self: &Arc<Self>, memory: Memory) {
-        let Memory { networks, mut endpoints, peers, fdb, releases, published, session, cluster, unreadable } = memory;
+        let Memory { networks, mut endpoints, peers, fdb, releases, published, filters, session, cluster, unreadable } =
+            memory;
         {
             let mut state = self.state();
             for (key, why) in unreadable {
@@ -26,6 +27,7 @@ impl Control {
             state.cluster = cluster;
         }
         self.predefine().await;
+        self.restore_filters(filters).await;
         // In the order in which they were attached: the first of a sandbox has its default route.
         endpoints.sort_by_key(|stored| stored.since);
         for stored in endpoints {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use nat::rules::RuleSet;
 use switch::{BridgeId, PortId};
 use tokio::task::AbortHandle;
 use wire::Mac;
@@ -12,6 +13,7 @@ use wire::Mac;
 use super::published::Published;
 use super::remote::Remote;
 use crate::api;
+use crate::filter::Scope;
 use crate::model::{self, EndpointRecord, Event, EventLog, HostRecord, NetworkRecord};
 use crate::publish::Vias;
 use crate::state::{Release, StaticEntry, StoredEndpoint};
@@ -46,6 +48,8 @@ pub(super) struct State {
     /// By the number of the publication.
     pub(super) published: BTreeMap<u32, Published>,
     pub(super) vias: Vias,
+    /// Rules as they were loaded; the engine has their counters.
+    pub(super) filters: BTreeMap<Scope, Arc<RuleSet>>,
     refused: VecDeque<(String, u64)>,
     last_published: u32,
     next_bridge: u32,

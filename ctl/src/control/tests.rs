@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use nat::rules::{Counters, Family, Program};
 use store::{Op, Store};
 use switch::turn::View;
-use switch::{Limits, PortId, Switch, Update};
+use switch::{BridgeId, Limits, PortId, Switch, Update};
 use tempfile::TempDir;
 use wire::{Mac, Time};
 
@@ -23,7 +24,7 @@ use crate::state::{Disk, Memory};
 
 /// The engine without ports.
 pub(super) struct Tables {
-    switch: Mutex<Switch>,
+    pub(super) switch: Mutex<Switch>,
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
     unlinked: Mutex<bool>,
@@ -86,6 +87,15 @@ impl Plane for Tables {
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {
         let (flushed, _) = self.switch.lock().unwrap().flush_some(&filter, 0, usize::MAX);
         Box::pin(async move { flushed })
+    }
+
+    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
+        self.switch.lock().unwrap().set_rules(place, family, program);
+    }
+
+    fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>> {
+        let counters = self.switch.lock().unwrap().rules(place, family).map(Program::counters);
+        Box::pin(async move { counters })
     }
 
     fn offloads(&self) -> (bool, bool) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use super::{Change, Disk, Error};
+use crate::filter::{Scope, StoredRules, family_name};
 use crate::model::{EndpointRecord, NetworkRecord};
 use crate::publish::Publication;
 use crate::sandbox::Reference;
@@ -72,6 +73,8 @@ pub struct Memory {
     pub releases: Vec<Release>,
     /// Published ports.
     pub published: Vec<Publication>,
+    /// Rules of packet filters.
+    pub filters: Vec<StoredRules>,
     /// The session in the store.
     pub session: Option<String>,
     /// The id of the cluster that the networks are from.
@@ -103,6 +106,7 @@ impl Memory {
             "fdb" => self.fdb.push(read(value)?),
             "release" => self.releases.push(read(value)?),
             "publish" => self.published.push(read(value)?),
+            "filter" => self.filters.push(read(value)?),
             "session" => self.session = Some(read(value)?),
             "cluster" => self.cluster = Some(read(value)?),
             _ => return Err("unknown key".into()),
@@ -113,6 +117,11 @@ impl Memory {
 
 fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     serde_json::from_slice(value).map_err(|error| error.to_string())
+}
+
+/// No network's id is empty: those are the rules of all.
+fn filter_key(network: Option<&str>, family: &str) -> String {
+    format!("filter/{}/{family}", network.unwrap_or_default())
 }
 
 /// Changes by what they are about.
@@ -175,6 +184,21 @@ impl Change {
     /// Forgets a publication.
     pub fn no_publication(id: u32) -> Change {
         Change::remove(format!("publish/{id}"))
+    }
+
+    /// Remembers rules.
+    pub fn filter(rules: &StoredRules) -> Change {
+        Change::put(filter_key(rules.network.as_deref(), &rules.family), rules)
+    }
+
+    /// Forgets rules.
+    pub fn no_filter(scope: &Scope) -> Change {
+        Change::remove(filter_key(scope.network.as_deref(), family_name(scope.family)))
+    }
+
+    /// Forgets what was read.
+    pub fn no_stored_filter(rules: &StoredRules) -> Change {
+        Change::remove(filter_key(rules.network.as_deref(), &rules.family))
     }
 
     /// Remembers the session.

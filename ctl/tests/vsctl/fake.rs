@@ -81,7 +81,9 @@ impl Fake {
 
 async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, Vec<u8>) {
     let what = format!("{method} {uri}");
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    // What is no JSON is text.
+    let text = || String::from_utf8_lossy(&body).into_owned().into();
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
     shared.asked.lock().unwrap().push((what.clone(), body));
     let missing = || {
         let name = uri.path().rsplit('/').next().unwrap_or_default();
@@ -92,6 +94,10 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, body: By
         (404, error)
     };
     let (status, body) = shared.answers.get(&what).cloned().unwrap_or_else(missing);
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let body = match body {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.into_bytes(),
+        other => other.to_string().into_bytes(),
+    };
     (StatusCode::from_u16(status).unwrap(), body)
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod fake;
+mod filter;
 mod networks;
 mod publish;
 mod streams;

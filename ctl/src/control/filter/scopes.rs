@@ -1,0 +1,64 @@
+//! Networks come and go, and their bridges with them: rules are in the engine before the first frame can pass, keep their
+//! counters while the network is not in use here, and end with the network.
+
+use std::sync::Arc;
+
+use nat::rules::{Family, Program, RuleSet};
+
+use super::{beside, discard};
+use crate::control::Control;
+use crate::filter::Scope;
+use crate::state::Change;
+
+fn scopes(network: &str) -> [Scope; 2] {
+    [Family::Ipv4, Family::Ipv6].map(|family| Scope { network: Some(network.to_owned()), family })
+}
+
+impl Control {
+    /// The network's bridge is there: its rules go into it.
+    pub(in crate::control) async fn arm_bridge(&self, network: &str) {
+        if !self.has_filters(network) {
+            return;
+        }
+        let _gate = self.filtering.lock().await;
+        for scope in scopes(network) {
+            let Some(rules) = self.state().filters.get(&scope).cloned() else { continue };
+            let program = move || Box::new(Program::new(RuleSet::clone(&rules)));
+            match beside(&self.filter_object(&scope), program).await {
+                Ok(program) => self.load_into_engine(&self.state(), &scope, Some(program)),
+                Err(error) => self.warn("filter", error.error),
+            }
+        }
+    }
+
+    /// The network's bridge is about to go: what its rules have counted is kept.
+    pub(in crate::control) async fn disarm_bridge(&self, network: &str) {
+        if !self.has_filters(network) {
+            return;
+        }
+        let gate = self.filtering.lock().await;
+        for scope in scopes(network) {
+            // An engine that does not answer has no counters any more.
+            if let Ok(Some(rules)) = self.rules_now(&gate, &scope).await {
+                let before = self.state().filters.insert(scope, rules);
+                discard(before);
+            }
+        }
+    }
+
+    /// The network is gone, and its rules with it.
+    pub(in crate::control) async fn forget_filters(self: &Arc<Self>, network: &str) {
+        if !self.has_filters(network) {
+            return;
+        }
+        let _gate = self.filtering.lock().await;
+        let before: Vec<_> = scopes(network).iter().filter_map(|scope| self.state().filters.remove(scope)).collect();
+        discard(before);
+        self.remember(scopes(network).iter().map(Change::no_filter).collect()).await;
+    }
+
+    fn has_filters(&self, network: &str) -> bool {
+        let state = self.state();
+        scopes(network).iter().any(|scope| state.filters.contains_key(scope))
+    }
+}

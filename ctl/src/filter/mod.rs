@@ -1,0 +1,12 @@
+//! Packet filters as the control plane keeps them: whose they are, how they are named and written down, and what they
+//! would do to a packet that is only described. The rules themselves are [`nat::rules`].
+
+mod described;
+mod scope;
+mod stored;
+mod trace;
+
+pub use described::{Described, Unclear};
+pub use scope::{Scope, family_name, family_named};
+pub use stored::StoredRules;
+pub use trace::{Between, Layer, trace};
