@@ -118,7 +118,12 @@ impl Switch {
             (Verdict::Output(Egress::Tunnel { .. }, _), _) => Err(DropReason::SamePort),
             (Verdict::Judge(id, egress, stamp), congestion) => {
                 let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
-                self.judge_inner(now, id, (egress, stamp), bytes, headers, ecn, out)
+                self.flush_joined(out);
+                let offload = self.offload(id, bytes, &headers)?;
+                let frame = copy(bytes, &headers, offload, ecn, out);
+                let packet = Packet::new(now, PortId::TUNNEL, frame, headers);
+                self.judge_inner(id, (egress, stamp), packet, out);
+                Ok(())
             }
             // Every host has its own gateway.
             (Verdict::Route(_), _) => Err(DropReason::NotRouted),
@@ -164,28 +169,14 @@ impl Switch {
     }
 
     /// Lets rules judge a frame from another host. Such frames go on one by one: what is joined is decided as one.
-    fn judge_inner(
-        &mut self,
-        now: Time,
-        id: BridgeId,
-        way: (Egress, Stamp),
-        bytes: &[u8],
-        headers: Headers,
-        ecn: Option<u8>,
-        out: &mut Out,
-    ) -> Result<(), DropReason> {
-        self.flush_joined(out);
-        let offload = self.offload(id, bytes, &headers)?;
-        let frame = copy(bytes, &headers, offload, ecn, out);
-        let mut packet = Packet::new(now, PortId::TUNNEL, frame, headers);
-        if let Some(at) = self.flows.find(&headers.key).filter(|at| self.is_current(*at)) {
+    fn judge_inner(&mut self, id: BridgeId, way: (Egress, Stamp), mut packet: Packet, out: &mut Out) {
+        if let Some(at) = self.flows.find(&packet.headers.key).filter(|at| self.is_current(*at)) {
             match self.replay(at, packet, out) {
                 Some(again) => packet = again,
-                None => return Ok(()),
+                None => return,
             }
         }
         self.take_bridged(id, way, packet, out);
-        Ok(())
     }
 
     /// Hands a frame to one port, joined with its neighbours in the run where that is possible.

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use etherparse::PacketBuilder;
 use nat::rules::{Counters, Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, Publish, PublishId, Route, Update};
-use wire::{Frame, Mac};
+use wire::Mac;
 use world::{BLUE, Host, RED, ip, mac};
 
 const UPLINK: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
@@ -254,6 +254,6 @@ fn frames_from_other_hosts_meet_rules_too() {
         let (frames, _) = two.receive(&wire[0]);
         assert_eq!((frames.len(), frames[0].0), (1, b));
         assert_eq!(frames[0].1.bytes(), world::udp(2, 3, 40));
-        two.send(b, &Frame::from_bytes(&world::udp_between(mac(3), mac(2), ip(3), ip(2), 2_000, 9)).bytes().to_vec());
+        two.send(b, &world::udp_between(mac(3), mac(2), ip(3), ip(2), 2_000, 9));
     }
 }

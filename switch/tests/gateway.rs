@@ -447,7 +447,7 @@ fn nu_01_who_is_reached_at_a_published_port_speaks_from_it() {
     let (mut host, port) = host();
     let rule = Publish { protocol: 17, ..published(None, (8000, 8009), ip(2), 80) };
     host.apply(Update::Publish { id: PublishId(1), rule: rule.clone() });
-    let mut from = |host: &mut world::Host, own| {
+    let from = |host: &mut world::Host, own| {
         let (frames, _) = host.send(port, &udp(up(), (ip(2), own), (FAR, 53), 64, 9));
         let sent = &seen(&frames)[0];
         assert_eq!((sent.src, sent.dst), (HOST, FAR));
@@ -472,4 +472,15 @@ fn a_published_connection_that_is_picked_up_goes_on_whoever_speaks() {
     assert_eq!(seen(&frames)[0].ports, (8000, 5000));
     let (frames, _) = host.send(PortId::HOST, &tcp(in_(), (FAR, 5000), (HOST, 8000), "A", (2, 9)));
     assert_eq!((seen(&frames)[0].port, seen(&frames)[0].ports), (port, (5000, 80)));
+}
+
+#[test]
+fn nobody_outside_is_a_container() {
+    let (mut host, port) = host();
+    host.endpoint(2, RED, ip(3));
+    host.apply(Update::Publish { id: PublishId(1), rule: published(None, (8000, 8000), ip(2), 80) });
+    let forged = tcp(in_(), (ip(3), 5000), (HOST, 8000), "S", (1, 0));
+    host.drops(DropReason::Martian, |host| !host.send(PortId::HOST, &forged).0.is_empty());
+    let honest = tcp(in_(), (FAR, 5000), (HOST, 8000), "S", (1, 0));
+    assert_eq!(seen(&host.send(PortId::HOST, &honest).0)[0].port, port);
 }

@@ -55,9 +55,11 @@ impl Switch {
     fn begin_outside(&mut self, fresh: &Fresh, packet: Packet, out: &mut Out) {
         let (src, dst) = (fresh.tuple().src.ip(), fresh.tuple().dst.ip());
         let from_host = self.router.host.owns(src);
-        // What the host sends comes by its own end of the link; from elsewhere nobody is the host, or on that link.
+        // What the host sends comes by its own end of the link; from elsewhere nobody is the host, or
+        // on that link, or a container.
         let by_host = self.router.host.mac == Some(packet.headers.key.src_mac());
-        if (from_host || is_host_link(src)) && !by_host {
+        let from_network = !self.router.subnets.get(src).is_empty();
+        if (from_host || from_network || is_host_link(src)) && !by_host {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
         if from_host && self.is_gateway_of_host(dst) {
