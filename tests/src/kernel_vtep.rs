@@ -2,12 +2,14 @@
 //! container namespace behind them. The independent implementation to interoperate with.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::host::Host;
 use crate::netns::{Netns, Place};
 use crate::underlay::{LINK, veth};
+use crate::wait;
 
 /// The kernel's end of one VXLAN network.
 #[derive(Debug)]
@@ -52,6 +54,15 @@ impl KernelVtep {
         for address in segment.addresses {
             inner.exec(&["ip", "address", "add", address, "dev", "eth0"])?;
         }
+        // The kernel opens the bridge's ports when it gets to see their carrier, which a busy machine lets wait.
+        wait::until(Duration::from_secs(10), "the kernel's bridge to forward", || {
+            let ports = host.exec(&["bridge", "link", "show"])?;
+            let forwarding = ports.lines().filter(|line| line.contains("state forwarding")).count();
+            ensure!(forwarding == 2, "{ports}");
+            let tentative = inner.exec(&["ip", "-6", "address", "show", "tentative"])?;
+            ensure!(tentative.is_empty(), "{tentative}");
+            Ok(())
+        })?;
         Ok(KernelVtep { host: host.clone(), inner })
     }
 
