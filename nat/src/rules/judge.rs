@@ -1,11 +1,12 @@
 //! Judges packets by rules, as the kernel does: `ipt_do_table` and the extensions, one packet at a time.
-//! The walk is linear and the reference for anything faster. What rules remember (counters, rates, places in a row) lives
+//! The walk goes from rule to rule; in a long chain `index` says which come into question. What rules remember (counters, rates, places in a row) lives
 //! in the [`Program`]; what they need to know from elsewhere comes with the [`Packet`] and from the [`Surroundings`].
 
 mod change;
 mod connections;
 mod fields;
 mod hash;
+mod index;
 mod mss;
 mod packet;
 mod program;

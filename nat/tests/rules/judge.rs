@@ -2,6 +2,7 @@
 
 mod connection;
 mod flow;
+mod indexed;
 mod rates;
 mod sets;
 mod short;

@@ -73,6 +73,10 @@ fn is_v6(number: u128, kinds: u16, ask: impl FnOnce() -> AddressKinds) -> bool {
 
 /// The sender's MAC address; a packet that came in nowhere has none.
 pub(super) fn mac(wanted: Not<wire::Mac>, packet: &Packet<'_>) -> bool {
-    let came_in = !packet.input.is_empty() && packet.headers.layer3 != Layer3::Other;
-    came_in && wanted.holds(|&mac| packet.headers.key.src_mac() == mac)
+    has_mac(packet) && wanted.holds(|&mac| packet.headers.key.src_mac() == mac)
+}
+
+/// Whether it came in somewhere.
+pub(super) fn has_mac(packet: &Packet<'_>) -> bool {
+    !packet.input.is_empty() && packet.headers.layer3 != Layer3::Other
 }

@@ -8,9 +8,11 @@ use wire::Time;
 
 use super::connections::Connections;
 use super::hash::{Bucket, Quotas};
+use super::index::{Hit, Index};
 use super::packet::{Packet, Surroundings};
 use super::seen::Seen;
-use super::{Outcome, Place, Verdict, walk};
+use super::walk::{Return, Walk};
+use super::{Outcome, Place, Verdict};
 use crate::rules::save::write_rule;
 use crate::rules::{
     AddressSet, Chain, ChainId, Counters, Family, Hook, Match, Rule, RuleSet, Statistic, Table, TableRules,
@@ -39,6 +41,8 @@ pub(super) struct Part {
     pub(super) end: u32,
     /// The chain, whose own list of rules is empty here.
     pub(super) chain: Chain,
+    /// Finds rules in it; a short one has none.
+    pub(super) index: Option<Index>,
 }
 
 /// A table's rules in a row.
@@ -50,6 +54,8 @@ pub(super) struct Row {
     pub(super) cells: Vec<u32>,
     /// A built-in chain's number by hook.
     pub(super) heads: [Option<u32>; 5],
+    /// Whether a part has an index.
+    pub(super) indexed: bool,
 }
 
 /// Rules that judge packets.
@@ -58,17 +64,32 @@ pub struct Program {
     rows: [Option<Row>; 4],
     sets: Vec<Arc<AddressSet>>,
     memory: Memory,
-    /// Where to return to; here so that it is not made anew for each packet.
-    stack: Vec<(u32, u32)>,
+    /// Where to return to, and what was found in indexes; here so that they are not made anew for each packet.
+    stack: Vec<Return>,
+    hits: Vec<Hit>,
 }
 
 impl Program {
     /// Makes rules ready. Nothing is remembered yet but the counters that they come with.
     pub fn new(set: RuleSet) -> Program {
+        let mut program = Program::linear(set);
+        for row in program.rows.iter_mut().flatten() {
+            for part in &mut row.parts {
+                let rules = row.rules.get(part.first as usize..part.end as usize).unwrap_or_default();
+                part.index = Index::of(program.family, rules, part.first);
+                row.indexed |= part.index.is_some();
+            }
+        }
+        program
+    }
+
+    /// Makes rules ready to be asked one after the other, however many. It judges as the one of [`Program::new`] does,
+    /// only slower: for what that is measured by.
+    pub fn linear(set: RuleSet) -> Program {
         let mut memory = Memory::default();
         let mut names = HashMap::new();
         let rows = set.tables.map(|table| table.map(|table| row(table, &mut memory, &mut names)));
-        Program { family: set.family, rows, sets: set.sets, memory, stack: Vec::new() }
+        Program { family: set.family, rows, sets: set.sets, memory, stack: Vec::new(), hits: Vec::new() }
     }
 
     /// Whose addresses.
@@ -112,8 +133,9 @@ impl Program {
         let Some(row) = &mut self.rows[table as usize] else { return passed };
         let Some(seen) = Seen::of(self.family, packet) else { return passed };
         let Some(head) = row.heads[hook as usize] else { return passed };
-        self.stack.clear();
-        let mut walk = walk::Walk { now, hook, seen, memory: &mut self.memory, stack: &mut self.stack, steady: true };
+        let Program { memory, stack, hits, .. } = self;
+        (stack.clear(), hits.clear());
+        let mut walk = Walk { now, hook, seen, memory, stack, hits, steady: true };
         walk.run(row, head, packet, around, &mut each)
     }
 
@@ -188,7 +210,14 @@ impl Row {
 }
 
 fn row(table: TableRules, memory: &mut Memory, names: &mut HashMap<Box<str>, usize>) -> Row {
-    let mut row = Row { table: table.table, parts: Vec::new(), rules: Vec::new(), cells: Vec::new(), heads: [None; 5] };
+    let mut row = Row {
+        table: table.table,
+        parts: Vec::new(),
+        rules: Vec::new(),
+        cells: Vec::new(),
+        heads: [None; 5],
+        indexed: false,
+    };
     for (number, mut chain) in table.chains.into_iter().enumerate() {
         if let Some(hook) = chain.hook {
             row.heads[hook as usize] = Some(number as u32);
@@ -203,7 +232,7 @@ fn row(table: TableRules, memory: &mut Memory, names: &mut HashMap<Box<str>, usi
             }
             row.rules.push(rule);
         }
-        row.parts.push(Part { first, end: row.rules.len() as u32, chain });
+        row.parts.push(Part { first, end: row.rules.len() as u32, chain, index: None });
     }
     row
 }

@@ -7,7 +7,7 @@ use crate::rules::address::number;
 use crate::rules::{Family, Header};
 
 /// Extension headers at which the kernel's search for the transport header ends, in a later fragment.
-const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
+pub(super) const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
 
 /// A packet at a glance.
 #[derive(Clone, Copy)]

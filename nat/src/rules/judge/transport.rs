@@ -15,19 +15,22 @@ fn ports(header: [u8; 4]) -> (u16, u16) {
     (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
 }
 
-pub(super) fn tcp(wanted: &Tcp, seen: &Seen, packet: &Packet<'_>) -> Result<bool, Malformed> {
+/// Whether it is a segment between the ports wanted; the rest of the match is asked only then.
+pub(super) fn tcp_ports(wanted: &Tcp, seen: &Seen, packet: &Packet<'_>) -> Result<bool, Malformed> {
     if seen.offset != 0 {
         // A fragment that begins 8 bytes into the header would overwrite flags and options (RFC 3128).
         return if seen.family == Family::Ipv4 && seen.offset == 1 { Err(Malformed) } else { Ok(false) };
     }
+    let header = seen.transport(packet).first_chunk::<TCP>().ok_or(Malformed)?;
+    let (source, destination) = ports([header[0], header[1], header[2], header[3]]);
+    Ok(wanted.source.holds(|ports| ports.contains(source))
+        && wanted.destination.holds(|ports| ports.contains(destination)))
+}
+
+/// Whether a segment has the flags and the option wanted.
+pub(super) fn tcp_flags(wanted: &Tcp, seen: &Seen, packet: &Packet<'_>) -> Result<bool, Malformed> {
     let bytes = seen.transport(packet);
     let header = bytes.first_chunk::<TCP>().ok_or(Malformed)?;
-    let (source, destination) = ports([header[0], header[1], header[2], header[3]]);
-    if !wanted.source.holds(|ports| ports.contains(source))
-        || !wanted.destination.holds(|ports| ports.contains(destination))
-    {
-        return Ok(false);
-    }
     let test = |flags: &FlagTest| header[13] & flags.mask == flags.set;
     if !wanted.flags.is_none_or(|flags| flags.holds(test)) {
         return Ok(false);

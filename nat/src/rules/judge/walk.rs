@@ -2,6 +2,7 @@
 
 use wire::Time;
 
+use super::index::{Hit, Search, Words};
 use super::packet::{Packet, Surroundings, Tracking};
 use super::program::{Cell, Memory, Row};
 use super::seen::Seen;
@@ -14,16 +15,27 @@ pub(super) struct Walk<'w> {
     pub(super) hook: Hook,
     pub(super) seen: Seen,
     pub(super) memory: &'w mut Memory,
-    /// Chains to return to, and the rule after the one that left them.
-    pub(super) stack: &'w mut Vec<(u32, u32)>,
+    /// Where to return to.
+    pub(super) stack: &'w mut Vec<Return>,
+    /// What was found in the chain at hand and in those.
+    pub(super) hits: &'w mut Vec<Hit>,
     /// Whether nothing was asked or done yet that concerns this packet alone.
     pub(super) steady: bool,
+}
+
+/// A chain to return to.
+pub(super) struct Return {
+    chain: u32,
+    /// The rule after the one that left it.
+    at: u32,
+    search: Search,
 }
 
 /// What follows after a rule.
 enum Next {
     Rule,
-    Chain(u32),
+    Jump(u32),
+    Goto(u32),
     Back,
     End(Verdict),
 }
@@ -38,9 +50,14 @@ impl Walk<'_> {
         around: &mut S,
         each: &mut impl FnMut(Place),
     ) -> Outcome {
+        let words = if row.indexed { Words::of(&self.seen, packet) } else { None };
         let (mut chain, mut at) = (head, row.parts[head as usize].first);
+        let mut search = Search::new(self.hits);
         loop {
             let part = &row.parts[chain as usize];
+            if let (Some(words), Some(index)) = (&words, &part.index) {
+                at = index.next(&mut search, words, self.hits, at).unwrap_or(part.end);
+            }
             let next = if at >= part.end {
                 Next::Back
             } else {
@@ -59,7 +76,7 @@ impl Walk<'_> {
                         rule.counters.count(self.seen.len() as u64);
                         each(place);
                         self.steady &= steady::is_quiet(&rule.target);
-                        let next = self.follow(&rule.target, at, chain, packet, around);
+                        let next = self.follow(&rule.target, packet, around);
                         if let Next::End(verdict) = next {
                             return Outcome { verdict, by: Some(place), malformed: false, steady: self.steady };
                         }
@@ -69,11 +86,22 @@ impl Walk<'_> {
             };
             match next {
                 Next::Rule => at += 1,
-                Next::Chain(to) => (chain, at) = (to, row.parts[to as usize].first),
-                Next::Back => match self.stack.pop() {
-                    Some(back) => (chain, at) = back,
-                    None => break,
-                },
+                Next::Jump(to) => {
+                    let back = Return { chain, at: at + 1, search };
+                    self.stack.push(back);
+                    (chain, at, search) = (to, row.parts[to as usize].first, Search::new(self.hits));
+                }
+                Next::Goto(to) => {
+                    search.leave(self.hits);
+                    (chain, at, search) = (to, row.parts[to as usize].first, Search::new(self.hits));
+                }
+                Next::Back => {
+                    search.leave(self.hits);
+                    match self.stack.pop() {
+                        Some(back) => Return { chain, at, search } = back,
+                        None => break,
+                    }
+                }
                 Next::End(_) => break,
             }
         }
@@ -98,7 +126,8 @@ impl Walk<'_> {
     ) -> Result<bool, Malformed> {
         let mut cell = cell as usize;
         for one in matches {
-            self.steady &= steady::is_steady(one);
+            // Of TCP the ports are asked first, and those are the flow's.
+            self.steady &= matches!(one, Match::Tcp(_)) || steady::is_steady(one);
             if !self.one(one, &mut cell, packet, around)? {
                 return Ok(false);
             }
@@ -115,7 +144,13 @@ impl Walk<'_> {
     ) -> Result<bool, Malformed> {
         let seen = &self.seen;
         Ok(match one {
-            Match::Tcp(wanted) => transport::tcp(wanted, seen, packet)?,
+            Match::Tcp(wanted) => {
+                if !transport::tcp_ports(wanted, seen, packet)? {
+                    return Ok(false);
+                }
+                self.steady &= steady::is_steady(one);
+                transport::tcp_flags(wanted, &self.seen, packet)?
+            }
             Match::Udp(source, destination) => transport::udp(*source, *destination, seen, packet)?,
             Match::Icmp(wanted) => transport::icmp(*wanted, seen, packet)?,
             Match::Multiport(of, list) => transport::multiport(*of, list, seen, packet)?,
@@ -185,25 +220,15 @@ impl Walk<'_> {
         found
     }
 
-    fn follow<S: Surroundings + ?Sized>(
-        &mut self,
-        target: &Target,
-        at: u32,
-        chain: u32,
-        packet: &mut Packet<'_>,
-        around: &mut S,
-    ) -> Next {
+    fn follow<S: Surroundings + ?Sized>(&mut self, target: &Target, packet: &mut Packet<'_>, around: &mut S) -> Next {
         let seen = self.seen;
         match target {
             Target::Continue => {}
             Target::Accept => return Next::End(Verdict::Accept),
             Target::Drop => return Next::End(Verdict::Drop),
             Target::Return => return Next::Back,
-            Target::Jump(ChainId(to)) => {
-                self.stack.push((chain, at + 1));
-                return Next::Chain(*to);
-            }
-            Target::Goto(ChainId(to)) => return Next::Chain(*to),
+            Target::Jump(ChainId(to)) => return Next::Jump(*to),
+            Target::Goto(ChainId(to)) => return Next::Goto(*to),
             Target::Reject(kind) => return Next::End(Verdict::Reject(*kind)),
             Target::Log(log) => around.log(log, packet),
             Target::Dnat(nat) => return Next::End(Verdict::Translate(Translation::Destination(**nat))),
