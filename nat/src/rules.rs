@@ -8,6 +8,7 @@ mod address;
 mod chain;
 mod conntrack;
 mod counters;
+mod edit;
 mod family;
 mod judge;
 mod load;

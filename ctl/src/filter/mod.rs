@@ -5,8 +5,10 @@ mod described;
 mod scope;
 mod stored;
 mod trace;
+mod words;
 
 pub use described::{Described, Unclear};
 pub use scope::{Scope, family_name, family_named};
 pub use stored::StoredRules;
 pub use trace::{Between, Layer, trace};
+pub use words::{Act, CHAIN, Who, Words};

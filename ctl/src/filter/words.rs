@@ -1,0 +1,409 @@
+//! Rules in words: who may reach whom. A rule in words is some rules of the chain [`CHAIN`] in both families; the words
+//! stand in their comments, so that the text alone says everything. Names become addresses anew whenever that changes.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use nat::rules::{Family, Rule, Table, load};
+
+use super::Unclear;
+use crate::model;
+
+/// The chain of rules in words, to which FORWARD leads first.
+pub const CHAIN: &str = "VSWITCH-RULES";
+/// Before the words in a comment.
+const MARK: &str = "vsctl: ";
+/// Bytes of a comment at the most.
+const COMMENT: usize = 255;
+/// Ports of one rule; a range counts for two.
+const PORTS: usize = 15;
+
+/// One end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody.
+    Any,
+    /// What lies behind the host.
+    Outside,
+    /// The host itself.
+    Host,
+    /// Addresses.
+    Net(IpNet),
+    /// A sandbox's name or alias.
+    Name(String),
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It passes, and answers to it.
+    Allow,
+    /// It is dropped.
+    Deny,
+    /// It is dropped, and its sender told.
+    Reject,
+}
+
+/// A rule in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// Where packets come from.
+    pub from: Who,
+    /// Where they go.
+    pub to: Who,
+    /// `tcp`, `udp` or `icmp`; none: any.
+    pub proto: Option<String>,
+    /// Destination ports, each from the first to the last; none: any.
+    pub ports: Vec<(u16, u16)>,
+    /// What then.
+    pub act: Act,
+}
+
+fn unclear(why: impl Into<String>, remedy: impl Into<String>) -> Unclear {
+    Unclear { why: why.into(), remedy: remedy.into() }
+}
+
+impl FromStr for Who {
+    type Err = Unclear;
+
+    fn from_str(text: &str) -> Result<Who, Unclear> {
+        let net = || text.parse::<IpAddr>().ok().map(IpNet::from).or_else(|| text.parse().ok());
+        match text {
+            "any" => Ok(Who::Any),
+            "outside" => Ok(Who::Outside),
+            "host" => Ok(Who::Host),
+            _ if text.starts_with("label=") => {
+                Err(unclear(format!("{text}: endpoints carry no labels"), "name them, or give them an alias (--alias)"))
+            }
+            _ => match net() {
+                Some(net) if net.trunc() != net => {
+                    Err(unclear(format!("{text}: host bits are set"), format!("did you mean {}?", net.trunc())))
+                }
+                Some(net) => Ok(Who::Net(net)),
+                None if model::is_name(text) => Ok(Who::Name(text.to_owned())),
+                None => Err(unclear(
+                    format!("{text:?} is nobody"),
+                    "use an address, a subnet, a sandbox's name or alias, outside, host or any",
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Any => f.write_str("any"),
+            Who::Outside => f.write_str("outside"),
+            Who::Host => f.write_str("host"),
+            Who::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
+            Who::Net(net) => net.fmt(f),
+            Who::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl FromStr for Act {
+    type Err = Unclear;
+
+    fn from_str(text: &str) -> Result<Act, Unclear> {
+        match text {
+            "allow" => Ok(Act::Allow),
+            "deny" => Ok(Act::Deny),
+            "reject" => Ok(Act::Reject),
+            _ => Err(unclear(format!("{text:?} is nothing to do"), "use allow, deny or reject")),
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Act::Allow => "allow",
+            Act::Deny => "deny",
+            Act::Reject => "reject",
+        })
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} to {}", self.from, self.to)?;
+        if let Some(proto) = &self.proto {
+            write!(f, " proto {proto}")?;
+        }
+        if !self.ports.is_empty() {
+            write!(f, " dport {}", ports(&self.ports, '-'))?;
+        }
+        write!(f, " {}", self.act)
+    }
+}
+
+impl FromStr for Words {
+    type Err = Unclear;
+
+    /// Reads what `to_string` has written.
+    fn from_str(text: &str) -> Result<Words, Unclear> {
+        let mut words = text.split(' ');
+        let (mut from, mut to, mut proto, mut dport) = ("any", "any", None, None);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().unwrap_or_default();
+            match word {
+                "from" => from = value(),
+                "to" => to = value(),
+                "proto" => proto = Some(value()),
+                "dport" => dport = Some(value()),
+                act => {
+                    let act = act.parse()?;
+                    return match words.next() {
+                        None => Words::of(from, to, proto, dport, act),
+                        Some(more) => Err(unclear(format!("{more:?} stands too much"), "end with what to do")),
+                    };
+                }
+            }
+        }
+        Err(unclear("what to do is missing", "end with allow, deny or reject"))
+    }
+}
+
+impl Words {
+    /// Reads the parts of a rule.
+    ///
+    /// # Errors
+    /// [`Unclear`] with the part that means nothing.
+    pub fn of(from: &str, to: &str, proto: Option<&str>, dport: Option<&str>, act: Act) -> Result<Words, Unclear> {
+        let proto = match proto {
+            None | Some("any") => None,
+            Some(name @ ("tcp" | "udp" | "icmp")) => Some(name.to_owned()),
+            Some(name) => {
+                let remedy = "use tcp, udp or icmp; `vsctl filter load` takes others";
+                return Err(unclear(format!("protocol {name} is not known"), remedy));
+            }
+        };
+        let ports = dport.map(read_ports).transpose()?.unwrap_or_default();
+        if !ports.is_empty() && !matches!(proto.as_deref(), Some("tcp" | "udp")) {
+            return Err(unclear("ports without a protocol that has them", "add --proto tcp or --proto udp"));
+        }
+        let words = Words { from: from.parse()?, to: to.parse()?, proto, ports, act };
+        if let (Who::Net(from), Who::Net(to)) = (&words.from, &words.to)
+            && from.addr().is_ipv4() != to.addr().is_ipv4()
+        {
+            return Err(unclear(format!("{from} and {to} are of two families"), "give two of one"));
+        }
+        if MARK.len() + words.to_string().len() > COMMENT {
+            return Err(unclear("the names are too long", "use an address or an alias"));
+        }
+        Ok(words)
+    }
+
+    /// The words of a rule that was made of some.
+    pub fn behind(rule: &Rule) -> Option<Words> {
+        rule.comment()?.strip_prefix(MARK)?.parse().ok()
+    }
+
+    /// The names whose addresses matter.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.from, &self.to].into_iter().filter_map(|who| match who {
+            Who::Name(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The rules of one family; one without effect if it is not about that family, or nobody has its names.
+    ///
+    /// An allowed packet's answers are allowed, too. A denied connection ends even if it was there before, and only what its
+    /// first side sends is dropped: somebody who may not be reached can still reach others.
+    pub fn rules(&self, family: Family, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Vec<Rule> {
+        let comment = format!("-m comment --comment \"{MARK}{self}\"");
+        let mut lines = Vec::new();
+        match (Side::of(&self.from, family, &addresses), Side::of(&self.to, family, &addresses)) {
+            (Some(from), Some(to)) => {
+                let there = format!("{}{}{}", from.text(true), to.text(false), self.transport(family, "--dports"));
+                let back = format!("{}{}{}", to.text(true), from.text(false), self.transport(family, "--sports"));
+                let lost = "-m conntrack --ctstate INVALID,UNTRACKED";
+                match self.act {
+                    Act::Allow => {
+                        lines.push(format!("{there} {comment} -j ACCEPT"));
+                        lines.push(format!("{back} -m conntrack --ctdir REPLY {comment} -j ACCEPT"));
+                    }
+                    Act::Deny | Act::Reject => {
+                        let target = match (self.act, self.proto.as_deref()) {
+                            (Act::Reject, Some("tcp")) => "REJECT --reject-with tcp-reset",
+                            (Act::Reject, _) => "REJECT",
+                            _ => "DROP",
+                        };
+                        lines.push(format!("{there} -m conntrack --ctdir ORIGINAL {comment} -j {target}"));
+                        lines.push(format!("{there} {lost} {comment} -j DROP"));
+                    }
+                }
+            }
+            _ => lines.push(comment),
+        }
+        let body: String = lines.into_iter().map(|line| format!("-A {CHAIN} {line}\n")).collect();
+        let set = load(family, &format!("*filter\n:{CHAIN} - [0:0]\n{body}COMMIT\n"));
+        set.map(|set| set.rules_of(Table::Filter, CHAIN).to_vec()).unwrap_or_default()
+    }
+
+    fn transport(&self, family: Family, option: &str) -> String {
+        let proto = match (self.proto.as_deref(), family) {
+            (None, _) => return String::new(),
+            (Some("icmp"), Family::Ipv6) => "ipv6-icmp",
+            (Some(name), _) => name,
+        };
+        match self.ports.is_empty() {
+            true => format!(" -p {proto}"),
+            false => format!(" -p {proto} -m multiport {option} {}", ports(&self.ports, ':')),
+        }
+    }
+}
+
+/// One end of a rule in one family.
+enum Side {
+    Any,
+    Interface(&'static str),
+    Addresses(String),
+}
+
+impl Side {
+    /// `None`: nobody.
+    fn of(who: &Who, family: Family, addresses: &impl Fn(&str) -> Vec<IpAddr>) -> Option<Side> {
+        let fits = |ip: IpAddr| ip.is_ipv4() == (family == Family::Ipv4);
+        match who {
+            Who::Any => Some(Side::Any),
+            Who::Outside => Some(Side::Interface("uplink")),
+            Who::Host => Some(Side::Interface("vsw0")),
+            Who::Net(net) => fits(net.addr()).then(|| Side::Addresses(net.to_string())),
+            Who::Name(name) => {
+                let mut found: Vec<IpAddr> = addresses(name).into_iter().filter(|ip| fits(*ip)).collect();
+                found.sort_unstable();
+                found.dedup();
+                let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+                (!list.is_empty()).then(|| Side::Addresses(list.join(",")))
+            }
+        }
+    }
+
+    fn text(&self, source: bool) -> String {
+        match self {
+            Side::Any => String::new(),
+            Side::Interface(name) => format!(" {} {name}", if source { "-i" } else { "-o" }),
+            Side::Addresses(list) => format!(" {} {list}", if source { "-s" } else { "-d" }),
+        }
+    }
+}
+
+fn read_ports(text: &str) -> Result<Vec<(u16, u16)>, Unclear> {
+    let refused = |part: &str| unclear(format!("port {part:?} is none"), "use PORT or FIRST-LAST, separated by commas");
+    let read = |part: &str| -> Option<(u16, u16)> {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then_some((first, last))
+    };
+    let ports: Vec<_> =
+        text.split(',').map(|part| read(part).ok_or_else(|| refused(part))).collect::<Result<_, _>>()?;
+    let count: usize = ports.iter().map(|(first, last)| if first == last { 1 } else { 2 }).sum();
+    if count > PORTS {
+        return Err(unclear(format!("more than {PORTS} ports, a range counted twice"), "add several rules"));
+    }
+    Ok(ports)
+}
+
+fn ports(list: &[(u16, u16)], between: char) -> String {
+    let one = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}{between}{last}"),
+    };
+    list.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use nat::rules::{Hook, RuleSet, save};
+
+    use super::*;
+
+    fn lines(words: &str, family: Family) -> Vec<String> {
+        let words: Words = words.parse().unwrap();
+        let addresses = |name: &str| -> Vec<IpAddr> {
+            let list: &[&str] = match name {
+                "web" => &["10.0.0.3", "fd00::3", "10.0.0.2"],
+                "db" => &["10.0.0.9"],
+                _ => &[],
+            };
+            list.iter().map(|ip| ip.parse().unwrap()).collect()
+        };
+        let rules = words.rules(family, addresses);
+        assert!(rules.iter().all(|rule| Words::behind(rule).as_ref() == Some(&words)), "{words}");
+        let mut set = RuleSet::new(family);
+        set.put_chain(Table::Filter, Hook::Forward, CHAIN, rules);
+        let comment = format!(" -m comment --comment \"vsctl: {words}\"");
+        let start = format!("-A {CHAIN}");
+        let text = save(&set, false);
+        let own = text.lines().filter_map(|line| line.strip_prefix(&start));
+        own.map(|line| line.replace(&comment, "").trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for text in [
+            "from any to any allow",
+            "from web to 10.0.0.0/8 proto tcp dport 80,8000-8080 deny",
+            "from outside to fd00::1 proto icmp reject",
+            "from host to web_1.x proto udp dport 53 allow",
+        ] {
+            assert_eq!(text.parse::<Words>().unwrap().to_string(), text);
+        }
+        for (text, word) in [
+            ("from web to db", "what to do"),
+            ("from web to db pass", "pass"),
+            ("from web to db allow now", "now"),
+            ("from label=a to db allow", "labels"),
+            ("from a/b to db allow", "a/b"),
+            ("from 10.0.0.1/8 to db allow", "host bits"),
+            ("from 10.0.0.1 to fd00::1 allow", "two families"),
+            ("proto gre allow", "gre"),
+            ("dport 80 allow", "without a protocol"),
+            ("proto tcp dport 80- allow", "80-"),
+            ("proto tcp dport 9-8 allow", "9-8"),
+            ("proto tcp dport 1-2,3-4,5-6,7-8,9-10,11-12,13-14,15-16 allow", "more than 15"),
+        ] {
+            let refused = text.parse::<Words>().unwrap_err();
+            assert!(refused.why.contains(word) && !refused.remedy.is_empty(), "{text}: {refused}");
+        }
+        let long = format!("from {0} to {0} allow", "x".repeat(128));
+        assert!(long.parse::<Words>().unwrap_err().why.contains("too long"));
+    }
+
+    #[test]
+    fn allowed_are_answers_too_and_denied_only_who_began() {
+        assert_eq!(
+            lines("from web to db proto tcp dport 80,90-99 allow", Family::Ipv4),
+            [
+                "-s 10.0.0.2/32 -d 10.0.0.9/32 -p tcp -m multiport --dports 80,90:99 -j ACCEPT",
+                "-s 10.0.0.3/32 -d 10.0.0.9/32 -p tcp -m multiport --dports 80,90:99 -j ACCEPT",
+                "-s 10.0.0.9/32 -d 10.0.0.2/32 -p tcp -m multiport --sports 80,90:99 -m conntrack --ctdir REPLY -j ACCEPT",
+                "-s 10.0.0.9/32 -d 10.0.0.3/32 -p tcp -m multiport --sports 80,90:99 -m conntrack --ctdir REPLY -j ACCEPT",
+            ]
+        );
+        assert_eq!(
+            lines("from outside to web reject", Family::Ipv6),
+            [
+                "-d fd00::3/128 -i uplink -m conntrack --ctdir ORIGINAL -j REJECT --reject-with icmp6-port-unreachable",
+                "-d fd00::3/128 -i uplink -m conntrack --ctstate INVALID,UNTRACKED -j DROP",
+            ]
+        );
+        assert_eq!(
+            lines("from any to host proto icmp deny", Family::Ipv6)[0],
+            "-o vsw0 -p ipv6-icmp -m conntrack --ctdir ORIGINAL -j DROP"
+        );
+    }
+
+    #[test]
+    fn who_has_no_address_of_the_family_is_kept_without_effect() {
+        for words in ["from web to nobody deny", "from db to any deny", "from 10.0.0.0/8 to any deny"] {
+            assert_eq!(lines(words, Family::Ipv6), [""], "{words}");
+        }
+    }
+}
