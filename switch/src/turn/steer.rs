@@ -18,6 +18,9 @@ const HALF_OPEN: (u32, u32) = (16_384, 8_192);
 /// New connections a second from outside while they are limited: what is dropped before it is here costs nobody anything.
 const LIMITED: u32 = 5_000;
 
+/// Ended connections of one round: half a millisecond of system calls.
+const ENDED: usize = 1_024;
+
 /// The data thread's end of the uplink.
 pub(super) struct Helm {
     steering: Steering,
@@ -34,7 +37,7 @@ impl Helm {
 
     /// When it wants to be called again.
     pub(super) fn next_beat(&self) -> Time {
-        self.next
+        if self.changes.is_empty() { self.next } else { Time::ZERO }
     }
 
     pub(super) fn beat(&mut self, now: Time) {
@@ -49,7 +52,10 @@ impl Helm {
         self.limit(switch.tracker().half_open());
         switch.take_steering(&mut self.changes);
         let same = |a: &Steer, b: &Steer| matches!(a, Steer::Opened(_)) == matches!(b, Steer::Opened(_));
-        for run in self.changes.chunk_by(same) {
+        // What ends may wait; what begins may not, nor anything before it.
+        let begun = self.changes.iter().rposition(|change| matches!(change, Steer::Opened(_))).map_or(0, |last| last + 1);
+        let now = begun.max(self.changes.len().min(ENDED));
+        for run in self.changes[..now].chunk_by(same) {
             self.flows.clear();
             self.flows.extend(run.iter().map(|change| match change {
                 Steer::Opened(tuple) | Steer::Ended(tuple) => flow(tuple),
@@ -59,7 +65,7 @@ impl Helm {
                 _ => self.steering.remove(&self.flows),
             }
         }
-        self.changes.clear();
+        self.changes.drain(..now);
     }
 
     fn limit(&mut self, half_open: u32) {
