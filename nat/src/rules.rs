@@ -14,6 +14,7 @@ mod judge;
 mod load;
 mod matching;
 mod names;
+pub mod pick;
 mod rate;
 mod save;
 mod set;

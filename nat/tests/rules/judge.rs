@@ -6,6 +6,7 @@ mod indexed;
 mod rates;
 mod sets;
 mod short;
+mod speed;
 mod targets;
 mod wanted;
 mod world;

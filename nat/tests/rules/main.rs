@@ -3,6 +3,7 @@
 mod judge;
 mod kernel;
 mod onto;
+mod picked;
 mod refused;
 mod round;
 mod size;

@@ -134,7 +134,8 @@ impl Program {
         let Some(seen) = Seen::of(self.family, packet) else { return passed };
         let Some(head) = row.heads[hook as usize] else { return passed };
         let Program { memory, stack, hits, .. } = self;
-        (stack.clear(), hits.clear());
+        stack.clear();
+        hits.clear();
         let mut walk = Walk { now, hook, seen, memory, stack, hits, steady: true };
         walk.run(row, head, packet, around, &mut each)
     }
