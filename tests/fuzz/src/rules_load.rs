@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use nat::Tuple;
-use nat::rules::{AddressKinds, Family, Hook, Log, Packet, Program, Surroundings, Table, Tracking, load, save};
+use nat::rules::{AddressKinds, Family, Log, Packet, Program, Surroundings, Table, Tracking, load, save};
 use wire::{Frame, Time, parse};
 
 /// A world of which nothing is known.

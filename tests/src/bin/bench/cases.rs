@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Engine,
     /// The engine alone, with many connections and with few.
     Connections,
+    /// What rules cost.
+    Rules,
     /// A stream beside a flood.
     Flood,
     /// A daemon without traffic: CPU time.
@@ -53,6 +55,7 @@ pub(crate) const CASES: &[Case] = &[
     case("publish-tcp1", "one TCP stream from outside to a published port", Kind::Edge(Passage::Published)),
     case("publish-cps", "connections from outside to a published port", Kind::Edge(Passage::Connections)),
     case("engine-64b", "the engine alone, frames of 64 bytes of one cached flow, one core", Kind::Engine),
+    case("rules10k", "new flows and a stream past 10,000 rules, next to 10", Kind::Rules),
     case("syn-flood", "one TCP stream on a host whose other container is flooded", Kind::Flood),
     case("conns-1m", "the engine alone, a million translated connections, one core", Kind::Connections),
     case("idle", "CPU of a daemon with 50 containers and no traffic", Kind::Idle),

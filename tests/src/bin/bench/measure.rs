@@ -55,6 +55,7 @@ fn one(bench: &Bench, lab: &Lab, worlds: &mut Worlds, case: &Case) -> Result<Vec
         Kind::Engine => solo::engine::measure(bench, case.name),
         Kind::Connections => solo::connections::measure(bench, case.name),
         Kind::Flood => solo::flood::measure(bench, lab, case.name),
+        Kind::Rules => solo::rules::measure(bench, lab, case.name),
         Kind::Idle => solo::idle::measure(bench, lab, case.name),
         Kind::Memory => solo::memory::measure(bench, lab, case.name),
     }

@@ -7,6 +7,8 @@ use super::Seed;
 use super::packets::{fragment, tagged, with};
 
 type Address = [u8; 4];
+/// Frames, one after the other, and where each comes from.
+type Steps = Vec<(u8, Vec<u8>)>;
 
 const A: Address = [10, 10, 1, 2];
 const B: Address = [10, 10, 1, 3];
@@ -88,7 +90,7 @@ fn six(back: bool) -> Vec<u8> {
 pub(super) fn seeds() -> Vec<Seed> {
     let ask = || udp(A, FAR, (4_001, 53), 20);
     let asked = |public| udp(HOST, FAR, (public, 53), 20);
-    let rows: Vec<(&str, Vec<(u8, Vec<u8>)>)> = vec![
+    let rows: Vec<(&str, Steps)> = vec![
         (
             "out-udp",
             vec![

@@ -6,6 +6,8 @@ mod passage;
 mod ping_pong;
 mod small_frames;
 
+pub(crate) use small_frames::received;
+
 use std::time::Duration;
 
 use anyhow::Result;

@@ -86,7 +86,7 @@ fn mac(link: &LinkAddr) -> Result<[u8; 6]> {
 
 /// Datagrams that the UDP of the thread's namespace got, read or refused by their socket.
 /// `/proc/net` would be the namespace of the process's first thread.
-fn received() -> Result<u64> {
+pub(crate) fn received() -> Result<u64> {
     let text = fs::read_to_string("/proc/thread-self/net/snmp")?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
     let (names, values) = (lines.next().context("no UDP counters")?, lines.next().context("no UDP counters")?);

@@ -78,7 +78,12 @@ fn stream(a: &Station, b: &Station, length: Duration) -> Result<f64> {
 }
 
 /// Does `work` while the frames are sent again and again, as fast as the link takes them.
-fn under_flood(from: &Netns, through: &str, frames: &[Vec<u8>], work: impl Fn() -> Result<f64>) -> Result<(f64, u64)> {
+pub(super) fn under_flood(
+    from: &Netns,
+    through: &str,
+    frames: &[Vec<u8>],
+    work: impl Fn() -> Result<f64>,
+) -> Result<(f64, u64)> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let flood = scope.spawn(|| from.enter(|| send(through, frames, &stop)));
@@ -135,7 +140,7 @@ fn v4(address: IpAddr) -> Result<Ipv4Addr> {
     }
 }
 
-fn link(place: &Netns, name: &str) -> Result<LinkAddr> {
+pub(super) fn link(place: &Netns, name: &str) -> Result<LinkAddr> {
     place.enter(|| own_link(name))
 }
 

@@ -5,3 +5,4 @@ pub(crate) mod engine;
 pub(crate) mod flood;
 pub(crate) mod idle;
 pub(crate) mod memory;
+pub(crate) mod rules;

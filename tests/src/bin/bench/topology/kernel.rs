@@ -15,15 +15,28 @@ use super::{A, B, CONNECTIONS, Edge, GATEWAY, STREAM, SUBNET, Side, TUNNEL_MTU, 
 pub(crate) fn local(lab: &Lab) -> Result<Side> {
     let host = lab.host("kernel1")?;
     no_netfilter(&host)?;
+    let (a, b) = bridged(&host)?;
+    Side::new(a, b, Vec::new(), &host, Box::new(host.clone()))
+}
+
+/// Two containers on a bridge whose frames pass the host's iptables.
+pub(crate) fn filtered(lab: &Lab) -> Result<(Host, Netns, Netns)> {
+    let host = lab.host("kernel5")?;
+    host.netns()?.sysctl("net.bridge.bridge-nf-call-iptables", "1")?;
+    let (a, b) = bridged(&host)?;
+    Ok((host, a, b))
+}
+
+fn bridged(host: &Host) -> Result<(Netns, Netns)> {
     host.exec(&["ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0"])?;
     host.exec(&["ip", "link", "set", "br0", "up"])?;
     let (a, b) = (Netns::create()?, Netns::create()?);
     for (inner, name, address) in [(&a, "c0", A), (&b, "c1", B)] {
-        veth(&host, name, inner, "eth0", "1500")?;
+        veth(host, name, inner, "eth0", "1500")?;
         host.exec(&["ip", "link", "set", name, "master", "br0"])?;
         inner.exec(&["ip", "address", "add", &with_length(address), "dev", "eth0"])?;
     }
-    Side::new(a, b, Vec::new(), &host, Box::new(host.clone()))
+    Ok((a, b))
 }
 
 /// A container behind a bridge and a `vxlan` device on each of two hosts.

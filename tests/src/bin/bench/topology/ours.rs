@@ -68,6 +68,6 @@ pub(crate) fn attach_many(daemon: &Vswitchd, count: usize) -> Result<Vec<Station
         .collect()
 }
 
-fn attach(daemon: &Vswitchd, name: &str, address: Ipv4Addr) -> Result<Station> {
+pub(crate) fn attach(daemon: &Vswitchd, name: &str, address: Ipv4Addr) -> Result<Station> {
     Station::attach(daemon, NETWORK, name, &["--ip", &address.to_string()])
 }

@@ -1,0 +1,144 @@
+//! What ten thousand rules cost, next to ten: first packets of distinct connections between two containers, none of which a
+//! rule matches before the last, and an established stream. And the kernel's bridge with the same ten thousand.
+
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use etherparse::PacketBuilder;
+use nix::sys::socket::{setsockopt, sockopt};
+use tests::exec::Process;
+use tests::{Host, Lab, Netns, Place};
+
+use super::flood::{link, under_flood};
+use crate::load::{Metric, bulk, received};
+use crate::measure::Bench;
+use crate::report::{Row, show};
+use crate::topology::{A, B, kernel, ours};
+
+const MANY: u32 = 10_000;
+const FEW: u32 = 10;
+/// Where new flows go, each with as many source ports.
+const SINKS: std::ops::Range<u16> = 9_000..9_016;
+const SOURCES: std::ops::Range<u16> = 2_000..62_000;
+const STREAM: u16 = 5_201;
+
+type Load<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
+
+/// Two containers, and how their host gets rules.
+struct World<'a> {
+    a: Netns,
+    b: Netns,
+    load: Load<'a>,
+}
+
+/// New flows a second and Gbit/s, with many rules and with few; new flows next to the kernel's.
+pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Vec<Row>> {
+    let host = lab.host("rules1")?;
+    let daemon = ours::alone(&host)?;
+    let (a, b) = (ours::attach(&daemon, "a", A)?, ours::attach(&daemon, "b", B)?);
+    let load = Box::new(|file: &Path| daemon.vsctl(&["filter", "load", &file.display().to_string()]).map(drop));
+    let own = World { a: a.netns()?, b: b.netns()?, load };
+    let (other, a, b) = kernel::filtered(lab)?;
+    let restore = |file: &Path| restore(&other, file);
+    let theirs = World { a, b, load: Box::new(restore) };
+
+    let (many, few) = (write(&host, MANY)?, write(&host, FEW)?);
+    let argv = ["iperf3", "-s", "-p", &STREAM.to_string()];
+    let _server = Process::start(Some(&own.b), &argv, &[], &host.dir().join("iperf3-b.log"))?;
+    let frames = [frames(&own)?, frames(&theirs)?];
+    let _sinks = [sinks(&own.b)?, sinks(&theirs.b)?];
+
+    let new = |world: &World<'_>, frames: &[Vec<u8>], rules: &Path| -> Result<(f64, bool)> {
+        (world.load)(rules)?;
+        bench.guard.run(|| flows(world, frames, bench.args.length()))
+    };
+    let stream = |rules: &Path| -> Result<(f64, bool)> {
+        (own.load)(rules)?;
+        bench.guard.run(|| bulk::run(&own.a, (B.into(), STREAM), &[], bench.args.length()))
+    };
+    let mut figures: [Vec<f64>; 5] = Default::default();
+    let mut busy = false;
+    for run in 1..=bench.args.runs {
+        let results = [
+            ("ours, 10,000 rules", "flows/s", new(&own, &frames[0], &many)?),
+            ("ours, 10 rules", "flows/s", new(&own, &frames[0], &few)?),
+            ("kernel, 10,000 rules", "flows/s", new(&theirs, &frames[1], &many)?),
+            ("ours, 10,000 rules", "Gbit/s", stream(&many)?),
+            ("ours, 10 rules", "Gbit/s", stream(&few)?),
+        ];
+        for ((name, unit, (figure, disturbed)), all) in results.into_iter().zip(&mut figures) {
+            println!("  run {run} of {}  {name}: {} {unit}", bench.args.runs, show(figure));
+            busy |= disturbed;
+            all.push(figure);
+        }
+    }
+    let [many, few, kernel, many_stream, few_stream] = &figures;
+    let (flows, rate) = (Metric::higher("new flows/s"), Metric::higher("Gbit/s"));
+    let rows = [
+        Row::compared(case, "10 rules", flows, many, few, busy),
+        Row::compared(case, "iptables", flows, many, kernel, busy),
+        Row::compared(case, "10 rules", rate, many_stream, few_stream, busy),
+    ];
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// Rules for sources that are not there, and one for all others behind them.
+fn write(host: &Host, count: u32) -> Result<std::path::PathBuf> {
+    let mut text = String::from("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n");
+    for number in 1..count {
+        let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(20, 0, 0, 0)) + number);
+        text += &format!("-A FORWARD -s {source}/32 -p udp -m udp --dport {} -j DROP\n", 1 + number % 60_000);
+    }
+    text += "-A FORWARD -j ACCEPT\nCOMMIT\n";
+    let path = host.dir().join(format!("rules-{count}"));
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn restore(host: &Host, file: &Path) -> Result<()> {
+    host.exec(&["iptables-restore", "-w", &file.display().to_string()]).map(drop)
+}
+
+/// A datagram of each source port to each sink: no connection twice before all had their turn.
+fn frames(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+    let mac = |place: &Netns| link(place, "eth0")?.addr().context("eth0 has no MAC address");
+    let (own, to) = (mac(&world.a)?, mac(&world.b)?);
+    let pairs = SOURCES.flat_map(|source| SINKS.map(move |sink| (source, sink)));
+    pairs
+        .map(|(source, sink)| {
+            let mut frame = Vec::with_capacity(60);
+            let builder = PacketBuilder::ethernet2(own, to).ipv4(A.octets(), B.octets(), 64).udp(source, sink);
+            builder.write(&mut frame, &[0; 18])?;
+            Ok(frame)
+        })
+        .collect()
+}
+
+/// Sockets that nobody reads: full after a few datagrams, they count each further one as refused.
+fn sinks(place: &Netns) -> Result<Vec<UdpSocket>> {
+    place.enter(|| {
+        SINKS
+            .map(|port| {
+                let sink = UdpSocket::bind((B, port)).context("cannot open a sink")?;
+                setsockopt(&sink, sockopt::RcvBuf, &1)?;
+                Ok(sink)
+            })
+            .collect()
+    })
+}
+
+/// New flows a second that reached the other container.
+fn flows(world: &World<'_>, frames: &[Vec<u8>], length: Duration) -> Result<f64> {
+    let count = || world.b.enter(received);
+    let before = count()?;
+    under_flood(&world.a, "eth0", frames, || {
+        thread::sleep(length);
+        Ok(0.0)
+    })?;
+    thread::sleep(Duration::from_millis(100));
+    Ok((count()? - before) as f64 / length.as_secs_f64())
+}
