@@ -11,6 +11,7 @@ mod ports;
 mod publish;
 mod reply;
 mod request;
+mod rule;
 mod server;
 mod tables;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use reply::{
     Subnet,
 };
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
+pub use rule::{AddRule, MoveRule, RuleRow};
 pub use server::{Listener, SocketError, serve};
 pub use trace::{TracePacket, TraceStep, Traced};
 pub use uplink::{HostRoute, Nic, Unreached, Uplink};

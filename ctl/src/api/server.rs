@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, conns, filter, networks, ports, publish, tables, trace};
+use super::{Error, conns, filter, networks, ports, publish, rule, tables, trace};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
@@ -162,6 +162,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .merge(conns::routes())
         .merge(filter::routes())
         .merge(publish::routes())
+        .merge(rule::routes())
         .merge(tables::routes())
         .merge(trace::routes())
         .fallback(async |uri: axum::http::Uri| {

@@ -163,6 +163,12 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
         ("PUT", "/v1/filter", "*filter\n-A NIX -j DROP\nCOMMIT\n", 400, "line 2: NIX"),
         ("POST", "/v1/filter/trace", r#"{"in":"web0","colour":1}"#, 400, "colour"),
         ("POST", "/v1/filter/trace", "{}", 400, "comes in"),
+        ("GET", "/v1/rules?network=nix", "", 404, "nix"),
+        ("POST", "/v1/rules", r#"{"action":"pass"}"#, 400, "pass"),
+        ("POST", "/v1/rules", r#"{"action":"deny","dport":"80"}"#, 400, "protocol"),
+        ("DELETE", "/v1/rules/x", "", 400, "x"),
+        ("DELETE", "/v1/rules/1", "", 400, "there is none"),
+        ("POST", "/v1/rules/1/move", r#"{"to":1}"#, 400, "there is none"),
         ("GET", "/v1/nix", "", 404, "/v1/nix"),
         ("PUT", "/v1/networks", "", 400, "PUT"),
     ];
@@ -216,6 +222,7 @@ async fn every_table_is_an_array() {
         "publish",
         "conn",
         "filter/scopes",
+        "rules",
     ] {
         let (status, rows) = server.ask("GET", &format!("/v1/{table}"), "").await;
         assert!(status == StatusCode::OK && rows.is_array(), "{table}: {rows}");

@@ -13,6 +13,7 @@ mod network;
 mod peers;
 mod port;
 mod publish;
+mod rule;
 mod session;
 mod show;
 mod style;
@@ -90,6 +91,9 @@ enum Command {
     /// Load, save and list packet filters, in the format of iptables-save
     #[command(subcommand, after_help = filter::EXAMPLES)]
     Filter(filter::Command),
+    /// Say in words who may reach whom
+    #[command(subcommand, after_help = rule::EXAMPLES)]
+    Rule(rule::Command),
     /// The way outside: interfaces, routes, counters of the steering
     Uplink(uplink::Uplink),
     /// Tracked connections
@@ -123,6 +127,7 @@ impl Command {
             Self::Drops(command) => command.run(session).await,
             Self::Flows(command) => command.run(session).await,
             Self::Filter(command) => command.run(session).await,
+            Self::Rule(command) => command.run(session).await,
             Self::Uplink(command) => command.run(session).await,
             Self::Conn(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,

@@ -302,14 +302,21 @@ impl Control {
             network: network.name.clone(),
             replace,
         };
+        // Rules know its name before its first frame.
+        self.state().arriving.insert(id.clone(), stored.clone());
+        self.follow_names().await;
         match self.plane.plug(&stored.sandbox, plug).await {
             Ok(ifname) => stored.record.ifname = ifname,
             Err(error) => {
+                self.state().arriving.remove(&id);
+                self.renamed.notify_one();
                 self.withdraw(&network.id, port, &stored.record).await;
                 return Err((error, stored));
             }
         }
         if let Err(error) = self.disk.write(vec![Change::endpoint(&stored)]).await {
+            self.state().arriving.remove(&id);
+            self.renamed.notify_one();
             self.withdraw(&network.id, port, &stored.record).await;
             return Err((Error::failed(format!("port {}", stored.record.name), error.to_string()), stored));
         }
@@ -331,6 +338,7 @@ impl Control {
         let updates = behind.map(|entry| Update::Static { bridge, mac: entry.mac, place: Place::Port(port) }).collect();
         self.plane.apply(updates);
         let (id, name, network) = (record.id.clone(), record.name.clone(), network.id.as_str());
+        state.arriving.remove(&id);
         state.endpoints.insert(id.clone(), Endpoint { stored, port, change: 0, leaving: false });
         let change = state.touch(network);
         if let Some(endpoint) = state.endpoints.get_mut(&id) {

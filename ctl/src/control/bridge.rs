@@ -214,6 +214,7 @@ impl Control {
         }
         if !delta.updates.is_empty() {
             self.plane.apply(delta.updates);
+            self.renamed.notify_one();
         }
     }
 

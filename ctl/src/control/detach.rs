@@ -71,6 +71,7 @@ impl Control {
             state.event("detached", format!("port {name}"), text);
             self.give_back(&mut state, &network, &owner, &addresses, true)
         };
+        self.renamed.notify_one();
         changes.push(Change::no_endpoint(id));
         self.remember(changes).await;
         self.end_published(name, left).await;

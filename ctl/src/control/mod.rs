@@ -109,6 +109,8 @@ pub struct Control {
     publishing: tokio::sync::Mutex<()>,
     /// A published port could not be bound.
     rebind: Notify,
+    /// Somebody has come or gone, here or on another host.
+    renamed: Notify,
     /// One change of packet filters at a time.
     filtering: tokio::sync::Mutex<()>,
     /// One recovery at a time.
@@ -134,6 +136,7 @@ impl Control {
             progress: watch::Sender::new(0),
             publishing: tokio::sync::Mutex::default(),
             rebind: Notify::new(),
+            renamed: Notify::new(),
             filtering: tokio::sync::Mutex::default(),
             recovery: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
@@ -151,6 +154,7 @@ impl Control {
         tasks.spawn(self.clone().keep_released());
         tasks.spawn(self.clone().keep_swept());
         tasks.spawn(self.clone().keep_bound());
+        tasks.spawn(self.clone().keep_names());
     }
 
     /// Ends in order: no task writes any more, the session is closed so that other hosts forget this one at once.

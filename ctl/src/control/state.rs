@@ -48,6 +48,8 @@ pub(super) struct State {
     /// By the number of the publication.
     pub(super) published: BTreeMap<u32, Published>,
     pub(super) vias: Vias,
+    /// Endpoints that are about to be attached: rules know their names before the first frame.
+    pub(super) arriving: BTreeMap<String, StoredEndpoint>,
     /// Rules as they were loaded; the engine has their counters.
     pub(super) filters: BTreeMap<Scope, Arc<RuleSet>>,
     refused: VecDeque<(String, u64)>,

@@ -2,12 +2,16 @@
 //! would do to a packet that is only described. The rules themselves are [`nat::rules`].
 
 mod described;
+mod list;
+mod names;
 mod scope;
 mod stored;
 mod trace;
 mod words;
 
 pub use described::{Described, Unclear};
+pub use list::{Entry, FAMILIES, chain, entries};
+pub use names::Names;
 pub use scope::{Scope, family_name, family_named};
 pub use stored::StoredRules;
 pub use trace::{Between, Layer, trace};

@@ -6,5 +6,6 @@ mod fake;
 mod filter;
 mod networks;
 mod publish;
+mod rule;
 mod streams;
 mod tables;

@@ -21,10 +21,11 @@ Examples:
   iptables-save | vsctl filter load -
   vsctl filter save --counters > rules.v4
   vsctl filter ls
-  vsctl filter trace --network RED --in web0 --out uplink --dst 192.0.2.7 --dport 443
+  vsctl filter trace --in web0 --out uplink --dst 192.0.2.7 --dport 443
 
-Rules without --network are for all networks of this host; a packet meets them first, then those of its network.
-Interfaces are sandboxes by name, `uplink`, `vsw0` (the host itself) and `tunnel` (other hosts).";
+Rules without --network are for all networks of this host; a packet meets them
+first, then those of its network. Interfaces are sandboxes by name, uplink, vsw0
+(the host itself) and tunnel (other hosts).";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:
@@ -33,7 +34,8 @@ Examples:
   vsctl filter load --network RED --noflush more-rules.v4
   vsctl filter save -c > saved && vsctl filter load -c saved
 
-The tables that the text names are replaced in one step; a text with an error changes nothing.";
+The tables that the text names are replaced in one step; a text with an error
+changes nothing.";
 
 const SAVE_EXAMPLES: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 //! to the engine. A text that is refused changes nothing. One change at a time, and who holds its lock waits for no other.
 
 mod restore;
+mod rule;
 mod scopes;
 #[cfg(test)]
 mod tests;

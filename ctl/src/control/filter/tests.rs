@@ -1,5 +1,7 @@
 //! Rules of texts, through the control plane, next to the programs that the engine would have.
 
+mod rule;
+
 use std::collections::HashSet;
 
 use axum::body::Bytes;
