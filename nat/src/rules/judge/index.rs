@@ -10,6 +10,8 @@
 mod cover;
 mod pins;
 mod search;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use hashbrown::hash_map::Entry as Place;

@@ -47,7 +47,7 @@ mod tests {
     fn narrow_ranges_have_narrow_covers() {
         assert_eq!(covers(80, 80, 16), [(80, 0xffff)]);
         assert_eq!(covers(6_000, 6_007, 16), [(6_000, 0xfff8)]);
-        assert_eq!(covers(8_000, 8_080, 16), [(0x1f00, 0xff00)]);
+        assert_eq!(covers(8_000, 8_080, 16), [(0x1f40, 0xffc0), (0x1f80, 0xffe0)]);
         assert_eq!(covers(4_094, 4_099, 16), [(4_094, 0xfffe), (4_096, 0xfffc)]);
         assert_eq!(covers(0, 65_535, 16), [(0, 0)]);
         assert_eq!(covers(1_024, 65_535, 16), [(0, 0)]);
