@@ -9,6 +9,9 @@ use wire::{Frame, Headers, Time, parse};
 
 use super::world::{World, tcp};
 
+/// What a rule of that number asks.
+type Kind = fn(usize) -> String;
+
 fn sources(number: usize) -> String {
     format!("-s 10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255)
 }
@@ -56,7 +59,7 @@ fn resident() -> usize {
 #[test]
 #[ignore = "measures"]
 fn speed() {
-    let kinds: [(&str, fn(usize) -> String); 3] = [("sources", sources), ("ports", ports), ("20 masks", mix)];
+    let kinds: [(&str, Kind); 3] = [("sources", sources), ("ports", ports), ("20 masks", mix)];
     let mut frames: Vec<_> = (0..1_000u32)
         .map(|number| {
             let (to, port) = (number % 250, 60_000 + number % 5_000);

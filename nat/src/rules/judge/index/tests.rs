@@ -46,8 +46,8 @@ fn rules_of_all_groups_come_in_order() {
     assert_eq!(index.groups.len(), 3);
     let all = found(&index, 0x0a00_0001, 80);
     let fits = |number: &u32| match number % 3 {
-        0 => number % 2 == 1,
-        _ => number % 2 == 0,
+        0 => !number.is_multiple_of(2),
+        _ => number.is_multiple_of(2),
     };
     assert_eq!(all, (0..300).filter(fits).map(|number| 100 + number).collect::<Vec<_>>());
     assert_eq!(found(&index, 0x0a00_0001, 22).len(), 50 + 100);
