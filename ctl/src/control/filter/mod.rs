@@ -187,12 +187,28 @@ fn read(base: Arc<RuleSet>, how: LoadHow, text: &[u8]) -> Result<RuleSet, LoadEr
         LoadError { line, word, reason: "it is not UTF-8".into() }
     })?;
     if how.noflush {
-        return load_onto(RuleSet::clone(&base), text, how.counters);
+        let rules = load_onto(RuleSet::clone(&base), text, how.counters)?;
+        return refuse_translation(text).map(|()| rules);
     }
     let fresh = load_onto(RuleSet::new(base.family), text, how.counters)?;
+    refuse_translation(text)?;
     let mut rules = RuleSet::clone(&base);
     rules.replace(fresh);
     Ok(rules)
+}
+
+/// Refuses rules of the table nat, which the engine does not ask; the empty chains of a saved file are no harm.
+fn refuse_translation(text: &str) -> Result<(), LoadError> {
+    let mut nat = false;
+    for (number, line) in text.lines().map(str::trim).enumerate() {
+        nat = line.strip_prefix('*').map_or(nat, |table| table == "nat");
+        if nat && (line.starts_with('-') || line.starts_with('[')) {
+            let reason = "the table nat takes no rules here: publish ports with vsctl publish; what leaves is translated \
+                          without being asked";
+            return Err(LoadError { line: number + 1, word: line.chars().take(60).collect(), reason: reason.into() });
+        }
+    }
+    Ok(())
 }
 
 /// The rules with other counters, if these are theirs.

@@ -250,3 +250,12 @@ async fn many_rules_load_quickly() {
     }
     assert_eq!(host.control.save_filter(OF_ALL, false).await.unwrap(), text);
 }
+
+#[test]
+fn rules_that_translate_are_refused_and_empty_chains_are_not() {
+    let base = || Arc::new(RuleSet::new(Family::Ipv4));
+    let read = |text: &str| super::read(base(), LoadHow::default(), text.as_bytes());
+    assert!(read("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\n-A FORWARD -j DROP\nCOMMIT\n").is_ok());
+    let refused = read("*filter\nCOMMIT\n*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n").unwrap_err();
+    assert_eq!((refused.line, refused.word.as_str()), (4, "-A POSTROUTING -j MASQUERADE"));
+}
