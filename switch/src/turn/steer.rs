@@ -53,7 +53,8 @@ impl Helm {
         switch.take_steering(&mut self.changes);
         let same = |a: &Steer, b: &Steer| matches!(a, Steer::Opened(_)) == matches!(b, Steer::Opened(_));
         // What ends may wait; what begins may not, nor anything before it.
-        let begun = self.changes.iter().rposition(|change| matches!(change, Steer::Opened(_))).map_or(0, |last| last + 1);
+        let begun =
+            self.changes.iter().rposition(|change| matches!(change, Steer::Opened(_))).map_or(0, |last| last + 1);
         let now = begun.max(self.changes.len().min(ENDED));
         for run in self.changes[..now].chunk_by(same) {
             self.flows.clear();
