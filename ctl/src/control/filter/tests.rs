@@ -3,6 +3,7 @@
 mod rule;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use nat::rules::{Family, MAX_RULES, Program, RuleSet};
