@@ -257,3 +257,15 @@ fn frames_from_other_hosts_meet_rules_too() {
         two.send(b, &world::udp_between(mac(3), mac(2), ip(3), ip(2), 2_000, 9));
     }
 }
+
+#[test]
+fn the_host_and_what_lies_behind_it_have_names_of_their_own() {
+    let (mut host, a, _) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -o vsw0 -j DROP\n-A FORWARD -i vsw0 -j DROP");
+    let link = (mac(2), Mac::from_ipv4(ip(1)));
+    let to = |address: Ipv4Addr| tcp(link, (ip(2), 4_000), (address, 80), "S", (1, 0));
+    host.drops(DropReason::Denied, |host| passes(host, a, PortId::HOST, &to(HOST)));
+    assert!(passes(&mut host, a, PortId::HOST, &to(FAR)));
+    let from_host = tcp((UPLINK, Mac([3; 6])), (HOST, 5_000), (ip(2), 80), "S", (1, 0));
+    host.drops(DropReason::Denied, |host| passes(host, PortId::HOST, a, &from_host));
+}

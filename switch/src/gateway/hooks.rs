@@ -67,7 +67,7 @@ impl Switch {
             Layer3::Ipv6 => Family::Ipv6,
             Layer3::Arp | Layer3::Other => return Some(packet),
         };
-        let input = self.name_of(Egress::Port(packet.from));
+        let input = self.name_of(Egress::Port(packet.from), packet.headers.key.src());
         let known = Known::Nothing;
         packet.passage =
             Some(Box::new(Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new() }));
@@ -117,7 +117,7 @@ impl Switch {
         if packet.passage.is_none() {
             return Some(packet);
         }
-        let output = self.name_of(egress);
+        let output = self.name_of(egress, packet.headers.key.dst());
         let packet = self.meet(&FORWARD, &output, packet, out)?;
         self.meet(&POSTROUTING, &output, packet, out)
     }
@@ -136,9 +136,10 @@ impl Switch {
         }
     }
 
-    /// What rules call a place where packets come in or go out.
-    fn name_of(&self, egress: Egress) -> Arc<str> {
+    /// What rules call a place where packets come in or go out; `peer` is whom they come from or go to.
+    fn name_of(&self, egress: Egress, peer: Option<IpAddr>) -> Arc<str> {
         match egress {
+            Egress::Port(PortId::HOST) if peer.is_some_and(|peer| self.router.host.owns(peer)) => "vsw0".into(),
             Egress::Port(PortId::HOST) => "uplink".into(),
             Egress::Port(PortId::TUNNEL) | Egress::Tunnel { .. } => "tunnel".into(),
             Egress::Port(port) => self.ports.get(&port).map_or_else(|| "".into(), |port| port.settings.name.clone()),
