@@ -47,10 +47,14 @@ impl<T> Held<T> {
         }
     }
 
+    /// When the one that waits for longest will have waited in vain.
+    pub fn deadline(&self) -> Option<Time> {
+        self.waiting.front().map(|(since, ..)| *since + self.patience)
+    }
+
     /// Takes out one fragment that has waited in vain.
     pub fn expire(&mut self, now: Time) -> Option<T> {
-        let (since, ..) = self.waiting.front()?;
-        if now.since(*since) < self.patience {
+        if now < self.deadline()? {
             return None;
         }
         self.waiting.pop_front().map(|(_, _, fragment)| fragment)

@@ -211,8 +211,6 @@ pub(crate) fn bridge_of(zone: Zone) -> Option<BridgeId> {
 const SLICE: usize = 16_384;
 /// Time in which all of them are.
 const ROUND: Duration = Duration::from_secs(8);
-/// Longest time between two looks.
-const LONGEST: Duration = Duration::from_secs(1);
 
 impl Switch {
     /// When connections are to be looked at again, if there is anything to look at.
@@ -221,20 +219,21 @@ impl Switch {
         if router.is_ending() {
             return Some(Time::ZERO);
         }
-        (router.tracker.connections() > 0 || !router.held.is_empty()).then_some(router.next)
+        let expiry = (router.tracker.connections() > 0).then_some(router.next);
+        expiry.into_iter().chain(router.held.deadline()).min()
     }
 
     /// Ends what has to end, and forgets what was idle for too long.
     pub(crate) fn maintain_router(&mut self, now: Time) {
         self.router.end_some();
+        while self.router.held.expire(now).is_some() {
+            self.counters.drop(DropReason::FirstMissing);
+        }
         if now < self.router.next {
             return;
         }
         let slices = (self.router.tracker.slots() as usize).div_ceil(SLICE).max(1);
-        self.router.next = now + (ROUND / slices as u32).min(LONGEST);
+        self.router.next = now + ROUND / slices as u32;
         self.router.tracker.expire(now, SLICE);
-        while self.router.held.expire(now).is_some() {
-            self.counters.drop(DropReason::FirstMissing);
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! Ageing: a sweep that looks at a slice of each table per call, so that no turn is long.
+//! Ageing: a sweep that looks at a slice of each table per call, so that no turn is long. Small tables are one slice: an
+//! idle switch is woken seldom.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use crate::station::Origin;
 
 /// A flow without frames for this long leaves the cache.
 const FLOW_IDLE: Duration = Duration::from_secs(30);
-/// Time between two calls while there is anything to age.
-const PERIOD: Duration = Duration::from_secs(1);
-/// Calls that it takes to see a whole table.
+/// Time in which a whole table is seen.
+const ROUND: Duration = Duration::from_secs(10);
+/// Most calls that it takes.
 const SLICES: u32 = 10;
 /// Smallest slice, in slots.
 const MIN_SLICE: u32 = 1_024;
@@ -37,7 +38,8 @@ impl Switch {
         if now < self.sweep.next {
             return;
         }
-        self.sweep.next = now + PERIOD;
+        let slots = self.flows.slots().max(self.stations.slots() as u32);
+        self.sweep.next = now + ROUND / slots.div_ceil(slice(slots).max(1)).max(1);
         self.age_flows(now);
         self.age_stations(now);
     }

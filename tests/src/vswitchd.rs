@@ -149,14 +149,23 @@ impl Vswitchd {
 
     /// CPU time that all its threads have used so far.
     pub fn cpu_time(&self) -> Result<Duration> {
+        // The first field is time on a CPU in ns; /proc/PID/stat has ticks of 10 ms only.
+        self.sum_schedstat(0).map(Duration::from_nanos)
+    }
+
+    /// How often its threads were given a CPU so far.
+    pub fn wakeups(&self) -> Result<u64> {
+        self.sum_schedstat(2)
+    }
+
+    fn sum_schedstat(&self, field: usize) -> Result<u64> {
         let pid = self.pid().context("vswitchd does not run")?;
-        let mut nanoseconds = 0u64;
+        let mut sum = 0;
         for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-            // The first field is time on a CPU in ns; /proc/PID/stat has ticks of 10 ms only.
             let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += stat.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+            sum += stat.split_whitespace().nth(field).context("schedstat")?.parse::<u64>()?;
         }
-        Ok(Duration::from_nanos(nanoseconds))
+        Ok(sum)
     }
 
     /// Runs `vsctl` and returns all it said, whatever the exit code.

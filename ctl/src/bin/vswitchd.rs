@@ -7,7 +7,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +21,7 @@ use ctl::uplink::{self, Uplink};
 use port::{Underlay, interface, limits};
 use switch::turn::{self, Handle, Notice};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -83,11 +82,16 @@ async fn run(config: Config) -> Result<()> {
 
     let heard = Arc::new(Notify::new());
     let waker = heard.clone();
+    // Dropped with the closure that holds it, when the data thread ends in whatever way.
+    let (alive, data_ended) = oneshot::channel::<()>();
+    let notify = move || {
+        let _ = &alive;
+        waker.notify_one();
+    };
     settings.host_link.clone_from(&config.host_link);
     let mut made = uplink::make(&config.host_link, config.uplink.clone()).await;
     let data = turn::Config { underlay, steering: made.steering(), ..turn::Config::default() };
-    let (handle, notices, thread) =
-        Handle::start(data, Box::new(move || waker.notify_one())).context("cannot start the data thread")?;
+    let (handle, notices, thread) = Handle::start(data, Box::new(notify)).context("cannot start the data thread")?;
     let (uplink, mut told) = Uplink::start(made, handle.clone()).await;
     let control = Control::new(settings, store, Arc::new(Engine::new(handle.clone(), uplink.clone())), disk);
     let teller = control.clone();
@@ -112,7 +116,7 @@ async fn run(config: Config) -> Result<()> {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         broken = &mut server => broken.context("the API's server ended")?.context("the API's socket broke"),
-        () = data_ended(&thread) => Err(anyhow::anyhow!("the data thread ended; its log line says why")),
+        _ = data_ended => Err(anyhow::anyhow!("the data thread ended; its log line says why")),
     };
     tracing::info!("ending");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -138,12 +142,6 @@ async fn listen(control: Arc<Control>, notices: Receiver<Notice>, heard: Arc<Not
             tokio::spawn(async move { control.hear(notice).await });
         }
         heard.notified().await;
-    }
-}
-
-async fn data_ended(thread: &JoinHandle<()>) {
-    while !thread.is_finished() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

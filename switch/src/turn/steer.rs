@@ -9,8 +9,8 @@ use wire::{Time, protocol};
 
 use crate::{Steer, Switch};
 
-/// Time between two signs of life.
-const BEAT: Duration = Duration::from_secs(1);
+/// Time between two signs of life: two may be late before the programs give the switch up (10 s).
+const BEAT: Duration = Duration::from_secs(3);
 
 /// Connections that have only begun above which new ones from outside are limited, and below which they no longer are. A
 /// busy server has some hundreds.
