@@ -179,12 +179,12 @@ impl Conn {
             }
     }
 
-    /// Idle time in seconds.
-    pub(crate) fn timeout(&self, now: Tick, settings: &Settings) -> u32 {
+    /// Idle time in seconds after a packet, before which something had come back, or not.
+    pub(crate) fn timeout(&self, replied: bool, now: Tick, settings: &Settings) -> u32 {
         let timers = &settings.timers;
         match self.protocol {
-            protocol::TCP => self.tcp.timeout(self.is_replied(), settings),
-            protocol::UDP if self.is_stream(now) => timers.udp_stream,
+            protocol::TCP => self.tcp.timeout(replied, settings),
+            protocol::UDP if replied && self.is_stream(now) => timers.udp_stream,
             protocol::UDP => timers.udp,
             protocol::ICMP | protocol::ICMPV6 => timers.icmp,
             _ => timers.other,

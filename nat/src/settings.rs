@@ -141,6 +141,8 @@ pub struct Settings {
     pub max_retransmissions: u8,
     /// Whether packets from outside keep a mapping of the inside alive (RFC 4787 REQ-6a). TCP's always do.
     pub inbound_refresh: bool,
+    /// Whether a TCP connection that is reset before anything else has come back is forgotten at once.
+    pub forget_refused: bool,
     /// Who may send to a mapping from outside.
     pub filtering: Filtering,
     /// Whether [`Tracker::take_gone`](crate::Tracker::take_gone) is to have anything to say.
@@ -161,6 +163,7 @@ impl Settings {
         verify_checksums: true,
         max_retransmissions: 3,
         inbound_refresh: false,
+        forget_refused: false,
         filtering: Filtering::AddressDependent,
         report_gone: false,
     };
@@ -169,6 +172,7 @@ impl Settings {
     pub const LINUX: Settings = Settings {
         timers: Timers::LINUX,
         inbound_refresh: true,
+        forget_refused: true,
         filtering: Filtering::AddressAndPortDependent,
         ..Settings::RFC
     };

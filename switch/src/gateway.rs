@@ -14,6 +14,7 @@ mod inside;
 mod outside;
 mod prefixes;
 mod published;
+mod spoken;
 mod trouble;
 
 use std::net::IpAddr;

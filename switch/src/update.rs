@@ -75,6 +75,12 @@ impl Gateway {
         self.addresses.iter().map(IpNet::addr).find(|address| address.is_ipv4() == v4)
     }
 
+    /// The gateway's address by which somebody in the network knows it: that in the same subnet.
+    pub(crate) fn address_towards(&self, address: IpAddr) -> Option<IpAddr> {
+        let subnet = self.addresses.iter().find(|subnet| subnet.contains(&address));
+        subnet.map(IpNet::addr).or_else(|| self.address(address.is_ipv4()))
+    }
+
     /// Whether an address is the gateway's own.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|subnet| subnet.addr() == address)

@@ -59,6 +59,11 @@ impl Segment {
 }
 
 impl Segment {
+    /// The sequence numbers that it takes.
+    pub(crate) fn len(&self) -> u16 {
+        self.end.wrapping_sub(self.seq) as u16
+    }
+
     /// Whether it opens or closes.
     pub(crate) fn changes_state(&self) -> bool {
         self.kind != Kind::Ack

@@ -38,6 +38,8 @@ pub(crate) struct Side {
 pub(crate) enum Fit {
     /// It is in the window; the window has moved.
     Inside,
+    /// It is not, as late segments are not: it does no harm.
+    Old,
     /// It is not.
     Outside,
     /// There is nothing to hold it against.
@@ -90,6 +92,16 @@ impl Side {
         self.end
     }
 
+    /// Whether it is not held to its window.
+    pub(crate) fn is_liberal(&self) -> bool {
+        self.flags & LIBERAL != 0
+    }
+
+    /// From now on it is not held to its window.
+    pub(crate) fn set_liberal(&mut self) {
+        self.flags |= LIBERAL;
+    }
+
     pub(crate) fn awaits_acknowledgement(&self) -> bool {
         self.flags & UNACKNOWLEDGED != 0
     }
@@ -103,27 +115,28 @@ impl Side {
 }
 
 impl Tcp {
-    /// Holds a segment against both windows and moves them. `state` is the one that it leads to.
+    /// Holds a segment against both windows and moves them.
     #[inline]
-    pub(super) fn fit(&mut self, direction: Direction, segment: &Segment, state: TcpState) -> Fit {
+    pub(super) fn fit(&mut self, direction: Direction, segment: &Segment) -> Fit {
         let [original, reply] = &mut self.sides;
         let (sender, receiver) = match direction {
             Direction::Original => (original, reply),
             Direction::Reply => (reply, original),
         };
-        if segment.syn && (sender.max_window == 0 || (state, direction) == (TcpState::SynSent, Direction::Original)) {
-            // The first SYN of this side, or another try with another number before anybody has answered.
-            *sender = Side { flags: sender.flags & LIBERAL, ..Side::NONE };
+        let again = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && after(segment.end, sender.end);
+        if segment.syn && (sender.max_window == 0 || again) {
+            // The first SYN of this side, or another try with a higher number before the connection was open.
+            let first = sender.max_window == 0;
             let opening = Side::opening(segment);
-            *sender = Side { flags: opening.flags | sender.flags, ..opening };
-            if receiver.max_window != 0 && (sender.flags & receiver.flags & SCALED) == 0 {
+            *sender = Side { flags: opening.flags | sender.flags & LIBERAL, max_ack: sender.max_ack, ..opening };
+            if direction == Direction::Reply && (sender.flags & receiver.flags & SCALED) == 0 {
                 // Both have to offer it (RFC 7323 section 2.2).
                 (sender.scale, receiver.scale) = (0, 0);
             }
-            if !segment.has_ack {
+            if !segment.has_ack && (first || direction == Direction::Reply) {
                 return Fit::Unchecked;
             }
-        } else if sender.max_window == 0 && !segment.rst {
+        } else if sender.max_window == 0 {
             let window = (u32::from(segment.window) << sender.scale).max(1);
             (sender.end, sender.max_window) = (segment.end, window);
             sender.max_end = segment.end.wrapping_add(window);
@@ -137,18 +150,31 @@ impl Tcp {
         let (mut seq, mut end) = (segment.seq, segment.end);
         let unset = segment.rst && segment.ack == 0;
         let ack = if segment.has_ack && !unset { segment.ack } else { receiver.end };
-        if segment.rst && seq == 0 && matches!(self.state, TcpState::SynSent | TcpState::SynSent2) {
+        if segment.rst && seq == 0 && self.state == TcpState::SynSent {
             // The answer to a SYN: its sender had no sequence number yet (RFC 9293 section 3.10.7.1).
             (seq, end) = (sender.end, sender.end);
         }
-        let not_beyond = !after(seq, sender.max_end) || sender.max_window == 0;
-        let not_old = receiver.max_window == 0
-            || sender.max_window == 0
-            || !before(end, sender.end.wrapping_sub(receiver.max_window));
-        let acks_what_was_sent = !after(ack, receiver.end) || receiver.max_window == 0 && receiver.end == 0;
+        let not_old = receiver.max_window == 0 || !before(end, sender.end.wrapping_sub(receiver.max_window));
         let not_stale = !before(ack, receiver.end.wrapping_sub(sender.max_window.max(MIN_LAG)));
-        if !(not_beyond && not_old && acks_what_was_sent && not_stale) {
-            return if sender.flags & LIBERAL != 0 { Fit::Unchecked } else { Fit::Outside };
+        let acks_what_was_sent = !after(ack, receiver.end);
+        let liberal = sender.flags & LIBERAL != 0;
+        if after(seq, sender.max_end) {
+            let overshot = end.wrapping_sub(sender.max_end).wrapping_add(1);
+            let fits = receiver.max_window != 0 && not_old && not_stale && acks_what_was_sent;
+            if fits && overshot <= receiver.max_window {
+                // A little more than its peer's window allowed: if that one takes it, its acknowledgement must fit.
+                sender.end = end;
+                sender.flags |= UNACKNOWLEDGED;
+                return if liberal { Fit::Unchecked } else { Fit::Old };
+            }
+            return if liberal { Fit::Unchecked } else { Fit::Outside };
+        }
+        if !(acks_what_was_sent && not_old && not_stale) {
+            return match (liberal, acks_what_was_sent) {
+                (true, _) => Fit::Unchecked,
+                (_, true) => Fit::Old,
+                (_, false) => Fit::Outside,
+            };
         }
         sender.sent(segment, ack, end);
         receiver.allowed(segment, ack, end, sender);

@@ -3,7 +3,7 @@
 use wire::{Frame, Headers, Time, checksum, protocol};
 
 use crate::conn::{ConnId, State};
-use crate::tcp::{Segment, Step};
+use crate::tcp::{Held, Segment, Step};
 use crate::tick::Tick;
 use crate::{Direction, Reason, TcpState, Tracker};
 
@@ -72,12 +72,21 @@ impl Tracker {
         let settings = &self.settings;
         let Some(conn) = self.table.at_mut(slot) else { return Ok(None) };
         let was_open = matches!(conn.tcp.state, TcpState::SynRecv | TcpState::Established);
-        if let Some(segment) = segment {
-            let assured = conn.is_assured();
-            match conn.tcp.step(direction, segment, assured, settings) {
-                Step::Pass => {}
-                Step::Reopen => return Ok(None),
-                Step::Invalid(reason) => return Err(reason),
+        let replied = conn.is_replied();
+        let step = match segment {
+            Some(segment) => {
+                let held = Held { replied, assured: conn.is_assured() || conn.is_closed() };
+                conn.tcp.step(direction, segment, held, settings)
+            }
+            None => Step::Pass,
+        };
+        match step {
+            Step::Pass | Step::Ignored => {}
+            Step::Reopen => return Ok(None),
+            Step::Invalid(reason) => return Err(reason),
+            Step::Diverged(reason) => {
+                conn.expires = conn.expires.min(now.after(settings.timers.tcp_unacknowledged));
+                return Err(reason);
             }
         }
         let traffic = &mut conn.traffic[direction as usize];
@@ -86,11 +95,17 @@ impl Tracker {
         if direction == Direction::Reply {
             conn.set_replied();
         }
-        if conn.is_refreshed_by(direction, settings) {
-            conn.expires = now.after(conn.timeout(now, settings));
-        }
         let state = conn.state();
-        if conn.earns_assurance(was_open, now) {
+        if step == Step::Ignored {
+            return Ok(Some(state));
+        }
+        if settings.forget_refused && !replied && segment.is_some_and(|segment| segment.rst) {
+            // Nobody wants this connection: as good as never begun.
+            conn.expires = now;
+        } else if conn.is_refreshed_by(direction, settings) {
+            conn.expires = now.after(conn.timeout(replied, now, settings));
+        }
+        if replied && conn.earns_assurance(was_open, now) {
             self.zones.assure(&mut self.table, slot);
         } else if conn.has_ended() {
             self.zones.close(&mut self.table, slot);

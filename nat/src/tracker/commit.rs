@@ -133,7 +133,7 @@ impl Tracker {
         }
         let mut conn = Conn::new([fresh.tuple, reply], [fresh.zone, plan.reply_zone], fresh.tcp, now);
         (conn.src_binding, conn.dst_binding) = (src_binding, dst_binding);
-        conn.expires = now.after(conn.timeout(now, &self.settings));
+        conn.expires = now.after(conn.timeout(false, now, &self.settings));
         conn.traffic[0].frames = 1;
         conn.traffic[0].bytes = u64::from(fresh.len);
         let conn = self.place(conn);

@@ -82,7 +82,7 @@ pub struct ConnRow {
     pub original: Way,
     /// As answers arrive.
     pub reply: Way,
-    /// Whether it is never given up for another.
+    /// Whether it is never given up for another, or was not until it ended.
     pub assured: bool,
     /// The number that rules gave it.
     pub mark: u32,
@@ -161,7 +161,7 @@ fn row(conn: &Conn, now: Tick) -> ConnRow {
         tcp: (conn.protocol() == protocol::TCP).then_some(conn.tcp.state),
         original,
         reply,
-        assured: conn.is_assured(),
+        assured: conn.is_assured() || conn.is_closed(),
         mark: conn.mark,
         age: now.since(conn.created),
         timeout: conn.expires.since(now),

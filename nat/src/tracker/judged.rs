@@ -1,12 +1,12 @@
 //! What rules are told of a packet's connection.
 
-use wire::Time;
+use wire::{Time, protocol};
 
 use super::track::{Fresh, Hit};
 use crate::conn::Conn;
 use crate::rules::{Connection, Statuses};
 use crate::tick::Tick;
-use crate::{ConnId, Direction, Tracker, Tuple, Zone};
+use crate::{ConnId, Direction, TcpState, Tracker, Tuple, Zone};
 
 impl Tracker {
     /// Whether the connection that began with this tuple in that zone is there and not over.
@@ -27,13 +27,26 @@ impl Tracker {
         }
     }
 
+    /// Takes note that a rule has reset a TCP connection: both sides are told that it is over.
+    pub fn reset(&mut self, now: Time, conn: ConnId) {
+        let Some(known) = self.table.get(conn).filter(|known| known.protocol() == protocol::TCP) else { return };
+        let (now, ended) = (Tick::of(now), known.tcp.state == TcpState::Close);
+        let expires = now.after(self.settings.timers.tcp_close);
+        if let Some(known) = self.table.at_mut(conn.slot).filter(|_| !ended) {
+            known.tcp.state = TcpState::Close;
+            known.expires = expires;
+        }
+        self.zones.close(&mut self.table, conn.slot);
+    }
+
     /// The connection of a packet; `related` if the packet is an error about it.
     pub fn judged(&self, now: Time, hit: Hit, related: bool) -> Option<Connection> {
         let conn = self.table.get(hit.conn)?;
         let (original, reply) = (conn.tuple(Direction::Original), conn.tuple(Direction::Reply));
         let back = reply.reverse();
         let mut statuses = Statuses::CONFIRMED.0;
-        for (has, status) in [(conn.is_replied(), Statuses::SEEN_REPLY), (conn.is_assured(), Statuses::ASSURED)] {
+        let assured = conn.is_assured() || conn.is_closed();
+        for (has, status) in [(conn.is_replied(), Statuses::SEEN_REPLY), (assured, Statuses::ASSURED)] {
             statuses |= if has { status.0 } else { 0 };
         }
         Some(Connection {

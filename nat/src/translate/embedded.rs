@@ -2,7 +2,7 @@
 
 use wire::{Fragment, Headers, Layer3, checksum, protocol};
 
-use super::place::{Icmp, Place, icmp_kind};
+use super::place::{Icmp, Place, has_ports, icmp_kind};
 use crate::{Address, Tuple};
 
 /// IPv6 extension headers that are followed in a quotation.
@@ -99,9 +99,14 @@ fn ipv6(bytes: &[u8], packet: &[u8], l3: usize) -> Option<Embedded> {
     None
 }
 
-/// RFC 792 promises 8 bytes of the transport header.
+/// RFC 792 promises 8 bytes of the transport header; what tells connections apart must be there.
 fn finish(bytes: &[u8], mut place: Place, src: Address, dst: Address) -> Option<Embedded> {
-    if bytes.len() < place.l4 + 8 {
+    let needed = match place.protocol {
+        protocol::ICMP | protocol::ICMPV6 => 8,
+        number if has_ports(number) => 4,
+        _ => 0,
+    };
+    if bytes.len() < place.l4 + needed {
         return None;
     }
     place.transport(bytes);

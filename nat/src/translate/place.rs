@@ -37,10 +37,18 @@ pub(crate) fn icmp_kind(protocol: u8, kind: u8) -> Icmp {
         (protocol::ICMP, 3 | 11 | 12) => Icmp::Error,
         (protocol::ICMPV6, 128) => Icmp::Query(128),
         (protocol::ICMPV6, 129) => Icmp::Answer(128),
+        // Node information (RFC 4620).
+        (protocol::ICMPV6, 139) => Icmp::Query(139),
+        (protocol::ICMPV6, 140) => Icmp::Answer(139),
         (protocol::ICMPV6, 1..=4) => Icmp::Error,
         (protocol::ICMPV6, 130..=137 | 141..=143 | 148 | 149 | 151..=153) => Icmp::Link,
         _ => Icmp::Other,
     }
+}
+
+/// Whether a protocol's header begins with ports that are translated.
+pub(crate) fn has_ports(number: u8) -> bool {
+    matches!(number, protocol::TCP | protocol::UDP | UDP_LITE | DCCP)
 }
 
 /// Where things are.
@@ -104,7 +112,7 @@ impl Place {
         let l4 = self.l4;
         let word = |offset: usize| (bytes.len() >= l4 + offset + 2).then_some(l4 + offset);
         match self.protocol {
-            protocol::TCP | protocol::UDP | UDP_LITE | DCCP => {
+            number if has_ports(number) => {
                 (self.src_port, self.dst_port) = (word(0), word(2));
                 self.checksum = word(if self.protocol == protocol::TCP { 16 } else { 6 });
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Zone};
 use wire::icmp::Trouble;
-use wire::{FlowKey, Fragment, Headers, Mac, Time, parse, protocol};
+use wire::{FlowKey, Fragment, Headers, Layer3, Mac, Time, parse, protocol};
 
 use super::hooks::Known;
 use super::{Packet, bridge_of};
@@ -152,18 +152,60 @@ impl Switch {
                 return self.drop_packet(DropReason::Untranslatable, packet, out);
             }
         }
-        let Some(mut packet) = self.forwarding(egress, packet, out) else {
+        let Some(mut packet) =
+            self.hop(change.hop.is_some(), packet, out).and_then(|packet| self.forwarding(egress, packet, out))
+        else {
             if is_new {
                 self.router.tracker.forget(hit.conn);
             }
             return;
         };
+        if let Some((src, dst)) = rest.hop.take() {
+            wire::set_link(&mut packet.frame, src, dst);
+        }
         let passage = packet.passage.take();
         if let Some(passage) = passage.filter(|passage| passage.steady && cacheable && !is_marked(&packet)) {
             let judged = Some(passage.marks.into_boxed_slice());
             self.remember_changed(key, (egress, stamp, Change { judged, ..change }), &packet);
         }
         self.change(egress, rest, packet, out);
+    }
+
+    /// Takes a hop off a packet's life before it meets rules, as the kernel does. `None`: it was its last.
+    fn hop(&mut self, routed: bool, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        if routed && nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+            self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
+            return None;
+        }
+        Some(packet)
+    }
+
+    /// Sends on a packet that belongs to no connection, as it is, if rules let it through.
+    pub(super) fn carry_unknown(&mut self, zone: Zone, dst: IpAddr, packet: Packet, out: &mut Out) {
+        if !nat::ipv4_header_is_sound(packet.frame.bytes(), &packet.headers) {
+            return self.drop_packet(DropReason::Malformed, packet, out);
+        }
+        match self.exit(zone, dst, &packet.headers) {
+            Ok(exit) => self.carry_once(exit, packet, out, |_| Ok(())),
+            Err((reason, trouble)) => self.refuse(reason, trouble, packet, out),
+        }
+    }
+
+    /// Sends on a packet of which nothing is remembered, changed at the last moment.
+    fn carry_once(
+        &mut self,
+        exit: Exit,
+        packet: Packet,
+        out: &mut Out,
+        change: impl FnOnce(&mut Packet) -> Result<(), nat::Untranslatable>,
+    ) {
+        let Some(packet) = self.hop(true, packet, out) else { return };
+        let Some(mut packet) = self.forwarding(exit.egress, packet, out) else { return };
+        if change(&mut packet).is_err() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
+        wire::set_link(&mut packet.frame, exit.src, exit.dst);
+        self.emit(packet.from, exit.egress, packet.frame, &packet.headers, out);
     }
 
     /// The connection of a packet from outside, if nobody has asked for it yet.
@@ -215,7 +257,8 @@ impl Switch {
 
     /// Tells a cached flow's connection of a packet, and what it says.
     fn advance(&mut self, change: &Change, packet: &Packet) -> Advance {
-        if change.judged.is_some() && is_marked(packet) {
+        // What does not live to see the hooks behind routing is counted before them only.
+        if change.judged.is_some() && (is_marked(packet) || change.hop.is_some() && is_last_hop(packet)) {
             return Advance::Again;
         }
         let Some((conn, direction)) = change.conn else { return Advance::Pass(State::Established) };
@@ -239,6 +282,8 @@ impl Switch {
                 self.change(egress, &change, packet, out);
                 None
             }
+            // What makes no sense is for rules to refuse.
+            Advance::Invalid(_) if change.judged.is_some() => Some(packet),
             Advance::Invalid(_) => {
                 self.drop_packet(DropReason::Invalid, packet, out);
                 None
@@ -308,15 +353,7 @@ impl Switch {
             Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),
             None => return self.drop_packet(DropReason::NotRouted, packet, out),
         };
-        let Some(mut packet) = self.forwarding(exit.egress, packet, out) else { return };
-        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
-            return self.drop_packet(DropReason::TimeExceeded, packet, out);
-        }
-        if translate(&mut packet).is_err() {
-            return self.drop_packet(DropReason::Untranslatable, packet, out);
-        }
-        wire::set_link(&mut packet.frame, exit.src, exit.dst);
-        self.emit(packet.from, exit.egress, packet.frame, &packet.headers, out);
+        self.carry_once(exit, packet, out, translate);
     }
 
     /// The datagram that a packet begins, if fragments may wait for it.
@@ -340,6 +377,12 @@ impl Switch {
             self.take(now, from, frame, out);
         }
     }
+}
+
+/// Whether a packet has no hop left.
+fn is_last_hop(packet: &Packet) -> bool {
+    let at = usize::from(packet.headers.l3) + if packet.headers.layer3 == Layer3::Ipv4 { 8 } else { 7 };
+    packet.frame.bytes().get(at).is_none_or(|&ttl| ttl <= 1)
 }
 
 /// Whether a packet is a TCP segment that begins or ends something.

@@ -1,5 +1,6 @@
 //! The hooks: where on its way through the switch a packet meets rules, table after table, the host's before the network's.
-//! Bridged packets pass PREROUTING, FORWARD and POSTROUTING like routed ones; what is said to the gateway passes INPUT.
+//! Bridged packets pass PREROUTING, FORWARD and POSTROUTING like routed ones; what is said to the gateway passes INPUT,
+//! and what it says itself (`spoken`) OUTPUT and POSTROUTING.
 //! Networks without rules never come here.
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use nat::rules::{self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Verdict};
 use nat::{Hit, Tracked, Tracker, Tuple, Zone};
 use wire::Layer3;
+use wire::checksum::verify_transport;
 use wire::icmp::Trouble;
 
 use super::host::Host;
@@ -21,7 +23,7 @@ use crate::{BridgeId, DropReason, Out, PortId, Switch};
 #[derive(Debug)]
 pub(crate) struct Passage {
     /// The network whose rules it meets, after those for all.
-    network: BridgeId,
+    pub(super) network: BridgeId,
     family: Family,
     input: Arc<str>,
     mark: u32,
@@ -30,6 +32,8 @@ pub(crate) struct Passage {
     pub(super) steady: bool,
     /// The rules that it met.
     pub(super) marks: Vec<Mark>,
+    /// Whether the gateway itself has sent it.
+    own: bool,
 }
 
 /// What is known of its connection.
@@ -45,9 +49,20 @@ const PREROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Prerouting)];
 const RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Prerouting)];
 const INPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Input), (Table::Filter, Hook::Input)];
 const FORWARD: [(Table, Hook); 2] = [(Table::Mangle, Hook::Forward), (Table::Filter, Hook::Forward)];
+const OUTPUT_RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Output)];
+const OUTPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Output), (Table::Filter, Hook::Output)];
 const POSTROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Postrouting)];
 
 impl Passage {
+    fn of(network: BridgeId, family: Family, input: Arc<str>, known: Known) -> Passage {
+        Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new(), own: false }
+    }
+
+    /// The way of what the gateway itself sends.
+    pub(super) fn own(network: BridgeId, family: Family, known: Known) -> Passage {
+        Passage { own: true, ..Passage::of(network, family, "".into(), known) }
+    }
+
     /// Takes note of the connection that was made for the packet, if it began one. Says whether it did.
     pub(super) fn begins(&mut self, hit: Hit) -> bool {
         let Known::New(connection) = &self.known else { return false };
@@ -68,9 +83,7 @@ impl Switch {
             Layer3::Arp | Layer3::Other => return Some(packet),
         };
         let input = self.name_of(Egress::Port(packet.from), packet.headers.key.src());
-        let known = Known::Nothing;
-        packet.passage =
-            Some(Box::new(Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new() }));
+        packet.passage = Some(Box::new(Passage::of(network, family, input, Known::Nothing)));
         self.meet(&RAW, "", packet, out)
     }
 
@@ -112,6 +125,17 @@ impl Switch {
         self.meet(&INPUT, "", packet, out)
     }
 
+    /// What rules say about the gateway's own packet before its connection is looked up.
+    pub(super) fn output_untracked(&mut self, output: &str, packet: Packet, out: &mut Out) -> Option<Packet> {
+        self.meet(&OUTPUT_RAW, output, packet, out)
+    }
+
+    /// What rules say about the gateway's own packet.
+    pub(super) fn output(&mut self, output: &str, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let packet = self.meet(&OUTPUT, output, packet, out)?;
+        self.meet(&POSTROUTING, output, packet, out)
+    }
+
     /// What rules say about a packet whose way out is known, its destination translated already.
     pub(super) fn forwarding(&mut self, egress: Egress, packet: Packet, out: &mut Out) -> Option<Packet> {
         if packet.passage.is_none() {
@@ -137,7 +161,7 @@ impl Switch {
     }
 
     /// What rules call a place where packets come in or go out; `peer` is whom they come from or go to.
-    fn name_of(&self, egress: Egress, peer: Option<IpAddr>) -> Arc<str> {
+    pub(super) fn name_of(&self, egress: Egress, peer: Option<IpAddr>) -> Arc<str> {
         match egress {
             Egress::Port(PortId::HOST) if peer.is_some_and(|peer| self.router.host.owns(peer)) => "vsw0".into(),
             Egress::Port(PortId::HOST) => "uplink".into(),
@@ -160,7 +184,13 @@ impl Switch {
                         self.drop_packet(DropReason::Denied, packet, out);
                         return None;
                     }
+                    // The gateway tells itself nothing.
+                    Verdict::Reject(_) if passage.own => {
+                        self.drop_packet(DropReason::Rejected, packet, out);
+                        return None;
+                    }
                     Verdict::Reject(kind) => {
+                        packet.passage = Some(passage);
                         self.reject(kind, packet, out);
                         return None;
                     }
@@ -217,12 +247,24 @@ impl Switch {
         outcome.verdict
     }
 
+    fn is_sound(&self, packet: &Packet) -> bool {
+        packet.frame.offload.is_trusted() || verify_transport(packet.frame.bytes(), &packet.headers) != Some(false)
+    }
+
     fn reject(&mut self, kind: Reject, packet: Packet, out: &mut Out) {
         let trouble = match kind {
             Reject::TcpReset => {
-                self.send_reset(&packet, out);
+                // A reset that is not sent, as none is about another, ends nothing.
+                let sent = self.send_reset(&packet, true, out);
+                if let Some(Known::Of(hit, _)) = packet.passage.as_ref().map(|passage| &passage.known)
+                    && sent
+                {
+                    self.router.tracker.reset(packet.now, hit.conn);
+                }
                 None
             }
+            // What was spoilt on its way is nobody's fault.
+            _ if !self.is_sound(&packet) => None,
             Reject::Icmp(code) | Reject::Icmpv6(code) => Some(Trouble::Unreachable { code }),
         };
         self.refuse(DropReason::Rejected, trouble, packet, out);

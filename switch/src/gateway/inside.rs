@@ -16,7 +16,7 @@ enum Decision {
     /// It is made so.
     Connect(Fresh, Towards),
     /// It is to the gateway itself.
-    Gateway,
+    Gateway(Fresh),
     /// It is to the public end of another container's mapping: out, and in again (RFC 4787 REQ-9).
     Turn(Fresh, IpAddr),
     /// It is refused.
@@ -66,10 +66,20 @@ impl Switch {
         let first = self.first_of(zone, &packet);
         let Some((tracked, packet)) = self.look_up(zone, packet, out) else { return };
         match tracked {
+            Tracked::Known(hit) | Tracked::Related(hit) if to_gateway && self.router.tracker.is_plain(hit.conn) => {
+                self.answer_as_gateway(None, packet, out);
+            }
             Tracked::Known(hit) => self.carry(hit, packet, out),
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => self.begin_inside(id, fresh, packet, out),
             Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            // What makes no sense is for rules to refuse, as in the kernel, where nothing has to be translated.
+            Tracked::Untracked | Tracked::Invalid(_) if packet.passage.is_some() && to_gateway => {
+                self.answer_as_gateway(None, packet, out);
+            }
+            Tracked::Untracked | Tracked::Invalid(_) if packet.passage.is_some() && inside => {
+                self.carry_unknown(zone, dst, packet, out);
+            }
             Tracked::Untracked => self.drop_packet(DropReason::NotRouted, packet, out),
             Tracked::Invalid(_) => self.drop_packet(DropReason::Invalid, packet, out),
         }
@@ -90,7 +100,7 @@ impl Switch {
 
     fn begin_inside(&mut self, id: BridgeId, fresh: Fresh, packet: Packet, out: &mut Out) {
         match self.decide(id, fresh) {
-            Decision::Gateway => self.answer_as_gateway(packet, out),
+            Decision::Gateway(fresh) => self.answer_as_gateway(Some(&fresh), packet, out),
             Decision::Refuse(reason, trouble) => self.refuse(reason, trouble, packet, out),
             Decision::Connect(fresh, towards) => self.connect(&fresh, &towards, packet, out),
             Decision::Turn(fresh, source) => self.turn_around(&fresh, source, packet, out),
@@ -105,7 +115,7 @@ impl Switch {
         };
         let prohibited = |reason| Decision::Refuse(reason, Some(Trouble::Prohibited));
         if gateway.has(dst) {
-            return Decision::Gateway;
+            return Decision::Gateway(fresh);
         }
         if gateway.covers(dst) {
             return Decision::Connect(fresh, Towards::Inside);
@@ -242,18 +252,28 @@ impl Switch {
         self.refuse(reason, trouble, packet, out);
     }
 
-    pub(super) fn answer_as_gateway(&mut self, packet: Packet, out: &mut Out) {
+    /// Answers what is said to the gateway itself, if rules let it in. A connection with it is remembered for rules' sake.
+    pub(super) fn answer_as_gateway(&mut self, fresh: Option<&Fresh>, packet: Packet, out: &mut Out) {
         let Some(mut packet) = self.input(packet, out) else { return };
+        if let (Some(fresh), Some(passage)) = (fresh, packet.passage.as_mut()) {
+            let plan = Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep };
+            match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
+                Ok(hit) => _ = passage.begins(hit),
+                Err(reason) => return self.not_made(reason, packet, out),
+            }
+        }
         match packet.headers.key.protocol() {
             protocol::ICMP | protocol::ICMPV6 => {
-                if !wire::icmp::echo_reply(&mut packet.frame, &packet.headers) {
-                    return self.drop_packet(DropReason::NotRouted, packet, out);
+                let mut reply = out.pool.duplicate(&packet.frame);
+                if wire::icmp::echo_reply(&mut reply, &packet.headers) {
+                    self.say(&packet, reply, out);
+                    return out.pool.put(packet.frame);
                 }
-                self.counters.replies += 1;
-                out.frames.push((packet.from, packet.frame));
+                out.pool.put(reply);
+                self.drop_packet(DropReason::NotRouted, packet, out);
             }
             protocol::TCP => {
-                self.send_reset(&packet, out);
+                self.send_reset(&packet, false, out);
                 self.drop_packet(DropReason::NoService, packet, out);
             }
             _ => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),

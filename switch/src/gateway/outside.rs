@@ -63,7 +63,7 @@ impl Switch {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
         if from_host && self.is_gateway_of_host(dst) {
-            return self.answer_as_gateway(packet, out);
+            return self.answer_as_gateway(None, packet, out);
         }
         let outcome = self.lead_in(fresh);
         let (zone, destination, source) = match outcome {

@@ -48,8 +48,8 @@ impl Switch {
         self.drop_packet(reason, packet, out);
     }
 
-    /// Answers a TCP segment with a reset.
-    pub(super) fn send_reset(&mut self, packet: &Packet, out: &mut Out) {
+    /// Answers a TCP segment with a reset: about its connection if a rule wants it, of its connection if it is the gateway's.
+    pub(super) fn send_reset(&mut self, packet: &Packet, about_connection: bool, out: &mut Out) -> bool {
         let bridge = self.ports.get(&packet.from).map(|port| port.settings.bridge);
         let mut reply = out.pool.get();
         let host = self.router.host.mac;
@@ -57,14 +57,19 @@ impl Switch {
             || !wire::reset(&mut reply, &packet.frame, &packet.headers)
             || !self.router.limits.allows(packet.now, bridge)
         {
-            return out.pool.put(reply);
+            out.pool.put(reply);
+            return false;
         }
         if let (PortId::HOST, Some(mac), Some(src)) = (packet.from, host, packet.headers.key.src()) {
             let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
             wire::set_link(&mut reply, link, to);
         }
-        self.counters.replies += 1;
-        out.frames.push((packet.from, reply));
+        if about_connection {
+            self.say_about(packet, reply, out)
+        } else {
+            self.say(packet, reply, out)
+        }
+        true
     }
 
     fn complain(&mut self, trouble: Trouble, packet: &Packet, out: &mut Out) {
@@ -76,7 +81,7 @@ impl Switch {
         let (speaker, link) = match (from, gateway) {
             // Outside, only the address that was spoken to is known.
             (PortId::HOST, _) => (Some(dst), OUTSIDE),
-            (_, Some(gateway)) if !is_broadcast(gateway, dst) => (gateway.address(dst.is_ipv4()), gateway.mac),
+            (_, Some(gateway)) if !is_broadcast(gateway, dst) => (gateway.address_towards(src), gateway.mac),
             _ => return,
         };
         let Some(speaker) = speaker else { return };
@@ -90,8 +95,7 @@ impl Switch {
             let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
             wire::set_link(&mut reply, link, to);
         }
-        self.counters.replies += 1;
-        out.frames.push((from, reply));
+        self.say_about(packet, reply, out);
     }
 }
 

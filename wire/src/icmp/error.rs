@@ -37,6 +37,8 @@ const LONGEST4: usize = 576;
 const LONGEST6: usize = 1280;
 /// Precedence "internetwork control" (RFC 1812 section 4.3.2.5).
 const CONTROL: u8 = 0xc0;
+/// The type of service, which is the packet's (RFC 1812 section 4.3.2.5).
+const SERVICE: u8 = 0x1e;
 
 impl Trouble {
     /// Type, code, and the word behind the checksum.
@@ -107,7 +109,7 @@ fn build(
     let ((kind, code, word), protocol, class, longest) = if v6 {
         (trouble.icmpv6(), protocol::ICMPV6, 0, LONGEST6 - 40)
     } else {
-        (trouble.icmp(), protocol::ICMP, CONTROL, LONGEST4 - 20)
+        (trouble.icmp(), protocol::ICMP, CONTROL | packet.get(1)? & SERVICE, LONGEST4 - 20)
     };
     let mut head = [kind, code, 0, 0, 0, 0, 0, 0];
     head[4..].copy_from_slice(&word.to_be_bytes());

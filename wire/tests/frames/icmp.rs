@@ -47,7 +47,7 @@ fn check(packet: &Packet, about: &Frame, trouble: Trouble, head: [u8; 8]) {
         tag: packet.tag,
         addresses: (from(packet.v6), headers.key.src().expect("source")),
         hops: 64,
-        class: if packet.v6 { 0 } else { 0xc0 },
+        class: if packet.v6 { 0 } else { 0xc0 | quoted[1] & 0x1e },
         message: [&head, &quoted[..quoted.len().min(longest)]].concat(),
     };
     assert_eq!(read(&out), expected);

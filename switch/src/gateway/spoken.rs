@@ -1,0 +1,69 @@
+//! What the gateway itself says: answers, errors, resets. They pass OUTPUT and POSTROUTING, and belong to connections as the
+//! kernel has it: an error and a rule's reset are about the connection of the packet that caused them, an answer is found by
+//! its own ends. Networks without rules are answered at once.
+
+use nat::rules::{Connection, Family};
+use nat::{Tracked, Zone};
+use wire::{Frame, Layer3, parse};
+
+use super::hooks::{Known, Passage};
+use super::{Packet, zone_of};
+use crate::flow::Egress;
+use crate::{Out, Switch};
+
+impl Switch {
+    /// Sends an error or a reset back by the port that its cause came in by.
+    pub(super) fn say_about(&mut self, about: &Packet, reply: Frame, out: &mut Out) {
+        let known = match about.passage.as_ref().map(|passage| &passage.known) {
+            Some(Known::Of(hit, connection)) => Known::Of(*hit, related(connection)),
+            Some(Known::New(connection)) => Known::New(related(connection)),
+            Some(Known::Untracked | Known::Nothing) | None => Known::Nothing,
+        };
+        self.speak(about, known, reply, out);
+    }
+
+    /// Sends an answer back by the port that what it answers came in by.
+    pub(super) fn say(&mut self, about: &Packet, reply: Frame, out: &mut Out) {
+        self.speak(about, Known::Nothing, reply, out);
+    }
+
+    fn speak(&mut self, about: &Packet, known: Known, reply: Frame, out: &mut Out) {
+        self.counters.replies += 1;
+        let port = self.ports.get(&about.from).map(|port| port.settings.bridge);
+        let network = about.passage.as_ref().map(|passage| passage.network).or(port);
+        let (Some(network), Ok(headers)) = (network.filter(|id| self.filters.apply_to(*id)), parse(reply.bytes()))
+        else {
+            return out.frames.push((about.from, reply));
+        };
+        let family = if headers.layer3 == Layer3::Ipv4 { Family::Ipv4 } else { Family::Ipv6 };
+        let mut packet = Packet::new(about.now, about.from, reply, headers);
+        packet.passage = Some(Box::new(Passage::own(network, family, known)));
+        let output = self.name_of(Egress::Port(about.from), about.headers.key.src());
+        let Some(mut packet) = self.output_untracked(&output, packet, out) else { return };
+        self.track_own(zone_of(network), &mut packet);
+        let Some(packet) = self.output(&output, packet, out) else { return };
+        out.frames.push((packet.from, packet.frame));
+    }
+
+    /// Finds the connection of what the gateway says, if it is not about one.
+    fn track_own(&mut self, zone: Zone, packet: &mut Packet) {
+        if !packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Nothing)) {
+            return;
+        }
+        let known = match self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers) {
+            Tracked::Known(hit) => self.known(packet, hit, false),
+            Tracked::Related(hit) => self.known(packet, hit, true),
+            Tracked::New(fresh) => Known::New(fresh.judged()),
+            Tracked::Untracked => Known::Untracked,
+            Tracked::Early(_) | Tracked::Invalid(_) => Known::Nothing,
+        };
+        if let Some(passage) = packet.passage.as_mut() {
+            passage.known = known;
+        }
+    }
+}
+
+/// The connection of what is said about one of its packets.
+fn related(connection: &Connection) -> Connection {
+    Connection { related: true, direction: connection.direction.reverse(), ..connection.clone() }
+}
