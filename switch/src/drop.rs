@@ -46,6 +46,16 @@ reasons! {
     SamePort,
     /// nobody else is in the network
     NobodyThere,
+    /// the container sent more than its port's rate lets through
+    RateExceeded,
+    /// more waits for the container than its port's egress rate sends in time
+    ShaperFull,
+    /// more broadcasts than the port may have flooded
+    StormBroadcast,
+    /// more multicasts than the port may have flooded
+    StormMulticast,
+    /// more frames to unknown stations than the port may have flooded
+    StormUnknown,
     /// longer than the network's MTU
     TooBig,
     /// an 802.1Q tag, which a tunnel does not carry

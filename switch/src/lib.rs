@@ -20,6 +20,7 @@ mod maintain;
 mod neighbour;
 mod out;
 mod pipeline;
+mod police;
 mod station;
 mod switch;
 pub mod turn;
@@ -32,6 +33,7 @@ pub use dump::{FdbKind, FdbRow, FlowRow, NeighbourRow, PeerRow, PortRow};
 pub use filter::LogLine;
 pub use gateway::{PortCheck, Steer};
 pub use out::Out;
+pub use police::{Policing, Rate, Storm, StormLine};
 pub use switch::{Datagram, Limits, Switch};
 pub use update::{
     BridgeId, BridgeSettings, Gateway, Guard, Place, PortId, PortSettings, Publish, PublishId, Route, Update,

@@ -5,6 +5,7 @@ use wire::{Fragment, Frame, Headers, Layer3, Time, parse, protocol};
 use crate::flow::{Egress, Flow};
 use crate::forward::{Verdict, forward, listeners};
 use crate::gateway::{Packet, zone_of};
+use crate::police::{Storm, packets};
 use crate::station::{Spot, Stamp};
 use crate::{DropReason, Out, PortId, Switch, admit, neighbour};
 
@@ -23,10 +24,15 @@ impl Switch {
     pub fn process(&mut self, now: Time, from: PortId, batch: &mut Vec<Frame>, out: &mut Out) {
         self.warm(from, batch);
         let (mut taken, mut bytes) = (0, 0);
+        let policed = self.is_policed(from);
         let mut frames = batch.drain(..);
         for frame in frames.by_ref() {
             taken += 1;
             bytes += frame.len() as u64;
+            if policed && !self.within_rate(now, from, frame.len()) {
+                self.discard(from, DropReason::RateExceeded, frame, out);
+                continue;
+            }
             self.take(now, from, frame, out);
             if out.is_full() {
                 break;
@@ -67,6 +73,10 @@ impl Switch {
         match self.walk(now, from, &frame, &headers, out) {
             Some(Verdict::Output(egress, _)) => self.emit(from, egress, frame, &headers, out),
             Some(Verdict::Flood) => {
+                let kind = Storm::of(headers.key.dst_mac());
+                if let Err(reason) = self.within_storm(now, from, kind, packets(&frame, &headers)) {
+                    return self.discard(from, reason, frame, out);
+                }
                 if let Some(packet) = self.judge_flood(Packet::new(now, from, frame, headers), out) {
                     self.flood(from, packet.frame, &headers, out);
                 }

@@ -12,6 +12,7 @@ use crate::counters::Traffic;
 use crate::filter::Filters;
 use crate::flow::Flows;
 use crate::gateway::{PortCheck, Router, Steer};
+use crate::police::{Police, StormLine};
 use crate::station::{Spot, Stations};
 use crate::{BridgeId, BridgeSettings, Counters, DropReason, LogLine, Place, PortId, PortSettings, Update};
 
@@ -59,6 +60,7 @@ pub struct Switch {
     pub(crate) sweep: crate::maintain::Sweep,
     pub(crate) router: Router,
     pub(crate) filters: Filters,
+    pub(crate) storms: Vec<StormLine>,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ pub(crate) struct PortState {
     pub(crate) rx: Traffic,
     pub(crate) tx: Traffic,
     pub(crate) drops: u64,
+    pub(crate) police: Option<Box<Police>>,
 }
 
 impl Switch {
@@ -104,6 +107,7 @@ impl Switch {
             sweep: crate::maintain::Sweep::default(),
             router: Router::new(settings, random, is_free),
             filters: Filters::new(seed),
+            storms: Vec::new(),
         }
     }
 
@@ -141,7 +145,7 @@ impl Switch {
 
     /// Whether rules want anything written.
     pub(crate) fn has_log(&self) -> bool {
-        !self.filters.lines.is_empty()
+        !self.filters.lines.is_empty() || !self.storms.is_empty()
     }
 
     /// Takes out what rules want written, and how many lines found no room.
@@ -185,6 +189,7 @@ impl Switch {
             Update::RemoveBridge { id } => self.remove_bridge(id),
             Update::Port { id, settings } => self.set_port(id, settings),
             Update::RemovePort { id } => self.remove_port(id),
+            Update::Policing { id, limits } => self.set_policing(now, id, &limits),
             Update::Endpoint { bridge, mac, addresses, place } => {
                 let spot = self.spot(place);
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
@@ -292,7 +297,7 @@ impl Switch {
                 let Some(bridge) = self.bridges.get_mut(&settings.bridge) else { return };
                 bridge.ports.push(id);
                 let none = Traffic::default();
-                self.ports.insert(id, PortState { settings, rx: none, tx: none, drops: 0 });
+                self.ports.insert(id, PortState { settings, rx: none, tx: none, drops: 0, police: None });
             }
         }
     }

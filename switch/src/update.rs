@@ -9,6 +9,8 @@ use serde::Serialize;
 use vxlan::Vni;
 use wire::Mac;
 
+use crate::Policing;
+
 /// The number of a bridge: one network on this host. Chosen by the caller, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BridgeId(pub u32);
@@ -179,6 +181,13 @@ pub enum Update {
         id: PortId,
         /// Its settings from now on.
         settings: PortSettings,
+    },
+    /// Limits what a port sends, gets and floods. A port begins without limits.
+    Policing {
+        /// Which.
+        id: PortId,
+        /// Its limits from now on.
+        limits: Policing,
     },
     /// Removes a port and every station behind it.
     RemovePort {

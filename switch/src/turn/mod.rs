@@ -8,6 +8,7 @@ mod flush;
 mod handle;
 mod journal;
 mod pace;
+mod shape;
 mod share;
 mod steer;
 mod transmit;
@@ -32,6 +33,7 @@ use handle::Command;
 pub use handle::Handle;
 use journal::Journal;
 use pace::Pace;
+use shape::Shapers;
 use share::Shares;
 use steer::Helm;
 
@@ -96,6 +98,9 @@ struct Turn {
     helm: Option<Helm>,
     flushes: Flushes,
     shares: Shares,
+    shapers: Shapers,
+    /// When the round began.
+    round: Time,
     journal: Journal,
     commands: Receiver<Command>,
     notices: Sender<Notice>,
@@ -136,6 +141,8 @@ impl Turn {
             helm: config.steering.map(Helm::new),
             flushes: Flushes::default(),
             shares: Shares::default(),
+            shapers: Shapers::default(),
+            round: Time::ZERO,
             journal: Journal::default(),
             commands,
             notices,
@@ -167,6 +174,7 @@ impl Turn {
                 }
             }
             let now = self.now();
+            self.round = now;
             if commanded {
                 self.obey(now);
             }
@@ -175,6 +183,7 @@ impl Turn {
             } else {
                 self.pace.idle(now);
             }
+            self.release_shaped();
             self.flushes.work(&mut self.switch);
             self.journal.write(now, &mut self.switch);
             self.switch.maintain(now);
@@ -212,7 +221,8 @@ impl Turn {
         }
         // A millisecond more, because the kernel's waits are whole milliseconds and must not end early.
         let beat = self.helm.as_ref().map(Helm::next_beat);
-        let deadline = self.switch.next_deadline().into_iter().chain(beat).min();
+        let waiting = self.shapers.next_deadline();
+        let deadline = self.switch.next_deadline().into_iter().chain(beat).chain(waiting).min();
         deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1))
     }
 
@@ -344,8 +354,13 @@ impl Turn {
 
     fn apply(&mut self, now: Time, update: Update) {
         match update {
-            Update::RemovePort { id } => self.detach(id),
-            Update::RemoveBridge { id } => self.switch.ports_of(id).into_iter().for_each(|port| self.detach(port)),
+            Update::RemovePort { id } => self.remove(id),
+            Update::RemoveBridge { id } => self.switch.ports_of(id).into_iter().for_each(|port| self.remove(port)),
+            Update::Policing { id, ref limits } => {
+                for frame in self.shapers.set(now, id, limits.egress) {
+                    self.send(id, frame);
+                }
+            }
             _ => {}
         }
         self.switch.apply(now, update);
@@ -363,6 +378,11 @@ impl Turn {
         self.wake(id);
     }
 
+    fn remove(&mut self, id: PortId) {
+        self.detach(id);
+        self.shapers.set(self.round, id, None);
+    }
+
     fn detach(&mut self, id: PortId) {
         if let Some(tap) = self.release(id) {
             self.closer.close(Some(tap), None);
@@ -373,6 +393,7 @@ impl Turn {
     fn release(&mut self, id: PortId) -> Option<Tap> {
         let tap = self.taps.remove(&id)?;
         self.shares.forget(id);
+        self.shapers.clear(id);
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
             tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
         }

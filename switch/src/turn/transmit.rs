@@ -1,12 +1,14 @@
 //! Sending what the engine decided. What a port or the underlay does not take is dropped with its reason: it is never
-//! kept, because a frame sent late is worse than a frame lost.
+//! kept, because a frame sent late is worse than a frame lost. Only a port with a rate of its own keeps frames, for a moment.
 
 use std::io;
 
 use port::{SendOutcome, Sent};
+use wire::Frame;
 
 use super::Turn;
-use crate::DropReason;
+use crate::police::Offer;
+use crate::{DropReason, PortId};
 
 impl Turn {
     /// Sends everything in `out` and empties it.
@@ -23,15 +25,41 @@ impl Turn {
 
     fn transmit_frames(&mut self) {
         let mut frames = std::mem::take(&mut self.out.frames);
-        for (id, mut frame) in frames.drain(..) {
-            let sent = self.taps.get_mut(&id).map_or(Ok(Sent::Gone), |tap| tap.send(&mut frame));
-            if matches!(sent, Ok(Sent::Gone)) && self.taps.contains_key(&id) {
-                self.gone(id);
+        for (id, frame) in frames.drain(..) {
+            match self.shapers.is_empty() {
+                true => self.send(id, frame),
+                false => self.shape(id, frame),
             }
-            self.switch.transmitted(id, frame.len(), port_outcome(sent));
-            self.out.pool.put(frame);
         }
         self.out.frames = frames;
+    }
+
+    /// Sends a frame now, later, or not at all, by its port's rate.
+    fn shape(&mut self, id: PortId, frame: Frame) {
+        match self.shapers.offer(self.round, id, frame) {
+            Offer::Pass(frame) => self.send(id, frame),
+            Offer::Held => {}
+            Offer::Full(frame) => {
+                self.switch.transmitted(id, frame.len(), Err(DropReason::ShaperFull));
+                self.out.pool.put(frame);
+            }
+        }
+    }
+
+    /// Sends what has waited for its time.
+    pub(super) fn release_shaped(&mut self) {
+        while let Some((id, frame)) = self.shapers.due(self.round) {
+            self.send(id, frame);
+        }
+    }
+
+    pub(super) fn send(&mut self, id: PortId, mut frame: Frame) {
+        let sent = self.taps.get_mut(&id).map_or(Ok(Sent::Gone), |tap| tap.send(&mut frame));
+        if matches!(sent, Ok(Sent::Gone)) && self.taps.contains_key(&id) {
+            self.gone(id);
+        }
+        self.switch.transmitted(id, frame.len(), port_outcome(sent));
+        self.out.pool.put(frame);
     }
 
     fn transmit_trains(&mut self) {
