@@ -104,6 +104,9 @@ pub struct Network {
     pub mtu: u32,
     /// No way to the outside.
     pub internal: bool,
+    /// `allow` or `deny`: whether its containers may reach each other where no rule says so.
+    #[serde(default)]
+    pub policy: String,
     /// As created.
     pub attachable: bool,
     /// The user's own notes.
@@ -159,6 +162,9 @@ pub struct Port {
     pub addresses: Vec<IpNet>,
     /// Other names in this network.
     pub aliases: Vec<String>,
+    /// The user's own notes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// In bytes.
     pub mtu: u32,
     /// `up`; `waiting`: its row is not in the store yet; `gone`: the sandbox vanished and the rest is being cleared.

@@ -27,6 +27,9 @@ pub struct CreateNetwork {
     /// Whether the network has no way to the outside.
     #[serde(default, skip_serializing_if = "is_false")]
     pub internal: bool,
+    /// Whether its containers may reach each other where no rule says so: `allow` (the default) or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Kept for Docker's sake: every container may be attached anyway.
     #[serde(default, skip_serializing_if = "is_false")]
     pub attachable: bool,
@@ -128,6 +131,9 @@ pub struct AddPort {
     /// Other names in this network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// The user's own notes, for which rules may ask.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Whether the source guard is off for this port.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_spoof: bool,

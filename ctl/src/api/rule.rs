@@ -24,7 +24,7 @@ pub struct AddRule {
     /// A network; none: all networks of this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// Where packets come from: an address, a subnet, a sandbox's name or alias, `outside`, `host`, `any`.
+    /// Where packets come from: an address, a subnet, a sandbox's name or alias, `label=KEY[=VALUE]`, `outside`, `host`, `any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Where they go.

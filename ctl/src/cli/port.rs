@@ -11,6 +11,7 @@ use super::error::Error;
 use super::publish::mapping;
 use super::session::{Session, read};
 use super::table::bytes;
+use super::value::{Pair, label, map};
 use crate::api::{self, AddPort as Request};
 use crate::client::segment;
 use crate::publish::Spec;
@@ -40,6 +41,7 @@ Examples:
   vsctl add-port RED web0 --pid 4711
   vsctl add-port RED web0 --netns /run/netns/web0 --ip 10.10.10.80 --alias www
   vsctl add-port RED web0 --pid 4711 --publish 8080:80 -p 53:53/udp
+  vsctl add-port RED web1 --pid 4712 --label tier=front
   vsctl add-port BLUE router0 --pid 4711 --ifname eth1 --allow-spoof";
 
 /// Attach a container's network namespace to a network
@@ -57,6 +59,9 @@ pub(crate) struct AddPort {
     /// The runtime's ID of the container
     #[arg(long, value_name = "ID")]
     container_id: Option<String>,
+    /// A note of your own, for which rules may ask; may be given several times
+    #[arg(long = "label", value_name = "KEY[=VALUE]", value_parser = label)]
+    labels: Vec<Pair>,
     /// Publish ports: [[IP:]HOSTPORT[-END]:]PORT[-END][/tcp|/udp]; may be given several times
     #[arg(short, long = "publish", value_name = "SPEC")]
     publish: Vec<Spec>,
@@ -96,6 +101,7 @@ impl AddPort {
             ip6: self.wishes.ip6.map(Into::into),
             mac: self.wishes.mac,
             aliases: self.wishes.aliases,
+            labels: map(self.labels),
             allow_spoof: self.allow_spoof,
             publish: self.publish.iter().map(ToString::to_string).collect(),
         };

@@ -1,7 +1,7 @@
 //! Attaching a sandbox to a network: address, bridge, link, record, row; each step is undone when a later one fails.
 //! The answer comes when other hosts can know the endpoint, or, without the store, when it is noted that they must.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, gateway, refused};
 use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
+use crate::filter;
 use crate::model::{self, Driver, EndpointRecord, NetworkRecord};
 use crate::sandbox::{Netns, Reference};
 use crate::state::{Change, StoredEndpoint};
@@ -27,6 +28,7 @@ struct Wish {
     want: Want,
     mac: Option<Mac>,
     aliases: Vec<String>,
+    labels: BTreeMap<String, String>,
     allow_spoof: bool,
 }
 
@@ -87,7 +89,7 @@ impl Control {
     /// # Errors
     /// As [`Control::add_port`]; 404 when no sandbox has that name.
     pub async fn connect(self: &Arc<Self>, reference: &str, ask: Connect) -> Result<Port, Error> {
-        let (sandbox, name, container_id) = {
+        let (sandbox, name, container_id, labels) = {
             let state = self.state();
             let mut called = state.endpoints.values().filter(|e| !e.leaving && e.is_called(&ask.name));
             let endpoint = called.next().ok_or_else(|| {
@@ -95,12 +97,14 @@ impl Control {
                 Error::not_found(format!("container {}", ask.name), remedy)
             })?;
             let record = endpoint.record();
-            (endpoint.stored.sandbox.clone(), record.name.clone(), record.container_id.clone())
+            let labels = record.labels.clone();
+            (endpoint.stored.sandbox.clone(), record.name.clone(), record.container_id.clone(), labels)
         };
         let Connect { ip, ip6, mac, ifname, aliases, .. } = ask;
         let container_id = Some(container_id).filter(|id| !id.is_empty());
         let network = reference.to_owned();
-        let ask = AddPort { network, name, container_id, ip, ip6, mac, ifname, aliases, ..AddPort::default() };
+        let of_it = AddPort { network, name, container_id, labels, ..AddPort::default() };
+        let ask = AddPort { ip, ip6, mac, ifname, aliases, ..of_it };
         self.attach_sandbox(ask, sandbox).await
     }
 
@@ -145,6 +149,10 @@ impl Control {
         if !model::is_name(&ask.name) {
             return Err(invalid("not a name", name_rule));
         }
+        if filter::PLACES.contains(&&*ask.name) {
+            let why = "rules call another place by that name";
+            return Err(invalid(why, "choose another name"));
+        }
         let container_id = ask.container_id.unwrap_or_default();
         if !container_id.is_empty() && !model::is_name(&container_id) {
             return Err(invalid("not a container id", name_rule));
@@ -154,6 +162,15 @@ impl Control {
         }
         if ask.aliases.len() > 64 {
             return Err(invalid("more than 64 aliases", "give fewer"));
+        }
+        if let Some((key, value)) =
+            ask.labels.iter().find(|(key, value)| !model::is_label_key(key) || !model::is_label_value(value))
+        {
+            let rule = "KEY: letters, digits, _ . - /, at most 128; VALUE: at most 255 bytes of text";
+            return Err(invalid(&format!("label {key:?}={value:?} is none"), rule));
+        }
+        if ask.labels.len() > 64 {
+            return Err(invalid("more than 64 labels", "give fewer"));
         }
         if ask.ip.is_some_and(|ip| !ip.is_ipv4()) || ask.ip6.is_some_and(|ip| !ip.is_ipv6()) {
             return Err(invalid("ip is for IPv4 and ip6 for IPv6", "exchange them"));
@@ -175,8 +192,8 @@ impl Control {
             return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
         }
         let want = Want { v4: ask.ip, v6: ask.ip6 };
-        let (name, ifname, mac, aliases, allow_spoof) = (ask.name, ask.ifname, ask.mac, ask.aliases, ask.allow_spoof);
-        Ok(Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, allow_spoof })
+        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, .. } = ask;
+        Ok(Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, labels, allow_spoof })
     }
 
     /// What is there under that name: the same endpoint is the answer; a living other one is in the way; a dead one goes.
@@ -232,6 +249,7 @@ impl Control {
             addresses,
             aliases: wish.aliases.clone(),
             ifname: wish.ifname.clone().unwrap_or_default(),
+            labels: wish.labels.clone(),
         };
         let stored = StoredEndpoint {
             record,

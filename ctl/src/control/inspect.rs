@@ -38,6 +38,7 @@ impl Control {
             vni: record.vni,
             mtu: record.mtu,
             internal: record.internal,
+            policy: record.policy().text().into(),
             attachable: record.attachable,
             labels: record.labels.clone(),
             options: record.options.clone(),

@@ -160,6 +160,8 @@ impl Control {
     /// Ends in order: no task writes any more, the session is closed so that other hosts forget this one at once.
     pub async fn stop(&self) {
         self.halt();
+        // A request that hangs does not hold up the end.
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.keep_counters()).await;
         let session = self.state().session.take();
         if let Some(session) = session {
             let close = self.store.close_session(&session);

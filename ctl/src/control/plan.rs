@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv6Net};
 use rand::RngExt as _;
 
 use crate::api::{CreateNetwork, Error, NewSubnet};
+use crate::filter::{ICC_OPTION, Policy};
 use crate::model::{self, Driver, NetworkRecord, Scope, SubnetRecord};
 
 /// Docker's option for the MTU.
@@ -53,7 +54,7 @@ pub(super) fn network(ask: &CreateNetwork, known: &Known) -> Result<NetworkRecor
         }
         other => return Err(invalid(format!("driver {other} is not known"), "use bridge or overlay")),
     };
-    let (mtu, vni) = options(ask, driver)?;
+    let (mtu, vni, policy) = options(ask, driver)?;
     if driver == Driver::Overlay && known.vtep.is_none() {
         let why = "overlay networks need an address for tunnels";
         return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
@@ -70,29 +71,51 @@ pub(super) fn network(ask: &CreateNetwork, known: &Known) -> Result<NetworkRecor
         internal: ask.internal,
         attachable: ask.attachable,
         ipv6: ask.ipv6 || ask.subnets.iter().any(|subnet| family(subnet) == Some(false)),
-        options: ask.options.clone(),
+        options: match (policy, ask.options.contains_key(ICC_OPTION)) {
+            (Some(Policy::Deny), false) => {
+                let denied = (ICC_OPTION.to_owned(), "false".to_owned());
+                ask.options.clone().into_iter().chain([denied]).collect()
+            }
+            _ => ask.options.clone(),
+        },
         labels: ask.labels.clone(),
     })
 }
 
-/// MTU and VNI, wherever in the request they are.
-fn options(ask: &CreateNetwork, driver: Driver) -> Result<(Option<u32>, Option<u32>), Error> {
+/// MTU, VNI and policy, wherever in the request they are.
+type Options = (Option<u32>, Option<u32>, Option<Policy>);
+
+fn options(ask: &CreateNetwork, driver: Driver) -> Result<Options, Error> {
     let object = format!("network {}", ask.name);
     let (mut mtu, mut vni) = (ask.mtu, ask.vni);
+    let policy = ask.policy.as_deref().map(str::parse::<Policy>).transpose();
+    let policy = policy.map_err(|unclear| Error::invalid(object.clone(), unclear.why, unclear.remedy))?;
+    let contradicts =
+        |key: &str| Error::invalid(object.clone(), format!("option {key} contradicts the request"), "give it once");
     for (key, value) in &ask.options {
         let target = match key.as_str() {
+            ICC_OPTION => {
+                let read = Policy::of_icc(value).ok_or_else(|| {
+                    let why = format!("option {key}: {value:?} is neither true nor false");
+                    Error::invalid(object.clone(), why, "give true or false")
+                })?;
+                if policy.is_some_and(|asked| asked != read) {
+                    return Err(contradicts(key));
+                }
+                continue;
+            }
             MTU_OPTION => &mut mtu,
             VNI_OPTION => &mut vni,
             _ => {
-                let remedy = format!("options are {MTU_OPTION} and {VNI_OPTION}");
-                return Err(Error::invalid(object, format!("option {key} is not known"), remedy));
+                let remedy = format!("options are {MTU_OPTION}, {VNI_OPTION} and {ICC_OPTION}");
+                return Err(Error::invalid(object.clone(), format!("option {key} is not known"), remedy));
             }
         };
         let number = value.parse().map_err(|_| {
             Error::invalid(object.clone(), format!("option {key}: {value:?} is not one number"), "give a number")
         })?;
         if target.is_some_and(|other| other != number) {
-            return Err(Error::invalid(object, format!("option {key} contradicts the request"), "give it once"));
+            return Err(contradicts(key));
         }
         *target = Some(number);
     }
@@ -102,7 +125,7 @@ fn options(ask: &CreateNetwork, driver: Driver) -> Result<(Option<u32>, Option<u
         }
         vxlan::Vni::new(number).map_err(|error| Error::invalid(object, error.to_string(), "choose another"))?;
     }
-    Ok((mtu, vni))
+    Ok((mtu, vni, policy))
 }
 
 /// The MTU of the network's links [N6].
@@ -327,6 +350,25 @@ mod tests {
         let clash =
             CreateNetwork { vni: Some(1), options: [(VNI_OPTION.into(), "2".into())].into(), ..ask("overlay", &[]) };
         assert!(refusal(&clash).contains("contradicts"));
+    }
+
+    #[test]
+    fn a_policy_is_dockers_option_too() {
+        let record = network(&CreateNetwork { policy: Some("deny".into()), ..ask("bridge", &[]) }, &known()).unwrap();
+        assert_eq!(record.options.get(ICC_OPTION).map(String::as_str), Some("false"));
+        assert_eq!(record.policy(), Policy::Deny);
+        let record = network(&CreateNetwork { policy: Some("allow".into()), ..ask("overlay", &[]) }, &known()).unwrap();
+        assert!(record.options.is_empty() && record.policy() == Policy::Allow);
+        let icc = |value: &str| CreateNetwork {
+            options: [(ICC_OPTION.into(), value.into())].into(),
+            policy: Some("allow".into()),
+            ..ask("bridge", &[])
+        };
+        assert!(network(&icc("true"), &known()).is_ok());
+        assert!(
+            refusal(&icc("false")).contains("contradicts") && refusal(&icc("no")).contains("neither true nor false")
+        );
+        assert!(refusal(&CreateNetwork { policy: Some("drop".into()), ..ask("bridge", &[]) }).contains("drop"));
     }
 
     #[test]

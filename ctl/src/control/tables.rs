@@ -272,6 +272,7 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         mac: record.mac,
         addresses: record.addresses.clone(),
         aliases: record.aliases.clone(),
+        labels: record.labels.clone(),
         mtu: network.map_or(0, |network| network.record.mtu),
         state: status.into(),
         kind: "tap".into(),

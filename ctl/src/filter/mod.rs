@@ -4,6 +4,7 @@
 mod described;
 mod list;
 mod names;
+mod policy;
 mod scope;
 mod stored;
 mod trace;
@@ -12,7 +13,11 @@ mod words;
 pub use described::{Described, Unclear};
 pub use list::{Entry, FAMILIES, chain, entries};
 pub use names::Names;
+pub use policy::{ICC_OPTION, POLICY_CHAIN, Policy};
 pub use scope::{Scope, family_name, family_named};
 pub use stored::StoredRules;
 pub use trace::{Between, Layer, trace};
 pub use words::{Act, CHAIN, Who, Words};
+
+/// Names of rules for places where packets come in or go out, beside sandboxes. No sandbox may have one.
+pub const PLACES: [&str; 3] = ["uplink", "vsw0", "tunnel"];

@@ -13,7 +13,7 @@ pub struct StoredRules {
     pub network: Option<String>,
     /// `ipv4` or `ipv6`.
     pub family: String,
-    /// As iptables-save has it, with the counters of when it was loaded.
+    /// As iptables-save has it, with the counters of when it was loaded, or the daemon ended in order.
     pub text: String,
 }
 

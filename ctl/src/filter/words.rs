@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use nat::rules::{Family, Rule, Table, load};
 
 use super::Unclear;
+use super::names::LABEL;
 use crate::model;
 
 /// The chain of rules in words, to which FORWARD leads first.
@@ -31,7 +32,7 @@ pub enum Who {
     Host,
     /// Addresses.
     Net(IpNet),
-    /// A sandbox's name or alias.
+    /// A sandbox's name or alias, or a label that sandboxes have (`label=KEY`, `label=KEY=VALUE`).
     Name(String),
 }
 
@@ -74,9 +75,11 @@ impl FromStr for Who {
             "any" => Ok(Who::Any),
             "outside" => Ok(Who::Outside),
             "host" => Ok(Who::Host),
-            _ if text.starts_with("label=") => {
-                Err(unclear(format!("{text}: endpoints carry no labels"), "name them, or give them an alias (--alias)"))
-            }
+            _ if text.starts_with(LABEL) && is_label(&text[LABEL.len()..]) => Ok(Who::Name(text.to_owned())),
+            _ if text.starts_with(LABEL) => Err(unclear(
+                format!("{text:?} is no label"),
+                "write label=KEY or label=KEY=VALUE; a value in rules has no spaces, quotes or backslashes",
+            )),
             _ => match net() {
                 Some(net) if net.trunc() != net => {
                     Err(unclear(format!("{text}: host bits are set"), format!("did you mean {}?", net.trunc())))
@@ -85,11 +88,18 @@ impl FromStr for Who {
                 None if model::is_name(text) => Ok(Who::Name(text.to_owned())),
                 None => Err(unclear(
                     format!("{text:?} is nobody"),
-                    "use an address, a subnet, a sandbox's name or alias, outside, host or any",
+                    "use an address, a subnet, a sandbox's name or alias, label=KEY[=VALUE], outside, host or any",
                 )),
             },
         }
     }
+}
+
+/// `KEY` or `KEY=VALUE`, as it may stand in a comment between other words.
+fn is_label(text: &str) -> bool {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    model::is_label_key(key)
+        && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'))
 }
 
 impl fmt::Display for Who {
@@ -352,6 +362,8 @@ mod tests {
             "from web to 10.0.0.0/8 proto tcp dport 80,8000-8080 deny",
             "from outside to fd00::1 proto icmp reject",
             "from host to web_1.x proto udp dport 53 allow",
+            "from label=com.example/tier=front to label=db deny",
+            "from label=db= to any allow",
         ] {
             assert_eq!(text.parse::<Words>().unwrap().to_string(), text);
         }
@@ -359,7 +371,9 @@ mod tests {
             ("from web to db", "what to do"),
             ("from web to db pass", "pass"),
             ("from web to db allow now", "now"),
-            ("from label=a to db allow", "labels"),
+            ("from label= to db allow", "label"),
+            ("from label=a\"b to db allow", "label"),
+            ("from label=a=\\ to db allow", "label"),
             ("from a/b to db allow", "a/b"),
             ("from 10.0.0.1/8 to db allow", "host bits"),
             ("from 10.0.0.1 to fd00::1 allow", "two families"),

@@ -1,5 +1,6 @@
 //! The endpoints that one host has in one network: one record, from which every other host derives its tables.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -38,6 +39,9 @@ pub struct EndpointRecord {
     pub aliases: Vec<String>,
     /// The link's name in the sandbox.
     pub ifname: String,
+    /// The user's own notes; rules in words ask for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Most bytes of JSON in one row; a row may have 128 KiB.
@@ -108,6 +112,7 @@ mod tests {
             addresses: vec!["10.0.0.2/8".parse().unwrap()],
             aliases: vec![],
             ifname: "eth0".into(),
+            labels: BTreeMap::new(),
         });
         HostEndpoints {
             host: "h1".into(),

@@ -8,6 +8,7 @@ mod event;
 mod host;
 mod id;
 pub mod key;
+mod label;
 mod network;
 
 pub use clock::{now_millis, rfc3339};
@@ -16,4 +17,5 @@ pub use endpoint::{EndpointRecord, HostEndpoints};
 pub use event::{Event, EventLog};
 pub use host::HostRecord;
 pub use id::{is_id, is_name, new_id, random_hex, resolve};
+pub use label::{is_label_key, is_label_value};
 pub use network::{Driver, NetworkRecord, PREDEFINED, Scope, SubnetRecord};

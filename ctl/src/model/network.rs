@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Policy;
+
 /// What kind of network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +132,11 @@ impl NetworkRecord {
     /// Whether it is `bridge`, `host` or `none`.
     pub fn is_predefined(&self) -> bool {
         PREDEFINED.iter().any(|(name, _)| *name == self.name)
+    }
+
+    /// Whether its endpoints may reach each other where no rule says so.
+    pub fn policy(&self) -> Policy {
+        Policy::of_options(&self.options)
     }
 
     /// `overlay` and so on, as Docker says it.

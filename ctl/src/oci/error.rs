@@ -26,7 +26,7 @@ pub enum Error {
     #[error("annotation {key}: not a string (the OCI specification allows nothing else)")]
     NotText {
         /// The annotation's key.
-        key: &'static str,
+        key: String,
     },
     /// annotation org.vswitch.networks: `{0}`
     #[error("annotation org.vswitch.networks: {0}")]

@@ -40,10 +40,11 @@ pub async fn attach(state: State, name: Option<&str>, client: &Client) -> Result
         return Err(Error::HostNetwork { network });
     }
     let name = state.annotation(NAME)?.or(name).unwrap_or(&state.id);
+    let labels = state.labels()?;
 
     let end = Instant::now() + ATTACH;
     for (index, attachment) in attachments.iter().enumerate() {
-        let request = add_port(attachment, name, &state.id, pid);
+        let request = AddPort { labels: labels.clone(), ..add_port(attachment, name, &state.id, pid) };
         let client = client.clone().with_deadline(end.saturating_duration_since(Instant::now()));
         if let Err(source) = client.post::<_, IgnoredAny>("/v1/ports", &request).await {
             // Where no answer came, the attachment may have been made all the same.

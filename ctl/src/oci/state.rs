@@ -1,7 +1,7 @@
 //! A container's state as an OCI runtime writes it to a hook's standard input, and the annotations in it.
 //! Tolerant: runtimes differ in what they leave out and add, so only what is needed is looked at.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub(super) const NETWORKS: &str = "org.vswitch.networks";
 pub(super) const NAME: &str = "org.vswitch.name";
 /// The annotation for published ports.
 pub(super) const PUBLISH: &str = "org.vswitch.publish";
+/// What the annotations for labels begin with.
+const LABEL: &str = "org.vswitch.label.";
 
 /// The longest `config.json` that is read, in bytes.
 const CONFIG_LIMIT: u64 = 16 << 20;
@@ -73,8 +75,22 @@ impl State {
         match self.annotations.as_ref().and_then(|annotations| annotations.get(key)) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Error::NotText { key }),
+            Some(_) => Err(Error::NotText { key: key.into() }),
         }
+    }
+
+    /// The container's labels: annotations `org.vswitch.label.KEY`.
+    ///
+    /// # Errors
+    /// [`Error::Annotation`] when one is not a string.
+    pub(super) fn labels(&self) -> Result<BTreeMap<String, String>, Error> {
+        let own = self.annotations.iter().flatten();
+        let labels = own.filter_map(|(key, value)| Some((key, key.strip_prefix(LABEL)?, value)));
+        let read = |(key, label, value): (&String, &str, &Value)| match value {
+            Value::String(text) => Ok((label.to_owned(), text.clone())),
+            _ => Err(Error::NotText { key: key.clone() }),
+        };
+        labels.map(read).collect()
     }
 }
 
@@ -105,6 +121,12 @@ mod tests {
         assert_eq!((state.id.as_str(), state.process()), ("c1", Some(42)));
         assert_eq!(state.annotation(NETWORKS).unwrap(), Some("RED"));
         assert_eq!(state.annotation(NAME).unwrap(), None);
+        assert!(state.labels().unwrap().is_empty());
+        let labelled = br#"{"id":"c1","annotations":{"org.vswitch.label.tier":"front","org.vswitch.label.x/y":""}}"#;
+        let labels = [("tier".to_owned(), "front".to_owned()), ("x/y".to_owned(), String::new())];
+        assert_eq!(State::parse(labelled).unwrap().labels().unwrap(), labels.into());
+        let odd = State::parse(br#"{"id":"c1","annotations":{"org.vswitch.label.tier":7}}"#).unwrap();
+        assert!(odd.labels().unwrap_err().to_string().contains("org.vswitch.label.tier: not a string"));
 
         let crun =
             br#"{"ociVersion":"1.0","id":"c1","pid":0,"root":"/r","bundle":"/b","status":"stopped","annotations":{}}"#;
@@ -124,7 +146,7 @@ mod tests {
         }
         let state = State::parse(br#"{"id":"a","pid":-4,"annotations":{"org.vswitch.networks":["RED"]}}"#).unwrap();
         assert_eq!(state.process(), None);
-        assert!(matches!(state.annotation(NETWORKS), Err(Error::NotText { key: NETWORKS })));
+        assert!(matches!(state.annotation(NETWORKS), Err(Error::NotText { key }) if key == NETWORKS));
     }
 
     #[test]

@@ -28,6 +28,18 @@ impl RuleSet {
         }
         true
     }
+
+    /// Takes over the counters of a set that begins as this one does, chain by chain; chains and rules that it has besides
+    /// come last.
+    pub fn take_counters(&mut self, longer: &RuleSet) {
+        for (mine, theirs) in self.tables.iter_mut().zip(&longer.tables) {
+            let (Some(mine), Some(theirs)) = (mine, theirs) else { continue };
+            for (mine, theirs) in mine.chains.iter_mut().zip(&theirs.chains) {
+                mine.counters = theirs.counters;
+                mine.rules.iter_mut().zip(&theirs.rules).for_each(|(mine, theirs)| mine.counters = theirs.counters);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,24 @@ impl RuleSet {
         chains.iter().find(|known| &*known.name == chain).map_or(&[], |known| &known.rules)
     }
 
+    /// Adds a user chain behind all others, and lets a built-in chain lead there last. The table is made if it is missing.
+    /// The rules must lead to no chain, and the name must be new.
+    ///
+    /// `false`, and nothing has changed: the table is not at this hook.
+    pub fn put_last(&mut self, table: Table, hook: Hook, name: &str, rules: Vec<Rule>) -> bool {
+        if !table.hooks().contains(&hook) {
+            return false;
+        }
+        let chains = &mut self.tables[table as usize].get_or_insert_with(|| TableRules::new(table)).chains;
+        let jump = Target::Jump(ChainId(chains.len() as u32));
+        let (counters, header, matches) = (Counters::default(), Header::default(), Vec::new());
+        for head in chains.iter_mut().filter(|chain| chain.hook == Some(hook)) {
+            head.rules.push(Rule { counters, header: header.clone(), matches: matches.clone(), target: jump.clone() });
+        }
+        chains.push(Chain { name: name.into(), hook: None, policy: Policy::Accept, counters, rules });
+        true
+    }
+
     /// Puts rules in place of those of a user chain, and lets a built-in chain lead there first, unless some rule of it does
     /// so already. Table and chain are made if they are missing. The rules must be of this chain, or lead to no chain.
     ///
@@ -72,6 +90,7 @@ mod tests {
         }
         let mut empty = RuleSet::new(Family::Ipv6);
         assert!(empty.put_chain(Table::Filter, Hook::Forward, "mine", Vec::new()));
+        assert!(!empty.put_last(Table::Raw, Hook::Forward, "last", Vec::new()));
         assert!(!empty.put_chain(Table::Raw, Hook::Forward, "mine", Vec::new()));
         assert!(empty.rules_of(Table::Nat, "mine").is_empty());
         let mut other = rules[0].clone();

@@ -17,12 +17,14 @@ const EXAMPLES: &str = "\
 Examples:
   vsctl network create dev
   vsctl network create -d overlay --subnet 10.10.10.0/24 RED
+  vsctl network create --policy deny VAULT
   vsctl network create --subnet 10.20.0.0/16 --ip-range 10.20.5.0/24 BLUE
   vsctl network create -d overlay --subnet 10.30.0.0/24,fd00:30::/64 --vni 5000 GREEN
 
 Options of docker that are understood with -o:
   com.docker.network.driver.mtu
-  com.docker.network.driver.overlay.vxlanid_list";
+  com.docker.network.driver.overlay.vxlanid_list
+  com.docker.network.bridge.enable_icc (false: as --policy deny)";
 
 /// Create a network and print its ID
 #[derive(Debug, Args)]
@@ -46,6 +48,9 @@ pub(crate) struct Create {
     /// No way to the outside
     #[arg(long)]
     internal: bool,
+    /// Whether its containers may reach each other where no rule says so
+    #[arg(long, value_name = "allow|deny", value_parser = ["allow", "deny"])]
+    policy: Option<String>,
     /// Kept for docker's sake: containers may always be attached by hand
     #[arg(long)]
     attachable: bool,
@@ -79,6 +84,7 @@ impl Create {
             subnets,
             ipv6: self.ipv6,
             internal: self.internal,
+            policy: self.policy,
             attachable: self.attachable,
             mtu: self.mtu,
             vni: self.vni,

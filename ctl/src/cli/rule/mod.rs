@@ -20,12 +20,13 @@ Examples:
 
 A packet meets the rules in their order, after those for all networks; the first
 that fits decides. WHO is an address, a subnet, the name or alias of a sandbox,
-outside, host or any.";
+label=KEY[=VALUE] for all sandboxes that have that label, outside, host or any.";
 
 const ADD_EXAMPLES: &str = "\
 Examples:
   vsctl rule add --network RED --from web0 --to db allow
   vsctl rule add --to db --proto tcp --dport 5432,6000-6010 allow
+  vsctl rule add --network RED --from label=tier=front --to label=tier=db allow
   vsctl rule add --network RED --from outside --to 10.10.10.0/24 reject
   vsctl rule add --from 192.0.2.0/24 deny --position 1
 
@@ -138,8 +139,7 @@ impl Command {
                 let answer: Value = session.client.post(path, &ask).await?;
                 let row: RuleRow = read(path, &answer)?;
                 for name in row.unknown {
-                    session
-                        .say(&format!("warning: nobody is called {name} here yet; until then the rule does nothing"));
+                    session.say(&format!("warning: nobody is {name} here yet; until then the rule does nothing"));
                 }
                 session.changed(&answer)
             }
@@ -161,7 +161,7 @@ impl Command {
 fn row(row: &RuleRow) -> Vec<String> {
     let unknown = match row.unknown.join(", ") {
         none if none.is_empty() => String::new(),
-        names => format!(" (nobody is called {names})"),
+        names => format!(" (nobody is {names} here)"),
     };
     vec![
         row.position.map(|at| at.to_string()).unwrap_or_default(),

@@ -18,7 +18,7 @@ use tokio::sync::MutexGuard;
 use super::Control;
 use super::state::State;
 use crate::api::{Error, FilterOf, FilterRow, LoadHow, Rejected};
-use crate::filter::{Scope, StoredRules};
+use crate::filter::{POLICY_CHAIN, Policy, Scope, StoredRules};
 use crate::state::Change;
 
 /// Rules that were made ready for the engine and the state file.
@@ -29,9 +29,10 @@ struct Ready {
 }
 
 impl Ready {
-    fn of(scope: &Scope, rules: RuleSet) -> Ready {
+    fn of(scope: &Scope, policy: Policy, rules: RuleSet) -> Ready {
         let change = Change::filter(&StoredRules::of(scope, &rules));
-        Ready { program: Box::new(Program::new(rules.clone())), rules: Arc::new(rules), change }
+        let armed = policy.arm(scope.family, Some(&rules)).unwrap_or_else(|| RuleSet::new(scope.family));
+        Ready { program: Box::new(Program::new(armed)), rules: Arc::new(rules), change }
     }
 }
 
@@ -46,10 +47,11 @@ impl Control {
         let gate = self.filtering.lock().await;
         let base = self.rules_now(&gate, &scope).await?;
         let refused = |error| Rejected::Text { object: object.clone(), error };
+        let policy = self.state().policy_of(&scope);
         let (place, base) = (scope.clone(), base.unwrap_or_else(|| Arc::new(RuleSet::new(scope.family))));
         let reading = move || {
             let rules = read(base, how, &text)?;
-            Ok(if how.test { Err(row_of(&place, &rules)) } else { Ok(Ready::of(&place, rules)) })
+            Ok(if how.test { Err(row_of(&place, &rules)) } else { Ok(Ready::of(&place, policy, rules)) })
         };
         let ready = match beside(&object, reading).await?.map_err(refused)? {
             Ok(ready) => ready,
@@ -88,7 +90,8 @@ impl Control {
         written.map_err(|error| Error::failed(object.clone(), error.to_string()))?;
         let mut state = self.state();
         let before = state.filters.remove(&scope);
-        self.load_into_engine(&state, &scope, None);
+        let policy = state.policy_of(&scope).arm(scope.family, None).map(|rules| Box::new(Program::new(rules)));
+        self.load_into_engine(&state, &scope, policy);
         state.event("filter_flushed", object, "no rules are left");
         drop(state);
         discard(before);
@@ -129,14 +132,14 @@ impl Control {
 
     /// The rules of a scope with the counters of now. The caller holds the lock, so that counters and rules belong together.
     async fn rules_now(&self, _: &MutexGuard<'_, ()>, scope: &Scope) -> Result<Option<Arc<RuleSet>>, Error> {
-        let (rules, place) = {
+        let (rules, place, policy) = {
             let state = self.state();
             let Some(rules) = state.filters.get(scope).cloned() else { return Ok(None) };
-            (rules, state.filter_place(scope))
+            (rules, state.filter_place(scope), state.policy_of(scope))
         };
         let Some(place) = place else { return Ok(Some(rules)) };
         let Some(counters) = self.plane.rule_counters(place, scope.family).await else { return Ok(Some(rules)) };
-        beside(&self.filter_object(scope), move || Some(counted(rules, &counters))).await
+        beside(&self.filter_object(scope), move || Some(counted(rules, policy, &counters))).await
     }
 
     /// Replaces what the engine has for a scope, where it has a place for it.
@@ -174,6 +177,12 @@ impl State {
             Some(network) => self.bridge_of(network).map(|bridge| Some(bridge.id)),
         }
     }
+
+    /// What becomes of packets within a network that no rule decides about.
+    fn policy_of(&self, scope: &Scope) -> Policy {
+        let network = scope.network.as_ref().and_then(|id| self.networks.get(id));
+        network.map_or(Policy::Allow, |network| network.record.policy())
+    }
 }
 
 /// Reads a text; what it does not name is kept.
@@ -186,6 +195,7 @@ fn read(base: Arc<RuleSet>, how: LoadHow, text: &[u8]) -> Result<RuleSet, LoadEr
         let word = String::from_utf8_lossy(&rest[..end]).into_owned();
         LoadError { line, word, reason: "it is not UTF-8".into() }
     })?;
+    refuse_policy(text)?;
     if how.noflush {
         let rules = load_onto(RuleSet::clone(&base), text, how.counters)?;
         return refuse_translation(text).map(|()| rules);
@@ -195,6 +205,19 @@ fn read(base: Arc<RuleSet>, how: LoadHow, text: &[u8]) -> Result<RuleSet, LoadEr
     let mut rules = RuleSet::clone(&base);
     rules.replace(fresh);
     Ok(rules)
+}
+
+/// Refuses a chain of the name that the network's policy has in the engine.
+fn refuse_policy(text: &str) -> Result<(), LoadError> {
+    let names = |line: &str| {
+        let word = line.trim().strip_prefix(':')?.split_whitespace().next()?;
+        (word == POLICY_CHAIN).then(|| word.to_owned())
+    };
+    let found = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, names(line)?)));
+    found.map_or(Ok(()), |(line, word)| {
+        let reason = "the chain of that name is the network's policy: see `vsctl network create --policy`";
+        Err(LoadError { line, word, reason: reason.into() })
+    })
 }
 
 /// Refuses rules of the table nat, which the engine does not ask; the empty chains of a saved file are no harm.
@@ -212,9 +235,17 @@ fn refuse_translation(text: &str) -> Result<(), LoadError> {
 }
 
 /// The rules with other counters, if these are theirs.
-fn counted(rules: Arc<RuleSet>, counters: &[Counters]) -> Arc<RuleSet> {
+fn counted(rules: Arc<RuleSet>, policy: Policy, counters: &[Counters]) -> Arc<RuleSet> {
     let mut fresh = RuleSet::clone(&rules);
-    if fresh.set_counters(counters) { Arc::new(fresh) } else { rules }
+    if policy == Policy::Allow {
+        return if fresh.set_counters(counters) { Arc::new(fresh) } else { rules };
+    }
+    let Some(mut armed) = policy.arm(rules.family, Some(&rules)) else { return rules };
+    if !armed.set_counters(counters) {
+        return rules;
+    }
+    fresh.take_counters(&armed);
+    Arc::new(fresh)
 }
 
 /// What is said of a rule set, without the network's name.

@@ -24,6 +24,7 @@ impl Control {
         }
         let reading = move || {
             let each = stored.into_iter().map(|row| {
+                // A network's policy comes with its bridge.
                 let read = row.read().map(|(scope, rules)| (Box::new(Program::new(rules.clone())), scope, rules));
                 read.map_err(|error| (row.network, row.family, error.to_string()))
             });

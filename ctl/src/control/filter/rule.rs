@@ -8,7 +8,7 @@ use tokio::sync::MutexGuard;
 use super::{Ready, beside};
 use crate::api::{AddRule, Error, FilterOf, RuleRow};
 use crate::control::Control;
-use crate::filter::{CHAIN, Entry, FAMILIES, Names, Scope, Unclear, Words, chain, entries, family_name};
+use crate::filter::{CHAIN, Entry, FAMILIES, Names, Policy, Scope, Unclear, Words, chain, entries, family_name};
 
 /// Rules in words of one scope at the most.
 const MOST: usize = 1024;
@@ -101,10 +101,11 @@ impl Control {
         let both = self.both(&gate, scope.network.as_deref()).await?;
         let names = self.state().names(scope.network.as_deref());
         let (network, object) = (scope.network.clone(), self.filter_object(&scope));
+        let policy = self.state().policy_of(&scope);
         let making = move || {
             let mut list = entries(both.each_ref().map(Option::as_deref));
             let told = how(&mut list)?;
-            Ok::<_, Error>((made(&network, &both, &list, &names)?, told))
+            Ok::<_, Error>((made(&network, policy, &both, &list, &names)?, told))
         };
         let (ready, told) = beside(&object, making).await??;
         self.put_all(&gate, ready).await?;
@@ -148,10 +149,11 @@ impl Control {
     async fn follow_in(&self, gate: &MutexGuard<'_, ()>, network: Option<String>) -> Result<(), Error> {
         let both = self.both(gate, network.as_deref()).await?;
         let names = self.state().names(network.as_deref());
+        let policy = self.state().policy_of(&Scope { network: network.clone(), family: Family::Ipv4 });
         let making = move || {
             let list = entries(both.each_ref().map(Option::as_deref));
             let named = list.iter().any(|entry| matches!(entry, Entry::Words(words) if words.names().next().is_some()));
-            if named { made(&network, &both, &list, &names) } else { Ok(Vec::new()) }
+            if named { made(&network, policy, &both, &list, &names) } else { Ok(Vec::new()) }
         };
         let ready = beside("rules", making).await??;
         self.put_all(gate, ready).await
@@ -199,7 +201,13 @@ fn within(at: usize, last: usize) -> Result<(), Error> {
 }
 
 /// Both families' rules with the list in their chains, where that changes anything.
-fn made(network: &Option<String>, both: &Both, list: &[Entry], names: &Names) -> Result<Vec<(Scope, Ready)>, Error> {
+fn made(
+    network: &Option<String>,
+    policy: Policy,
+    both: &Both,
+    list: &[Entry],
+    names: &Names,
+) -> Result<Vec<(Scope, Ready)>, Error> {
     let mut all = Vec::new();
     for (family, known) in FAMILIES.into_iter().zip(both) {
         let mut rules = known.as_deref().cloned().unwrap_or_else(|| RuleSet::new(family));
@@ -214,7 +222,7 @@ fn made(network: &Option<String>, both: &Both, list: &[Entry], names: &Names) ->
             return Err(Error::conflict("rule", format!("more than {MAX_RULES} rules"), "use subnets"));
         }
         let scope = Scope { network: network.clone(), family };
-        let ready = Ready::of(&scope, rules);
+        let ready = Ready::of(&scope, policy, rules);
         all.push((scope, ready));
     }
     Ok(all)

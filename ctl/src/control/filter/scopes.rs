@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use nat::rules::{Family, Program, RuleSet};
+use nat::rules::{Family, Program};
 
 use super::{beside, discard};
 use crate::control::Control;
-use crate::filter::Scope;
+use crate::filter::{Policy, Scope, StoredRules};
 use crate::state::Change;
 
 fn scopes(network: &str) -> [Scope; 2] {
@@ -17,15 +17,17 @@ fn scopes(network: &str) -> [Scope; 2] {
 impl Control {
     /// The network's bridge is there: its rules go into it.
     pub(in crate::control) async fn arm_bridge(&self, network: &str) {
-        if !self.has_filters(network) {
+        let policy = self.state().networks.get(network).map_or(Policy::Allow, |network| network.record.policy());
+        if policy == Policy::Allow && !self.has_filters(network) {
             return;
         }
         let _gate = self.filtering.lock().await;
         for scope in scopes(network) {
-            let Some(rules) = self.state().filters.get(&scope).cloned() else { continue };
-            let program = move || Box::new(Program::new(RuleSet::clone(&rules)));
+            let (rules, family) = (self.state().filters.get(&scope).cloned(), scope.family);
+            let program = move || policy.arm(family, rules.as_deref()).map(|armed| Box::new(Program::new(armed)));
             match beside(&self.filter_object(&scope), program).await {
-                Ok(program) => self.load_into_engine(&self.state(), &scope, Some(program)),
+                Ok(None) => {}
+                Ok(program) => self.load_into_engine(&self.state(), &scope, program),
                 Err(error) => self.warn("filter", error.error),
             }
         }
@@ -55,6 +57,21 @@ impl Control {
         let before: Vec<_> = scopes(network).iter().filter_map(|scope| self.state().filters.remove(scope)).collect();
         discard(before);
         self.remember(scopes(network).iter().map(Change::no_filter).collect()).await;
+    }
+
+    /// The daemon ends in order: what rules have counted is written down.
+    pub(in crate::control) async fn keep_counters(&self) {
+        let gate = self.filtering.lock().await;
+        let scopes: Vec<Scope> = self.state().filters.keys().cloned().collect();
+        for scope in scopes {
+            // An engine that does not answer has no counters any more.
+            let Ok(Some(rules)) = self.rules_now(&gate, &scope).await else { continue };
+            let place = scope.clone();
+            match beside("filter", move || Change::filter(&StoredRules::of(&place, &rules))).await {
+                Ok(change) => self.remember(vec![change]).await,
+                Err(error) => self.warn("filter", error.error),
+            }
+        }
     }
 
     fn has_filters(&self, network: &str) -> bool {

@@ -184,8 +184,8 @@ async fn rules_of_another_version_are_kept_and_told() {
     let later = row(scope.network.clone(), "*filter\n-A INPUT -m later\nCOMMIT\n");
     let orphan = row(Some("f".repeat(64)), TEXT);
     let changes = [&later, &orphan].map(crate::state::Change::filter);
-    host.disk.commit(&changes).unwrap();
     host.control.stop().await;
+    host.disk.commit(&changes).unwrap();
     let Host { disk, _dir: dir, .. } = host;
     let host = Host::resume_with_dead(1, &store, disk, dir, HashSet::new()).await;
     assert!(!host.control.state().filters.contains_key(&Scope { family: Family::Ipv4, ..scope }));

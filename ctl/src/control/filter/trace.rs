@@ -33,7 +33,11 @@ impl Control {
             let name = network.as_deref().map(|id| state.network_name(id));
             let of = |network: Option<String>| state.filters.get(&Scope { network, family }).cloned();
             let global = of(None).map(|rules| (None, rules));
-            let own = network.clone().and_then(|id| of(Some(id))).map(|rules| (name, rules));
+            let own = network.clone().and_then(|id| {
+                let scope = Scope { network: Some(id), family };
+                let rules = state.filters.get(&scope).map(Arc::as_ref);
+                Some((name, Arc::new(state.policy_of(&scope).arm(family, rules)?)))
+            });
             let gateways = |id: &str| -> Vec<IpAddr> {
                 let subnets = state.networks.get(id).into_iter().flat_map(|network| &network.record.subnets);
                 subnets.filter_map(|subnet| subnet.gateway).collect()

@@ -83,7 +83,7 @@ async fn rules_have_places_and_both_forms_show_each_other() {
     assert!(saved(&host, red(Family::Ipv4)).await.contains("[1:9] -A FORWARD -j own"), "others keep their counters");
     for refused in [
         add(&host, ask("outside", "10.73.0.9", "reject")).await.map(drop).unwrap_err(),
-        add(&host, ask("label=a", "any", "deny")).await.map(drop).unwrap_err(),
+        add(&host, ask("label=", "any", "deny")).await.map(drop).unwrap_err(),
         add(&host, AddRule { position: Some(4), ..ask("any", "any", "deny") }).await.map(drop).unwrap_err(),
         host.control.remove_rule(Some("RED".into()), 3).await.unwrap_err(),
         host.control.move_rule(Some("RED".into()), 1, 0).await.unwrap_err(),
