@@ -264,3 +264,13 @@ pub fn refused(from: &impl Place, to: SocketAddr) -> Result<()> {
     ensure!(refused, "{to} does not refuse a connection: {error:#}");
     Ok(())
 }
+
+/// Fails unless nobody says anything to a TCP connection: neither yes nor no.
+pub fn silent(from: &impl Place, to: SocketAddr) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_millis(600);
+    match from.enter(|| Ok(TcpStream::connect_timeout(&to, PATIENCE)))? {
+        Ok(_) => bail!("{to} accepts a connection"),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{to} is not silent")),
+    }
+}
