@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use nat::rules::{Family, Hook, Place, Program, Table};
+use nat::rules::{Counters, Family, Hook, Place, Program, Table};
 
 use crate::BridgeId;
 
@@ -21,6 +21,8 @@ pub(crate) struct Filters {
     /// Lines that found no room.
     pub(crate) unwritten: u64,
     random: u64,
+    /// Grows whenever rules change: what was decided by others is worth nothing.
+    pub(crate) generation: u32,
 }
 
 /// What a rule wants written about a packet (`-j LOG`).
@@ -42,7 +44,7 @@ pub struct LogLine {
 
 impl Filters {
     pub(crate) fn new(seed: u64) -> Filters {
-        Filters { programs: HashMap::new(), lines: VecDeque::new(), unwritten: 0, random: seed | 1 }
+        Filters { programs: HashMap::new(), lines: VecDeque::new(), unwritten: 0, random: seed | 1, generation: 0 }
     }
 
     /// Whether any packet of a network meets any rule.
@@ -53,10 +55,20 @@ impl Filters {
 
     /// Loads a program in place of the one that was there, or takes that one out.
     pub(crate) fn set(&mut self, scope: Scope, family: Family, program: Option<Box<Program>>) -> Option<Box<Program>> {
+        self.generation = self.generation.wrapping_add(1);
         match program {
             Some(program) => self.programs.insert((scope, family), program),
             None => self.programs.remove(&(scope, family)),
         }
+    }
+
+    /// Takes a program out for as long as it judges; [`Filters::put_back`] follows.
+    pub(crate) fn lend(&mut self, scope: Scope, family: Family) -> Option<Box<Program>> {
+        self.programs.remove(&(scope, family))
+    }
+
+    pub(crate) fn put_back(&mut self, scope: Scope, program: Box<Program>) {
+        self.programs.insert((scope, program.family()), program);
     }
 
     pub(crate) fn get(&self, scope: Scope, family: Family) -> Option<&Program> {
@@ -77,11 +89,13 @@ impl Filters {
         self.programs.retain(|(scope, _), _| *scope != Some(bridge));
     }
 
-    /// Counts a packet that a remembered decision decided.
+    /// Counts what a remembered decision decided.
     #[inline]
-    pub(crate) fn credit(&mut self, mark: &Mark, bytes: u64) {
-        if let Some(program) = self.get_mut(mark.scope, mark.family) {
-            program.credit(mark.place, bytes);
+    pub(crate) fn credit(&mut self, marks: &[Mark], more: Counters) {
+        for mark in marks {
+            if let Some(program) = self.get_mut(mark.scope, mark.family) {
+                program.credit(mark.place, more);
+            }
         }
     }
 

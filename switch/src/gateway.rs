@@ -12,6 +12,7 @@ mod hooks;
 mod host;
 mod inside;
 mod outside;
+mod pieces;
 mod prefixes;
 mod published;
 mod spoken;
@@ -25,9 +26,11 @@ use wire::{Frame, Headers, Mac, Time, protocol};
 
 use crate::{BridgeId, DropReason, Gateway, Out, PortId, Publish, PublishId, Route, Switch};
 pub(crate) use carry::Change;
+use carry::Way;
 use ended::Ended;
 use hooks::Passage;
 use host::Host;
+use pieces::Pieces;
 use prefixes::Prefixes;
 use published::Published;
 use trouble::Limits;
@@ -45,7 +48,8 @@ pub(crate) struct Router {
     host: Host,
     published: Published,
     subnets: Prefixes<BridgeId>,
-    held: Held<(PortId, Frame)>,
+    held: Held<(Packet, Option<(BridgeId, Way)>)>,
+    pieces: Pieces,
     limits: Limits,
     ended: Ended,
     steering: Vec<Steer>,
@@ -65,12 +69,13 @@ impl Router {
     pub(crate) fn new(settings: Settings, random: Random, is_free: PortCheck) -> Router {
         let (held, of_datagram, patience) = HELD;
         Router {
-            tracker: Tracker::new(settings, random),
             is_free,
             host: Host::default(),
             published: Published::default(),
             subnets: Prefixes::default(),
             held: Held::new(held, of_datagram, patience),
+            pieces: Pieces::new(settings.datagrams, settings.fragment_timeout),
+            tracker: Tracker::new(settings, random),
             limits: Limits::default(),
             ended: Ended::default(),
             steering: Vec::new(),

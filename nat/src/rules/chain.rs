@@ -23,8 +23,14 @@ impl Counters {
     /// Counts one packet.
     #[inline]
     pub(crate) fn count(&mut self, bytes: u64) {
-        self.packets = self.packets.wrapping_add(1);
-        self.bytes = self.bytes.wrapping_add(bytes);
+        self.add(Counters { packets: 1, bytes });
+    }
+
+    /// Counts what was decided elsewhere.
+    #[inline]
+    pub(crate) fn add(&mut self, more: Counters) {
+        self.packets = self.packets.wrapping_add(more.packets);
+        self.bytes = self.bytes.wrapping_add(more.bytes);
     }
 }
 

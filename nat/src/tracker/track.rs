@@ -108,7 +108,12 @@ impl Tracker {
 
     /// The datagram that a first fragment begins, for releasing what was held back for it; `None` for any other packet.
     pub fn datagram(&self, zone: Zone, frame: &Frame, headers: &Headers) -> Option<Datagram> {
-        if headers.fragment != Fragment::First {
+        if headers.fragment == Fragment::First { self.piece_of(zone, frame, headers) } else { None }
+    }
+
+    /// The datagram that a fragment is of; `None` for any other packet.
+    pub fn piece_of(&self, zone: Zone, frame: &Frame, headers: &Headers) -> Option<Datagram> {
+        if headers.fragment == Fragment::Whole {
             return None;
         }
         let (src, dst) = (Address::new(headers.key.src()?)?, Address::new(headers.key.dst()?)?);

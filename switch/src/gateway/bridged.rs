@@ -2,17 +2,21 @@
 
 use nat::{Destination, Plan, Source, Tracked};
 
+use super::carry::Way;
 use super::{Packet, zone_of};
-use crate::flow::Egress;
-use crate::station::Stamp;
-use crate::{BridgeId, DropReason, Out, Switch};
+use crate::{BridgeId, Out, Switch};
 
 impl Switch {
     /// Takes a packet whose way through its bridge is known already.
-    pub(crate) fn take_bridged(&mut self, id: BridgeId, way: (Egress, Stamp), packet: Packet, out: &mut Out) {
+    pub(crate) fn take_bridged(&mut self, id: BridgeId, way: Way, packet: Packet, out: &mut Out) {
+        let (now, first) = (packet.now, self.first_of(zone_of(id), &packet));
+        self.judge_bridged(id, way, packet, out);
+        self.release(now, first, out);
+    }
+
+    fn judge_bridged(&mut self, id: BridgeId, way: Way, packet: Packet, out: &mut Out) {
         let zone = zone_of(id);
-        let Some(packet) = self.enter(id, packet, out) else { return };
-        let (now, first) = (packet.now, self.first_of(zone, &packet));
+        let Some(packet) = self.enter(id, Some(way), packet, out) else { return };
         let Some((tracked, packet)) = self.look_up(zone, packet, out) else { return };
         match tracked {
             Tracked::Known(hit) if self.router.tracker.is_plain(hit.conn) => {
@@ -25,33 +29,27 @@ impl Switch {
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => {
                 let plan = Plan { reply_zone: zone, destination: Destination::Keep, source: Source::Keep };
-                match self.router.tracker.commit(now, &fresh, &plan, &mut |_, _, _| true) {
+                match self.router.tracker.commit(packet.now, &fresh, &plan, &mut |_, _, _| true) {
                     Ok(hit) => self.carry_bridged(Some(hit), way, packet, out),
                     Err(reason) => self.not_made(reason, packet, out),
                 }
             }
-            Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            Tracked::Early(datagram) => self.hold(datagram, Some((id, way)), packet, out),
             // What makes no sense is for rules to refuse, here as in the kernel.
             Tracked::Untracked | Tracked::Invalid(_) => self.carry_bridged(None, way, packet, out),
-        }
-        if let Some(datagram) = first {
-            self.release(now, &datagram, out);
         }
     }
 
     /// Lets rules judge a packet to everybody, once for all copies: its way out has no name. `None`: it goes nowhere.
     pub(crate) fn judge_flood(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
         let Some(id) = self.ports.get(&packet.from).map(|port| port.settings.bridge) else { return Some(packet) };
-        let packet = self.enter(id, packet, out)?;
-        if packet.passage.is_none() {
-            return Some(packet);
+        let (now, first) = (packet.now, self.first_of(zone_of(id), &packet));
+        let mut packet = self.enter(id, None, packet, out);
+        if packet.as_ref().is_some_and(|packet| packet.passage.is_some()) {
+            let tracked = packet.and_then(|packet| self.look_up(zone_of(id), packet, out));
+            packet = tracked.and_then(|(_, packet)| self.forwarding_to("", packet, out));
         }
-        let (tracked, packet) = self.look_up(zone_of(id), packet, out)?;
-        if let Tracked::Early(_) = tracked {
-            // Its first fragment tells the ports; copies of parts of a datagram are nobody's use.
-            self.drop_packet(DropReason::FirstMissing, packet, out);
-            return None;
-        }
-        self.judge_to_all(packet, out)
+        self.release(now, first, out);
+        packet
     }
 }

@@ -3,20 +3,23 @@
 
 use std::net::IpAddr;
 
-use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Zone};
+use nat::rules::Counters;
+use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Tracked, Zone};
 use wire::icmp::Trouble;
 use wire::{FlowKey, Fragment, Headers, Layer3, Mac, Time, parse, protocol};
 
-use super::hooks::Known;
 use super::{Packet, bridge_of};
 use crate::filter::Mark;
 use crate::flow::{Egress, Flow};
 use crate::forward;
 use crate::station::Stamp;
-use crate::{DropReason, Out, PortId, Switch};
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
 /// Where the engine's frames for the outside go on the host's port: the program there sends them on by the host's routes.
 pub(super) const OUTSIDE: Mac = port::OUT_MAC;
+
+/// Where packets go, and the station that this depends on.
+pub(crate) type Way = (Egress, Stamp);
 
 /// What happens to the packets of a routed flow.
 #[derive(Clone, Debug)]
@@ -61,13 +64,13 @@ pub(super) struct Exit {
 
 impl Exit {
     /// Out there, with its ends as they are.
-    pub(super) fn unchanged(self) -> (Egress, Stamp, Change) {
+    pub(super) fn unchanged(self) -> (Way, Change) {
         self.with(None, Rewrite::default())
     }
 
-    fn with(self, conn: Option<(ConnId, Direction)>, rewrite: Rewrite) -> (Egress, Stamp, Change) {
+    fn with(self, conn: Option<(ConnId, Direction)>, rewrite: Rewrite) -> (Way, Change) {
         let Exit { egress, stamp, src, dst, mtu } = self;
-        (egress, stamp, Change { conn, rewrite, hop: Some((src, dst)), mtu, judged: None })
+        ((egress, stamp), Change { conn, rewrite, hop: Some((src, dst)), mtu, judged: None })
     }
 }
 
@@ -100,17 +103,17 @@ impl Switch {
     }
 
     /// Sends on a packet of a connection.
-    pub(super) fn carry(&mut self, hit: Hit, packet: Packet, out: &mut Out) {
+    pub(super) fn carry(&mut self, hit: Hit, mut packet: Packet, out: &mut Out) {
         let tracker = &self.router.tracker;
         let (rewrite, towards) = (tracker.rewrite(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
         let (Some(rewrite), Some(zone)) = (rewrite, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
         if self.is_turned(hit) {
+            self.pass_piece(&mut packet);
             return self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
         }
-        let known = self.known_from_outside(&packet, hit, false);
-        let Some(packet) = self.enter_by(zone, known, packet, out) else { return };
+        let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -122,28 +125,27 @@ impl Switch {
     }
 
     /// Sends on a packet of a connection that stays on its link, as it is.
-    pub(super) fn carry_bridged(&mut self, hit: Option<Hit>, way: (Egress, Stamp), packet: Packet, out: &mut Out) {
-        let (egress, stamp) = way;
+    pub(super) fn carry_bridged(&mut self, hit: Option<Hit>, way: Way, packet: Packet, out: &mut Out) {
         match hit {
             Some(hit) => {
                 let change = Change::bridged(Some((hit.conn, hit.direction)));
-                self.forward_judged(hit, (egress, stamp, change), packet, out);
+                self.forward_judged(hit, (way, change), packet, out);
             }
             None => {
-                if let Some(packet) = self.forwarding(egress, packet, out) {
-                    self.emit(packet.from, egress, packet.frame, &packet.headers, out);
+                if let Some(packet) = self.forwarding(way.0, packet, out) {
+                    self.emit(packet.from, way.0, packet.frame, &packet.headers, out);
                 }
             }
         }
     }
 
     /// Lets a packet meet the rules on its way out, and sends it on. Rules see its new destination, and its old source.
-    fn forward_judged(&mut self, hit: Hit, way: (Egress, Stamp, Change), mut packet: Packet, out: &mut Out) {
-        let (egress, stamp, change) = way;
+    fn forward_judged(&mut self, hit: Hit, way: (Way, Change), mut packet: Packet, out: &mut Out) {
         let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
         let Some(passage) = packet.passage.as_mut() else {
-            return self.forward_changed((egress, stamp, change), cacheable, packet, out);
+            return self.forward_changed(way, cacheable, packet, out);
         };
+        let (way, change) = way;
         let is_new = passage.begins(hit);
         let (key, ref mut rest) = (packet.headers.key, change.clone());
         if let Some(dst) = rest.rewrite.dst.take() {
@@ -153,7 +155,7 @@ impl Switch {
             }
         }
         let Some(mut packet) =
-            self.hop(change.hop.is_some(), packet, out).and_then(|packet| self.forwarding(egress, packet, out))
+            self.hop(change.hop.is_some(), packet, out).and_then(|packet| self.forwarding(way.0, packet, out))
         else {
             if is_new {
                 self.router.tracker.forget(hit.conn);
@@ -166,9 +168,9 @@ impl Switch {
         let passage = packet.passage.take();
         if let Some(passage) = passage.filter(|passage| passage.steady && cacheable && !is_marked(&packet)) {
             let judged = Some(passage.marks.into_boxed_slice());
-            self.remember_changed(key, (egress, stamp, Change { judged, ..change }), &packet);
+            self.remember_changed(key, (way, Change { judged, ..change }), &packet);
         }
-        self.change(egress, rest, packet, out);
+        self.change(way.0, rest, packet, out);
     }
 
     /// Takes a hop off a packet's life before it meets rules, as the kernel does. `None`: it was its last.
@@ -208,14 +210,6 @@ impl Switch {
         self.emit(packet.from, exit.egress, packet.frame, &packet.headers, out);
     }
 
-    /// The connection of a packet from outside, if nobody has asked for it yet.
-    fn known_from_outside(&self, packet: &Packet, hit: Hit, related: bool) -> Known {
-        match packet.passage {
-            Some(_) => Known::Nothing,
-            None => self.router.tracker.judged(packet.now, hit, related).map_or(Known::Nothing, |c| Known::Of(hit, c)),
-        }
-    }
-
     /// Whether a packet that leaves is for the public end of another container's mapping (RFC 4787 REQ-9).
     fn is_turned(&self, hit: Hit) -> bool {
         let tracker = &self.router.tracker;
@@ -224,21 +218,15 @@ impl Switch {
     }
 
     /// Sends a packet on where it was decided, and remembers that if it may.
-    pub(super) fn forward_changed(
-        &mut self,
-        way: (Egress, Stamp, Change),
-        cacheable: bool,
-        packet: Packet,
-        out: &mut Out,
-    ) {
-        let (egress, change) = (way.0, way.2.clone());
-        if cacheable {
-            self.remember_changed(packet.headers.key, way, &packet);
+    pub(super) fn forward_changed(&mut self, way: (Way, Change), cacheable: bool, packet: Packet, out: &mut Out) {
+        if !cacheable {
+            return self.change(way.0.0, &way.1, packet, out);
         }
-        self.change(egress, &change, packet, out);
+        self.remember_changed(packet.headers.key, way.clone(), &packet);
+        self.change(way.0.0, &way.1, packet, out);
     }
 
-    fn remember_changed(&mut self, key: FlowKey, (egress, dst, change): (Egress, Stamp, Change), packet: &Packet) {
+    fn remember_changed(&mut self, key: FlowKey, ((egress, dst), change): (Way, Change), packet: &Packet) {
         // A flow key tells TCP and UDP connections apart; others have identifiers that it does not hold.
         let tells = matches!(key.protocol(), protocol::TCP | protocol::UDP);
         if !tells || packet.headers.fragment != Fragment::Whole {
@@ -276,9 +264,8 @@ impl Switch {
         let again = match advance {
             Advance::Pass(_) => {
                 let len = packet.headers.end.saturating_sub(u32::from(packet.headers.l3));
-                for mark in change.judged.iter().flatten() {
-                    self.filters.credit(mark, u64::from(len));
-                }
+                let one = Counters { packets: 1, bytes: u64::from(len) };
+                self.filters.credit(change.judged.as_deref().unwrap_or_default(), one);
                 self.change(egress, &change, packet, out);
                 None
             }
@@ -333,7 +320,7 @@ impl Switch {
     }
 
     /// Sends on an ICMP error about a connection, with what it quotes translated back.
-    pub(super) fn carry_error(&mut self, hit: Hit, packet: Packet, out: &mut Out) {
+    pub(super) fn carry_error(&mut self, hit: Hit, mut packet: Packet, out: &mut Out) {
         let tracker = &self.router.tracker;
         let (rewrites, towards) =
             (tracker.rewrite_error(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
@@ -342,10 +329,10 @@ impl Switch {
         };
         let translate = |packet: &mut Packet| nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner);
         if self.is_turned(hit) {
+            self.pass_piece(&mut packet);
             return self.turn(packet, out, translate);
         }
-        let known = self.known_from_outside(&packet, hit, true);
-        let Some(packet) = self.enter_by(zone, known, packet, out) else { return };
+        let Some(packet) = self.enter_by(zone, &Tracked::Related(hit), packet, out) else { return };
         let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -362,19 +349,24 @@ impl Switch {
         if router.held.is_empty() { None } else { router.tracker.datagram(zone, &packet.frame, &packet.headers) }
     }
 
-    /// Keeps a later fragment until its first comes.
-    pub(super) fn hold(&mut self, datagram: Datagram, packet: Packet, out: &mut Out) {
-        if let Err((from, frame)) = self.router.held.hold(packet.now, datagram, (packet.from, packet.frame)) {
-            self.discard(from, DropReason::FirstMissing, frame, out);
+    /// Keeps a later fragment until its first comes; `way` is where it goes then, if that is known.
+    pub(super) fn hold(&mut self, datagram: Datagram, way: Option<(BridgeId, Way)>, mut packet: Packet, out: &mut Out) {
+        packet.passage = None;
+        if let Err((packet, _)) = self.router.held.hold(packet.now, datagram, (packet, way)) {
+            self.drop_packet(DropReason::FirstMissing, packet, out);
         }
     }
 
-    /// Takes up the fragments that waited for a first one.
-    pub(super) fn release(&mut self, now: Time, datagram: &Datagram, out: &mut Out) {
+    /// Takes up the fragments that waited for a first one, if this packet was it.
+    pub(super) fn release(&mut self, now: Time, first: Option<Datagram>, out: &mut Out) {
+        let Some(datagram) = first else { return };
         let mut waiting = Vec::new();
-        self.router.held.release(datagram, &mut waiting);
-        for (from, frame) in waiting {
-            self.take(now, from, frame, out);
+        self.router.held.release(&datagram, &mut waiting);
+        for (packet, way) in waiting {
+            match way {
+                Some((id, way)) => self.take_bridged(id, way, Packet { now, ..packet }, out),
+                None => self.take(now, packet.from, packet.frame, out),
+            }
         }
     }
 }

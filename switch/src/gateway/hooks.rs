@@ -7,12 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nat::rules::{self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Verdict};
-use nat::{Hit, Tracked, Tracker, Tuple, Zone};
-use wire::Layer3;
+use nat::{Hit, Reason, Tracked, Tracker, Tuple, Zone};
 use wire::checksum::verify_transport;
 use wire::icmp::Trouble;
+use wire::{Layer3, Time};
 
+use super::carry::Way;
 use super::host::Host;
+use super::pieces::{Imprint, Piece, Rest};
 use super::prefixes::Prefixes;
 use super::{Packet, bridge_of, zone_of};
 use crate::filter::{Filters, LogLine, Mark, Scope};
@@ -34,6 +36,8 @@ pub(crate) struct Passage {
     pub(super) marks: Vec<Mark>,
     /// Whether the gateway itself has sent it.
     own: bool,
+    /// Which part of its datagram it is, if not all.
+    piece: Option<Piece>,
 }
 
 /// What is known of its connection.
@@ -55,7 +59,7 @@ const POSTROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Postrouting)];
 
 impl Passage {
     fn of(network: BridgeId, family: Family, input: Arc<str>, known: Known) -> Passage {
-        Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new(), own: false }
+        Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new(), own: false, piece: None }
     }
 
     /// The way of what the gateway itself sends.
@@ -72,8 +76,15 @@ impl Passage {
 }
 
 impl Switch {
-    /// Begins a packet's way, if it meets any rules: raw, before its connection is looked up. `None`: it was dropped.
-    pub(super) fn enter(&mut self, network: BridgeId, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+    /// Begins a packet's way, if it meets any rules: raw, before its connection is looked up. `None`: it was dropped, or
+    /// waits for the first fragment of its datagram. `way`: where it goes if that is known.
+    pub(super) fn enter(
+        &mut self,
+        network: BridgeId,
+        way: Option<Way>,
+        mut packet: Packet,
+        out: &mut Out,
+    ) -> Option<Packet> {
         if !self.filters.apply_to(network) {
             return Some(packet);
         }
@@ -82,34 +93,58 @@ impl Switch {
             Layer3::Ipv6 => Family::Ipv6,
             Layer3::Arp | Layer3::Other => return Some(packet),
         };
+        let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
+        let piece = match self.router.tracker.piece_of(zone, &packet.frame, &packet.headers) {
+            None => None,
+            Some(datagram) => match self.router.pieces.place(&packet, datagram, &mut self.filters) {
+                Ok(piece) => Some(piece),
+                Err(Rest::Unknown) => {
+                    self.hold(datagram, way.map(|way| (network, way)), packet, out);
+                    return None;
+                }
+                Err(_) => {
+                    self.drop_packet(DropReason::Denied, packet, out);
+                    return None;
+                }
+            },
+        };
         let input = self.name_of(Egress::Port(packet.from), packet.headers.key.src());
-        packet.passage = Some(Box::new(Passage::of(network, family, input, Known::Nothing)));
+        packet.passage = Some(Box::new(Passage { piece, ..Passage::of(network, family, input, Known::Nothing) }));
         self.meet(&RAW, "", packet, out)
     }
 
     /// Looks up a packet's connection, and lets it meet the rules that may ask for that. `None`: it went no further.
     pub(super) fn look_up(&mut self, zone: Zone, packet: Packet, out: &mut Out) -> Option<(Tracked, Packet)> {
         let untracked = packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Untracked));
-        let tracked = match untracked {
+        let mut tracked = match untracked {
             true => Tracked::Untracked,
             false => self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers),
         };
-        let known = match (&packet.passage, &tracked) {
-            (None, _) | (_, Tracked::Early(_)) => return Some((tracked, packet)),
-            (_, Tracked::Known(hit)) => self.known(&packet, *hit, false),
-            (_, Tracked::Related(hit)) => self.known(&packet, *hit, true),
-            (_, Tracked::New(fresh)) => Known::New(fresh.judged()),
-            (_, Tracked::Untracked) => Known::Untracked,
-            (_, Tracked::Invalid(_)) => Known::Nothing,
-        };
+        let Some(passage) = &packet.passage else { return Some((tracked, packet)) };
+        if let Tracked::Early(_) = tracked {
+            // Rules know its first fragment: that one made no sense to the tracker.
+            debug_assert!(matches!(passage.piece, Some(Piece::Later(_))), "others wait before they meet rules");
+            tracked = Tracked::Invalid(Reason::FragmentOrphan);
+        }
+        let known = self.known_of(packet.now, &tracked);
         let packet = self.prerouting(known, packet, out)?;
         Some((tracked, packet))
     }
 
     /// Begins the way of a packet from outside, which meets the rules of the network that it goes to.
-    pub(super) fn enter_by(&mut self, towards: Zone, known: Known, packet: Packet, out: &mut Out) -> Option<Packet> {
+    pub(super) fn enter_by(
+        &mut self,
+        towards: Zone,
+        tracked: &Tracked,
+        packet: Packet,
+        out: &mut Out,
+    ) -> Option<Packet> {
         let Some(network) = bridge_of(towards).filter(|_| packet.passage.is_none()) else { return Some(packet) };
-        let packet = self.enter(network, packet, out)?;
+        let packet = self.enter(network, None, packet, out)?;
+        if packet.passage.is_none() {
+            return Some(packet);
+        }
+        let known = self.known_of(packet.now, tracked);
         self.prerouting(known, packet, out)
     }
 
@@ -122,7 +157,9 @@ impl Switch {
 
     /// What rules say about a packet for the gateway itself.
     pub(super) fn input(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
-        self.meet(&INPUT, "", packet, out)
+        let mut packet = self.meet(&INPUT, "", packet, out)?;
+        self.pass_piece(&mut packet);
+        Some(packet)
     }
 
     /// What rules say about the gateway's own packet before its connection is looked up.
@@ -142,21 +179,41 @@ impl Switch {
             return Some(packet);
         }
         let output = self.name_of(egress, packet.headers.key.dst());
-        let packet = self.meet(&FORWARD, &output, packet, out)?;
-        self.meet(&POSTROUTING, &output, packet, out)
+        self.forwarding_to(&output, packet, out)
     }
 
-    /// What rules say about a packet that goes everywhere.
-    pub(super) fn judge_to_all(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
-        let packet = self.meet(&FORWARD, "", packet, out)?;
-        self.meet(&POSTROUTING, "", packet, out)
+    /// What rules say about a packet that goes out there; a packet to everybody has no name there.
+    pub(super) fn forwarding_to(&mut self, output: &str, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let packet = self.meet(&FORWARD, output, packet, out)?;
+        let mut packet = self.meet(&POSTROUTING, output, packet, out)?;
+        self.pass_piece(&mut packet);
+        Some(packet)
+    }
+
+    /// Lets the rest of a datagram follow its first fragment, which rules have let through.
+    pub(super) fn pass_piece(&mut self, packet: &mut Packet) {
+        let Some(passage) = &packet.passage else { return };
+        match passage.piece {
+            None => {}
+            Some(Piece::First(datagram, service)) => {
+                let imprint = Imprint::of(packet, service);
+                self.router.pieces.settle(&datagram, Some(imprint), &passage.marks);
+            }
+            Some(Piece::Later(imprint)) => imprint.put(packet),
+        }
     }
 
     /// The connection of a packet as rules see it.
-    pub(super) fn known(&self, packet: &Packet, hit: Hit, related: bool) -> Known {
-        match packet.passage.as_ref().and_then(|_| self.router.tracker.judged(packet.now, hit, related)) {
-            Some(connection) => Known::Of(hit, connection),
-            None => Known::Nothing,
+    pub(super) fn known_of(&self, now: Time, tracked: &Tracked) -> Known {
+        let of = |hit: Hit, related| {
+            self.router.tracker.judged(now, hit, related).map_or(Known::Nothing, |seen| Known::Of(hit, seen))
+        };
+        match tracked {
+            Tracked::Known(hit) => of(*hit, false),
+            Tracked::Related(hit) => of(*hit, true),
+            Tracked::New(fresh) => Known::New(fresh.judged()),
+            Tracked::Untracked => Known::Untracked,
+            Tracked::Early(_) | Tracked::Invalid(_) => Known::Nothing,
         }
     }
 
@@ -166,19 +223,29 @@ impl Switch {
             Egress::Port(PortId::HOST) if peer.is_some_and(|peer| self.router.host.owns(peer)) => "vsw0".into(),
             Egress::Port(PortId::HOST) => "uplink".into(),
             Egress::Port(PortId::TUNNEL) | Egress::Tunnel { .. } => "tunnel".into(),
-            Egress::Port(port) => self.ports.get(&port).map_or_else(|| "".into(), |port| port.settings.name.clone()),
+            Egress::Port(port) | Egress::Retagged { port, .. } => {
+                self.ports.get(&port).map_or_else(|| "".into(), |port| port.settings.name.clone())
+            }
         }
     }
 
     /// Lets a packet meet these tables, first those for all networks. `None`: it went no further.
     fn meet(&mut self, stages: &[(Table, Hook)], output: &str, mut packet: Packet, out: &mut Out) -> Option<Packet> {
-        let Some(mut passage) = packet.passage.take() else { return Some(packet) };
+        let Some(mut passage) = packet.passage.take_if(|passage| !matches!(passage.piece, Some(Piece::Later(_))))
+        else {
+            return Some(packet);
+        };
         for &(table, hook) in stages {
             for scope in [None, Some(passage.network)] {
                 if !self.filters.acts(scope, passage.family, table, hook) {
                     continue;
                 }
-                match self.judge(scope, table, hook, output, &mut passage, &mut packet) {
+                let verdict = self.judge(scope, table, hook, output, &mut passage, &mut packet);
+                if let (Verdict::Drop | Verdict::Reject(_), Some(Piece::First(datagram, _))) = (verdict, passage.piece)
+                {
+                    self.router.pieces.settle(&datagram, None, &passage.marks);
+                }
+                match verdict {
                     Verdict::Accept | Verdict::Translate(_) => {}
                     Verdict::Drop => {
                         self.drop_packet(DropReason::Denied, packet, out);
@@ -211,7 +278,7 @@ impl Switch {
         packet: &mut Packet,
     ) -> Verdict {
         let Switch { filters, router, bridges, .. } = self;
-        let Some(mut program) = filters.set(scope, passage.family, None) else { return Verdict::Accept };
+        let Some(mut program) = filters.lend(scope, passage.family) else { return Verdict::Accept };
         let mtu = bridges.get(&passage.network).map_or(1500, |bridge| u32::from(bridge.settings.mtu));
         let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(passage.network) };
         let mut around =
@@ -243,7 +310,7 @@ impl Switch {
         if let Known::Of(hit, connection) = &passage.known {
             router.tracker.set_mark(hit.conn, connection.mark);
         }
-        filters.set(scope, passage.family, Some(program));
+        filters.put_back(scope, program);
         outcome.verdict
     }
 

@@ -56,14 +56,21 @@ impl Switch {
             return self.drop_packet(DropReason::Martian, packet, out);
         }
         let (to_gateway, inside) = (gateway.has(dst), gateway.covers(dst));
-        let Some(packet) = self.enter(id, packet, out) else { return };
+        let (now, first) = (packet.now, self.first_of(zone, &packet));
+        self.judge_inside(id, (to_gateway, inside), packet, out);
+        self.release(now, first, out);
+    }
+
+    fn judge_inside(&mut self, id: BridgeId, (to_gateway, inside): (bool, bool), packet: Packet, out: &mut Out) {
+        let zone = zone_of(id);
+        let Some(dst) = packet.headers.key.dst() else { return };
+        let Some(packet) = self.enter(id, None, packet, out) else { return };
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
         let Packet { now, ref frame, ref headers, .. } = packet;
         if !to_gateway && inside && packet.passage.is_none() && !self.router.tracker.is_known(now, zone, frame, headers)
         {
             return self.between_subnets(id, dst, packet, out);
         }
-        let first = self.first_of(zone, &packet);
         let Some((tracked, packet)) = self.look_up(zone, packet, out) else { return };
         match tracked {
             Tracked::Known(hit) | Tracked::Related(hit) if to_gateway && self.router.tracker.is_plain(hit.conn) => {
@@ -72,7 +79,7 @@ impl Switch {
             Tracked::Known(hit) => self.carry(hit, packet, out),
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => self.begin_inside(id, fresh, packet, out),
-            Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            Tracked::Early(datagram) => self.hold(datagram, None, packet, out),
             // What makes no sense is for rules to refuse, as in the kernel, where nothing has to be translated.
             Tracked::Untracked | Tracked::Invalid(_) if packet.passage.is_some() && to_gateway => {
                 self.answer_as_gateway(None, packet, out);
@@ -82,9 +89,6 @@ impl Switch {
             }
             Tracked::Untracked => self.drop_packet(DropReason::NotRouted, packet, out),
             Tracked::Invalid(_) => self.drop_packet(DropReason::Invalid, packet, out),
-        }
-        if let Some(datagram) = first {
-            self.release(now, &datagram, out);
         }
     }
 

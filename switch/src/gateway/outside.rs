@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use wire::icmp::Trouble;
 use wire::{Frame, Time, parse};
 
-use super::hooks::Known;
 use super::host::{is_host_link, is_routable};
 use super::{Packet, zone_of};
 use crate::pipeline::Hit;
@@ -43,13 +42,11 @@ impl Switch {
             Tracked::Known(hit) => self.carry(hit, packet, out),
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
             Tracked::New(fresh) => self.begin_outside(&fresh, packet, out),
-            Tracked::Early(datagram) => self.hold(datagram, packet, out),
+            Tracked::Early(datagram) => self.hold(datagram, None, packet, out),
             Tracked::Untracked => self.drop_packet(DropReason::NotRouted, packet, out),
             Tracked::Invalid(_) => self.drop_packet(DropReason::Invalid, packet, out),
         }
-        if let Some(datagram) = first {
-            self.release(now, &datagram, out);
-        }
+        self.release(now, first, out);
     }
 
     fn begin_outside(&mut self, fresh: &Fresh, packet: Packet, out: &mut Out) {
@@ -70,7 +67,7 @@ impl Switch {
             Ok(plan) => plan,
             Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
         };
-        let Some(packet) = self.enter_by(zone, Known::New(fresh.judged()), packet, out) else { return };
+        let Some(packet) = self.enter_by(zone, &Tracked::New(*fresh), packet, out) else { return };
         let source = match &source {
             Some(address) => Source::Map(Pool {
                 addresses: std::slice::from_ref(address),

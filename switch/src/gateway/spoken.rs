@@ -2,8 +2,8 @@
 //! kernel has it: an error and a rule's reset are about the connection of the packet that caused them, an answer is found by
 //! its own ends. Networks without rules are answered at once.
 
+use nat::Zone;
 use nat::rules::{Connection, Family};
-use nat::{Tracked, Zone};
 use wire::{Frame, Layer3, parse};
 
 use super::hooks::{Known, Passage};
@@ -50,13 +50,8 @@ impl Switch {
         if !packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Nothing)) {
             return;
         }
-        let known = match self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers) {
-            Tracked::Known(hit) => self.known(packet, hit, false),
-            Tracked::Related(hit) => self.known(packet, hit, true),
-            Tracked::New(fresh) => Known::New(fresh.judged()),
-            Tracked::Untracked => Known::Untracked,
-            Tracked::Early(_) | Tracked::Invalid(_) => Known::Nothing,
-        };
+        let tracked = self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers);
+        let known = self.known_of(packet.now, &tracked);
         if let Some(passage) = packet.passage.as_mut() {
             passage.known = known;
         }

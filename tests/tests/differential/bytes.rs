@@ -74,6 +74,20 @@ impl Envelope {
         }
     }
 
+    /// The packet in pieces, cut at these offsets, multiples of 8.
+    pub(crate) fn pieces(&self, protocol: u8, payload: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let starts = std::iter::once(0).chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([payload.len()]);
+        let piece = |(start, end): (usize, usize)| {
+            let (data, more) = (&payload[start..end], end < payload.len());
+            match self.src {
+                IpAddr::V4(_) => self.v4(protocol, data, (start / 8) as u16 | u16::from(more) << 13),
+                IpAddr::V6(_) => self.v6(protocol, data, Some(start as u16 | u16::from(more))),
+            }
+        };
+        starts.zip(ends).map(piece).collect()
+    }
+
     fn v4(&self, protocol: u8, payload: &[u8], fragment: u16) -> Vec<u8> {
         let header = 20 + self.options.len();
         let mut bytes = vec![0x40 | (header / 4) as u8, self.tos];

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::bytes::{ICMP, checksum};
+use crate::bytes::{ICMP, ICMPV6, checksum};
 use crate::rules::ANNOUNCEMENTS;
+use crate::talk::Event;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -86,13 +87,18 @@ impl Conn {
 const SLACK: u32 = 5;
 
 /// The first thing in which two outcomes differ, and the event at which that was.
-pub(crate) fn difference(kernel: &Outcome, ours: &Outcome) -> Option<(Option<usize>, String)> {
-    for (at, (theirs, mine)) in kernel.seen.iter().zip(&ours.seen).enumerate() {
-        let (theirs, mine) = (packets(theirs), packets(mine));
+pub(crate) fn difference(kernel: &Outcome, ours: &Outcome, events: &[Event]) -> Option<(Option<usize>, String)> {
+    for (at, ((theirs, mine), event)) in kernel.seen.iter().zip(&ours.seen).zip(events).enumerate() {
+        let (theirs, mine) = (packets(theirs, event.cut), packets(mine, event.cut));
         if theirs != mine {
             return Some((Some(at), format!("event {at}\n  kernel {}\n  switch {}", shown(&theirs), shown(&mine))));
         }
     }
+    // Errors about datagrams in pieces are of other lengths: what they quote is.
+    let told =
+        |(event, frames): (&Event, &Vec<(usize, Vec<u8>)>)| event.cut && frames.iter().any(|out| out.0 == event.side);
+    let only_packets = events.iter().zip(&ours.seen).any(told);
+    let same = |a: Count, b: Count| a.0 == b.0 && (only_packets || a.1 == b.1);
     let (theirs, mine) = (counters(&kernel.saved), counters(&ours.saved));
     for (chain, mine) in &mine {
         // The engine passes over a chain that has no rules and accepts: its policy counts nothing.
@@ -103,7 +109,7 @@ pub(crate) fn difference(kernel: &Outcome, ours: &Outcome) -> Option<(Option<usi
         let theirs = theirs.get(chain).unwrap_or(&empty);
         for (at, one) in mine.iter().enumerate() {
             let other = theirs.get(at);
-            if other.map(|other| other.0) != Some(one.0) && !one.1.ends_with(ANNOUNCEMENTS) {
+            if !other.is_some_and(|other| same(other.0, one.0)) && !one.1.ends_with(ANNOUNCEMENTS) {
                 let text = format!("counters of {chain:?}\n  kernel {other:?}\n  switch {one:?}");
                 return Some((None, text));
             }
@@ -133,8 +139,8 @@ fn shown(packets: &[(usize, String)]) -> String {
     packets.iter().map(|(side, packet)| format!("{}: {packet} ", crate::world::SIDES[*side])).collect()
 }
 
-/// The packets of an event, as text.
-fn packets(frames: &[(usize, Vec<u8>)]) -> Vec<(usize, String)> {
+/// The packets of an event, as text. An error about a datagram in pieces quotes what each has seen of it: all, or the first.
+fn packets(frames: &[(usize, Vec<u8>)], cut: bool) -> Vec<(usize, String)> {
     let mut whole: Vec<(usize, Vec<u8>)> = Vec::new();
     let mut pieces: BTreeMap<(usize, Vec<u8>), Vec<Piece>> = BTreeMap::new();
     for (side, frame) in frames {
@@ -157,7 +163,20 @@ fn packets(frames: &[(usize, Vec<u8>)]) -> Vec<(usize, String)> {
         set_length(&mut all);
         whole.push((side, all));
     }
+    if cut {
+        whole.iter_mut().for_each(|(_, packet)| leave_out_quote(packet));
+    }
     whole.into_iter().map(|(side, packet)| (side, text(packet))).collect()
+}
+
+fn leave_out_quote(packet: &mut Vec<u8>) {
+    let v4 = packet.first().is_some_and(|first| first >> 4 == 4);
+    let (protocol, header) = if v4 { (packet[9], header4(packet)) } else { (packet[6], 40) };
+    if matches!(protocol, ICMP | ICMPV6) && packet.len() > header + 8 {
+        packet.truncate(header + 8);
+        packet[header + 2..header + 4].fill(0);
+        set_length(packet);
+    }
 }
 
 struct Piece {

@@ -46,6 +46,11 @@ impl Rules {
         self.tables.iter().map(|table| table.rules.len()).sum()
     }
 
+    /// Whether a rule reads a packet's length. The engine lets the first fragment speak for its datagram.
+    pub(crate) fn read_lengths(&self) -> bool {
+        self.tables.iter().any(|table| table.rules.iter().any(|rule| rule.contains("-m length")))
+    }
+
     /// The same without the rules of these numbers.
     pub(crate) fn without(&self, from: usize, to: usize) -> Rules {
         let (mut smaller, mut number) = (self.clone(), 0);

@@ -26,7 +26,7 @@ impl Case {
     /// What differs, and at which event that is seen.
     pub(crate) fn difference(&self) -> Result<Option<(Option<usize>, String)>> {
         let (kernel, ours) = self.both(&self.events)?;
-        Ok(compare::difference(&kernel, &ours))
+        Ok(compare::difference(&kernel, &ours, &self.events))
     }
 
     /// What comes of the first events in the kernel and in the engine.

@@ -14,6 +14,8 @@ pub(crate) struct Event {
     pub(crate) frames: Vec<Vec<u8>>,
     /// What it is, for messages.
     pub(crate) what: String,
+    /// Whether they are pieces of one datagram.
+    pub(crate) cut: bool,
 }
 
 /// Ports that talks use; those of rules are near.
@@ -43,11 +45,13 @@ pub(crate) struct Talks {
     family: Family,
     random: Random,
     talks: Vec<Talk>,
+    /// Whether datagrams may come in pieces.
+    cuts: bool,
 }
 
-/// So many events.
-pub(crate) fn events(family: Family, random: Random, count: usize) -> Vec<Event> {
-    let mut talks = Talks { family, random, talks: Vec::new() };
+/// So many events; datagrams come in pieces only if they may.
+pub(crate) fn events(family: Family, random: Random, count: usize, cuts: bool) -> Vec<Event> {
+    let mut talks = Talks { family, random, talks: Vec::new(), cuts };
     (0..count).map(|_| talks.event()).collect()
 }
 
@@ -114,7 +118,7 @@ impl Talks {
     fn send(&self, side: usize, host: usize, envelope: &Envelope, packets: &[Vec<u8>], what: String) -> Event {
         let frames = packets.iter().map(|packet| bytes::frame(mac(side, host), ROUTER_MAC, packet)).collect();
         let what = format!("{what} {} > {} ttl {} tos {}", envelope.src, envelope.dst, envelope.ttl, envelope.tos);
-        Event { side, frames, what }
+        Event { side, frames, what, cut: packets.len() > 1 }
     }
 
     fn segment(&mut self, at: usize) -> Event {
@@ -198,8 +202,32 @@ impl Talks {
         let data = vec![b'u'; self.random.below(60)];
         let envelope = self.envelope(side, hosts);
         let ports = (ports[side], ports[1 - side]);
+        if self.cuts && self.random.percent(25) {
+            return self.in_pieces(at, side, envelope, ports);
+        }
         let packet = envelope.sealed(UDP, bytes::udp(ports, &data), 6);
         self.say(at, side, &envelope, packet, format!("UDP {ports:?} data {}", data.len()))
+    }
+
+    /// A datagram in pieces, now and then in another order. The kernel puts it together before it looks at its life, and
+    /// takes its options from the first.
+    fn in_pieces(&mut self, at: usize, side: usize, envelope: Envelope, ports: (u16, u16)) -> Event {
+        let envelope = Envelope { ttl: 64, df: false, options: Vec::new(), ..envelope };
+        let data = vec![b'f'; 100 + self.random.below(2_000)];
+        let mut message = bytes::udp(ports, &data);
+        envelope.seal(UDP, &mut message, 6);
+        let mut cuts = self.random.pick(&[&[48][..], &[16, 64], &[8, 16, 96]]).to_vec();
+        if data.len() > 1_200 {
+            cuts.push(1_024);
+        }
+        let mut packets = envelope.pieces(UDP, &message, &cuts);
+        if self.random.percent(30) {
+            let turns = 1 + self.random.below(packets.len());
+            let count = packets.len();
+            packets.rotate_left(turns % count);
+        }
+        let what = format!("UDP {ports:?} data {} in {} pieces", data.len(), packets.len());
+        self.send(side, self.talks[at].hosts[side], &envelope, &packets, what)
     }
 
     fn query(&mut self, at: usize) -> Event {

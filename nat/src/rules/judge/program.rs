@@ -153,16 +153,16 @@ impl Program {
         }
     }
 
-    /// Counts a packet of that many bytes that was decided from memory, as this place had decided the ones before.
+    /// Counts what was decided from memory, as this place had decided what came before.
     #[inline]
-    pub fn credit(&mut self, place: Place, bytes: u64) {
+    pub fn credit(&mut self, place: Place, more: Counters) {
         let Some(row) = &mut self.rows[place.table as usize] else { return };
         let Some(part) = row.parts.get_mut(place.chain.0 as usize) else { return };
         match place.rule {
-            None => part.chain.counters.count(bytes),
+            None => part.chain.counters.add(more),
             Some(number) => {
                 if let Some(rule) = row.rules.get_mut((part.first + number) as usize) {
-                    rule.counters.count(bytes);
+                    rule.counters.add(more);
                 }
             }
         }

@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub(super) l4: usize,
     /// Where the IP packet ends in the frame.
     pub(super) end: usize,
+    /// Bytes of a fragment header before the transport header of a first fragment.
+    pub(super) cut: usize,
 }
 
 impl Seen {
@@ -55,12 +57,13 @@ impl Seen {
             l3,
             l4: usize::from(headers.l4),
             end: headers.end as usize,
+            cut: if family == Family::Ipv6 && headers.fragment == Fragment::First { 8 } else { 0 },
         })
     }
 
-    /// Bytes of the IP packet.
+    /// Bytes of the IP packet; that it was cut is nothing to rules.
     pub(super) fn len(&self) -> usize {
-        self.end.saturating_sub(self.l3)
+        self.end.saturating_sub(self.l3 + self.cut)
     }
 
     /// Some bytes behind the start of the transport header.
