@@ -28,10 +28,14 @@ pub(crate) fn offload(offload: Offload, headers: &Headers) -> Result<(), DropRea
     if fits { Ok(()) } else { Err(DropReason::BadOffload) }
 }
 
-/// Checks the link layer's addresses.
+/// Checks the link layer's addresses, and its tag.
 pub(crate) fn link(headers: &Headers) -> Result<(), DropReason> {
     if !headers.key.src_mac().is_station() {
         return Err(DropReason::BadSource);
+    }
+    // IEEE 802.1Q table 9-2: 0xFFF is reserved.
+    if headers.key.tag() & 0x0fff == 0x0fff {
+        return Err(DropReason::BadVlan);
     }
     if headers.key.dst_mac().is_link_local_control() {
         return Err(DropReason::LinkLocalControl);

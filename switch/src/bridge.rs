@@ -6,15 +6,17 @@ use hashbrown::HashMap;
 use vxlan::VtepId;
 use wire::{Mac, Time};
 
+use crate::fdb::Fdb;
 use crate::station::{Origin, Spot, Station, Stations};
-use crate::{BridgeId, BridgeSettings, PortId};
+use crate::vlan::{UNTAGGED, Vlans};
+use crate::{BridgeId, BridgeSettings, PortId, VlanMode};
 
 #[derive(Debug)]
 pub(crate) struct Bridge {
     pub(crate) id: BridgeId,
     pub(crate) settings: BridgeSettings,
-    /// MAC address to station slot.
-    pub(crate) fdb: HashMap<Mac, u32>,
+    pub(crate) fdb: Fdb,
+    pub(crate) vlans: Vlans,
     /// The endpoint table. An operator's static entry may put the station elsewhere; this is what it falls back to.
     endpoints: HashMap<Mac, Endpoint>,
     /// Whose IP address it is, from the endpoint table.
@@ -49,7 +51,8 @@ impl Bridge {
         Bridge {
             id,
             settings,
-            fdb: HashMap::new(),
+            fdb: Fdb::default(),
+            vlans: Vlans::default(),
             endpoints: HashMap::new(),
             neighbours: HashMap::new(),
             ports: Vec::new(),
@@ -75,9 +78,15 @@ impl Bridge {
         self.settings = settings;
     }
 
-    /// Says that `mac` was seen at `spot`. Returns its slot, if it is in the table.
-    pub(crate) fn learn(&mut self, stations: &mut Stations, mac: Mac, spot: Spot, now: Time) -> Option<u32> {
-        if let Some(&slot) = self.fdb.get(&mac) {
+    /// Says that `mac` was seen at `spot` in a VLAN. Returns its slot, if it is in the table.
+    pub(crate) fn learn(
+        &mut self,
+        stations: &mut Stations,
+        (vlan, mac): (u16, Mac),
+        spot: Spot,
+        now: Time,
+    ) -> Option<u32> {
+        if let Some(&slot) = self.fdb.find(vlan, mac) {
             let station = stations.get(slot)?;
             if station.origin == Origin::Learned && station.spot != spot {
                 self.learned.remove(stations, slot);
@@ -89,12 +98,12 @@ impl Bridge {
             }
             return Some(slot);
         }
-        let station = Station { bridge: self.id, mac, spot, origin: Origin::Learned, seen: now, rank: 0 };
+        let station = Station { bridge: self.id, vlan, mac, spot, origin: Origin::Learned, seen: now, rank: 0 };
         let slot = stations.insert(station);
-        self.fdb.insert(mac, slot);
+        self.fdb.insert(vlan, mac, slot);
         self.learned.add(stations, slot, spot);
         self.trim(stations, spot, slot);
-        self.fdb.get(&mac).copied()
+        self.fdb.find(vlan, mac).copied()
     }
 
     /// Takes an endpoint's row: where it is, and its addresses.
@@ -191,6 +200,14 @@ impl Bridge {
 
     /// Says on authority where `mac` is.
     fn place(&mut self, stations: &mut Stations, mac: Mac, spot: Spot, origin: Origin, now: Time) {
+        let vlan = self.untagged_at(spot);
+        if vlan != self.fdb.home(mac)
+            && let Some(&slot) = self.fdb.get(&mac)
+            && stations.get(slot).is_some_and(|station| station.origin != Origin::Learned)
+        {
+            self.forget(stations, slot);
+        }
+        self.fdb.set_home(mac, vlan);
         match self.fdb.get(&mac) {
             Some(&slot) => {
                 let Some(old) = stations.get(slot) else { return };
@@ -202,8 +219,8 @@ impl Bridge {
                 stations.relocate(slot, spot, origin, now);
             }
             None => {
-                let slot = stations.insert(Station { bridge: self.id, mac, spot, origin, seen: now, rank: 0 });
-                self.fdb.insert(mac, slot);
+                let slot = stations.insert(Station { bridge: self.id, vlan, mac, spot, origin, seen: now, rank: 0 });
+                self.fdb.insert(vlan, mac, slot);
             }
         }
     }
@@ -215,8 +232,46 @@ impl Bridge {
             self.learned.remove(stations, slot);
         }
         if let Some(gone) = stations.remove(slot) {
-            self.fdb.remove(&gone.mac);
+            self.fdb.remove(gone.vlan, gone.mac);
+            if gone.origin != Origin::Learned {
+                self.fdb.set_home(gone.mac, UNTAGGED);
+            }
         }
+    }
+
+    /// Says what a port has to do with VLANs. What was learned behind it is forgotten, what is known moves along.
+    pub(crate) fn set_vlan(&mut self, stations: &mut Stations, port: PortId, mode: VlanMode, now: Time) {
+        let spot = Spot::Port(port);
+        self.unlearn_spot(stations, spot);
+        self.vlans.set(port, mode);
+        let there = self.fdb.values().filter_map(|slot| stations.get(*slot)).filter(|station| station.spot == spot);
+        let known: Vec<(Mac, Origin)> = there.map(|station| (station.mac, station.origin)).collect();
+        for (mac, origin) in known {
+            self.place(stations, mac, spot, origin, now);
+        }
+    }
+
+    /// The VLAN of frames without a tag.
+    fn untagged_at(&self, spot: Spot) -> u16 {
+        match spot {
+            Spot::Port(port) => self.vlans.untagged_of(port),
+            Spot::Tunnel(_) => UNTAGGED,
+        }
+    }
+
+    /// Whether an address is an endpoint's in another VLAN than this one: the gateway is in all of them, but leads from none
+    /// into another.
+    pub(crate) fn is_apart(&self, vlan: u16, address: Option<IpAddr>) -> bool {
+        if self.vlans.is_empty() {
+            return false;
+        }
+        let owner = address.and_then(|address| self.neighbours.get(&address));
+        owner.is_some_and(|mac| !self.is_gateway(*mac) && self.fdb.home(*mac) != vlan)
+    }
+
+    /// Whether it is the gateway's address.
+    pub(crate) fn is_gateway(&self, mac: Mac) -> bool {
+        self.settings.gateway.as_ref().is_some_and(|gateway| gateway.mac == mac)
     }
 
     /// Forgets every station at `spot`, and the endpoints there with their addresses.
@@ -236,7 +291,7 @@ impl Bridge {
         for slot in self.learned.by_spot.remove(&spot).unwrap_or_default() {
             self.learned.total -= 1;
             if let Some(gone) = stations.remove(slot) {
-                self.fdb.remove(&gone.mac);
+                self.fdb.remove(gone.vlan, gone.mac);
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::forward::{Verdict, forward, listeners};
 use crate::gateway::Packet;
 use crate::pipeline::Hit;
 use crate::station::{Origin, Spot, Stamp};
+use crate::vlan::UNTAGGED;
 use crate::{BridgeId, Datagram, DropReason, Out, PortId, Switch, admit};
 
 /// Marks the ingress of a flow key as a tunnel: VNI above, VTEP number below.
@@ -116,6 +117,8 @@ impl Switch {
                 Ok(())
             }
             (Verdict::Output(Egress::Tunnel { .. }, _), _) => Err(DropReason::SamePort),
+            // What has no tag, in the untagged network, gets none.
+            (Verdict::Output(Egress::Retagged { .. }, _), _) => Err(DropReason::TunnelTag),
             (Verdict::Judge(id, egress, stamp), congestion) => {
                 let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
                 self.flush_joined(out);
@@ -153,9 +156,9 @@ impl Switch {
         }
         let src = match gateway == Some(src) {
             true => None,
-            false => bridge.learn(&mut self.stations, src, Spot::Tunnel(vtep), now),
+            false => bridge.learn(&mut self.stations, (UNTAGGED, src), Spot::Tunnel(vtep), now),
         };
-        let verdict = forward(bridge, &self.stations, &self.ports, Spot::Tunnel(vtep), &headers.key);
+        let verdict = forward(bridge, &self.stations, &self.ports, (Spot::Tunnel(vtep), UNTAGGED), &headers.key);
         match verdict {
             Verdict::Output(egress, dst)
                 if self.filters.apply_to(id) && matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6) =>
@@ -256,7 +259,7 @@ impl Switch {
     ) -> Result<(), DropReason> {
         self.flush_joined(out);
         let bridge = self.bridges.get(&id).ok_or(DropReason::UnknownVni)?;
-        let listeners = listeners(bridge, Spot::Tunnel(vtep), &headers.key);
+        let listeners = listeners(bridge, (Spot::Tunnel(vtep), UNTAGGED), &headers.key);
         if listeners.is_empty() {
             return Err(DropReason::NobodyThere);
         }

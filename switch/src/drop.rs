@@ -44,6 +44,14 @@ reasons! {
     SourceHere,
     /// the destination is behind the port that the frame came from
     SamePort,
+    /// VLAN 4095, which is reserved
+    BadVlan,
+    /// a VLAN that the port is no member of
+    NotMember,
+    /// it would leave untagged, but has a second 802.1Q tag behind the first
+    SecondTag,
+    /// to an endpoint of another VLAN, by way of the gateway
+    OtherVlan,
     /// nobody else is in the network
     NobodyThere,
     /// the container sent more than its port's rate lets through

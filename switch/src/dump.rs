@@ -26,6 +26,8 @@ pub enum FdbKind {
 pub struct FdbRow {
     /// Its network.
     pub bridge: BridgeId,
+    /// Its VLAN; 0 is the untagged network.
+    pub vlan: u16,
     /// Its address.
     pub mac: Mac,
     /// Where it is.
@@ -122,6 +124,7 @@ impl Switch {
                 };
                 Some(FdbRow {
                     bridge: station.bridge,
+                    vlan: station.vlan,
                     mac: station.mac,
                     place: self.place(station.spot)?,
                     kind,
@@ -179,7 +182,7 @@ impl Switch {
         flows
             .map(|flow| {
                 let (to_port, to_vtep) = match flow.egress {
-                    Egress::Port(port) => (Some(port), None),
+                    Egress::Port(port) | Egress::Retagged { port, .. } => (Some(port), None),
                     Egress::Tunnel { vtep, .. } => (None, self.vteps.address(vtep)),
                 };
                 FlowRow {

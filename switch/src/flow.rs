@@ -13,7 +13,17 @@ use crate::station::Stamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Egress {
     Port(PortId),
-    Tunnel { vtep: VtepId, vni: Vni, lane: u32, max_len: u32 },
+    /// A port, with another tag (PCP, DEI, VID), or without one.
+    Retagged {
+        port: PortId,
+        tag: Option<u16>,
+    },
+    Tunnel {
+        vtep: VtepId,
+        vni: Vni,
+        lane: u32,
+        max_len: u32,
+    },
 }
 
 /// A cached decision and what it depends on. Laid out by cache lines: the key, what a hit reads, what it counts.

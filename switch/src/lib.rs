@@ -12,6 +12,7 @@ mod counters;
 mod decap;
 mod drop;
 mod dump;
+mod fdb;
 mod filter;
 mod flow;
 mod forward;
@@ -25,6 +26,7 @@ mod station;
 mod switch;
 pub mod turn;
 mod update;
+mod vlan;
 mod warm;
 
 pub use counters::Counters;
@@ -38,4 +40,5 @@ pub use switch::{Datagram, Limits, Switch};
 pub use update::{
     BridgeId, BridgeSettings, Gateway, Guard, Place, PortId, PortSettings, Publish, PublishId, Route, Update,
 };
+pub use vlan::{VlanMode, VlanSet};
 pub use vxlan::{BadVni, Vni};

@@ -127,26 +127,31 @@ impl Switch {
         if let Err(reason) = admitted {
             return Some(Verdict::Drop(reason));
         }
-        let gateway = bridge.settings.gateway.as_ref().map(|gateway| gateway.mac);
-        if gateway == Some(headers.key.src_mac()) {
+        let vlan = match bridge.vlans.enter(from, &headers.key) {
+            Ok(vlan) => vlan,
+            Err(reason) => return Some(Verdict::Drop(reason)),
+        };
+        if bridge.is_gateway(headers.key.src_mac()) {
             return Some(Verdict::Drop(DropReason::Martian));
         }
-        let src = bridge.learn(&mut self.stations, headers.key.src_mac(), Spot::Port(from), now);
-        if let Some(reply) = neighbour::answer(bridge, frame.bytes(), headers, &mut out.pool) {
+        let bare = bridge.vlans.is_bare(from, &headers.key);
+        let src = bridge.learn(&mut self.stations, (vlan, headers.key.src_mac()), Spot::Port(from), now);
+        if let Some(reply) = neighbour::answer(bridge, (vlan, bare), frame.bytes(), headers, &mut out.pool) {
             self.counters.replies += 1;
             out.frames.push((from, reply));
             return None;
         }
         let id = bridge.id;
-        if gateway == Some(headers.key.dst_mac()) {
-            return Some(Verdict::Route(id));
+        if bare && bridge.is_gateway(headers.key.dst_mac()) {
+            let apart = bridge.is_apart(vlan, headers.key.dst());
+            return Some(if apart { Verdict::Drop(DropReason::OtherVlan) } else { Verdict::Route(id) });
         }
-        let verdict = forward(bridge, &self.stations, &self.ports, Spot::Port(from), &headers.key);
+        let verdict = forward(bridge, &self.stations, &self.ports, (Spot::Port(from), vlan), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {
             if self.filters.apply_to(id) && matches!(headers.layer3, Layer3::Ipv4 | Layer3::Ipv6) {
                 return Some(Verdict::Judge(id, egress, dst));
             }
-            let tracks = self.router.tracks(id);
+            let tracks = bare && self.router.tracks(id);
             if tracks && self.router.tracker.is_known(now, zone_of(id), frame, headers) {
                 return Some(Verdict::Route(id));
             }
@@ -173,7 +178,10 @@ impl Switch {
         let Some(bridge) = self.ports.get(&from).and_then(|port| self.bridges.get(&port.settings.bridge)) else {
             return self.discard(from, DropReason::NoNetwork, frame, out);
         };
-        let mut listeners = listeners(bridge, Spot::Port(from), &headers.key);
+        let Ok(vlan) = bridge.vlans.enter(from, &headers.key) else {
+            return self.discard(from, DropReason::NotMember, frame, out);
+        };
+        let mut listeners = listeners(bridge, (Spot::Port(from), vlan), &headers.key);
         let Some(last) = listeners.pop() else { return self.discard(from, DropReason::NobodyThere, frame, out) };
         self.counters.floods += 1;
         for egress in listeners {
@@ -187,6 +195,7 @@ impl Switch {
     pub(crate) fn emit(&mut self, from: PortId, egress: Egress, frame: Frame, headers: &Headers, out: &mut Out) {
         match egress {
             Egress::Port(port) => out.frames.push((port, frame)),
+            Egress::Retagged { port, tag } => self.emit_retagged(from, (port, tag), frame, out),
             Egress::Tunnel { vtep, vni, lane, max_len } => {
                 let outcome = if headers.tag.is_some() {
                     Err(DropReason::TunnelTag)
@@ -202,6 +211,21 @@ impl Switch {
                     Err(reason) => self.discard(from, reason, frame, out),
                 }
             }
+        }
+    }
+
+    #[cold]
+    fn emit_retagged(&mut self, from: PortId, (port, tag): (PortId, Option<u16>), mut frame: Frame, out: &mut Out) {
+        let fits = match tag {
+            Some(tag) => wire::set_tag(&mut frame, tag),
+            None => {
+                wire::untag(&mut frame);
+                true
+            }
+        };
+        match fits {
+            true => out.frames.push((port, frame)),
+            false => self.discard(from, DropReason::TooBig, frame, out),
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) enum Origin {
 #[derive(Clone, Debug)]
 pub(crate) struct Station {
     pub(crate) bridge: BridgeId,
+    pub(crate) vlan: u16,
     pub(crate) mac: Mac,
     pub(crate) spot: Spot,
     pub(crate) origin: Origin,
@@ -136,6 +137,7 @@ mod tests {
     fn station(port: u32) -> Station {
         Station {
             bridge: BridgeId(1),
+            vlan: 0,
             mac: Mac([2; 6]),
             spot: Spot::Port(PortId(port)),
             origin: Origin::Learned,

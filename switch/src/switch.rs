@@ -14,7 +14,7 @@ use crate::flow::Flows;
 use crate::gateway::{PortCheck, Router, Steer};
 use crate::police::{Police, StormLine};
 use crate::station::{Spot, Stations};
-use crate::{BridgeId, BridgeSettings, Counters, DropReason, LogLine, Place, PortId, PortSettings, Update};
+use crate::{BridgeId, BridgeSettings, Counters, DropReason, LogLine, Place, PortId, PortSettings, Update, VlanMode};
 
 /// Bounds of the tables.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +189,8 @@ impl Switch {
             Update::RemoveBridge { id } => self.remove_bridge(id),
             Update::Port { id, settings } => self.set_port(id, settings),
             Update::RemovePort { id } => self.remove_port(id),
+            Update::Vlan { id, mode } => self.set_vlan(now, id, mode),
+            Update::RemovePort { id } => self.remove_port(id),
             Update::Policing { id, limits } => self.set_policing(now, id, &limits),
             Update::Endpoint { bridge, mac, addresses, place } => {
                 let spot = self.spot(place);
@@ -301,11 +303,19 @@ impl Switch {
             }
         }
     }
+    fn set_vlan(&mut self, now: Time, id: PortId, mode: VlanMode) {
+        let Some(port) = self.ports.get(&id) else { return };
+        let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) else { return };
+        self.epoch = self.epoch.wrapping_add(1);
+        bridge.set_vlan(&mut self.stations, id, mode, now);
+    }
+
 
     fn remove_port(&mut self, id: PortId) {
         let Some(port) = self.ports.remove(&id) else { return };
         if let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) {
             bridge.ports.retain(|other| *other != id);
+            bridge.vlans.set(id, VlanMode::Plain);
             bridge.forget_spot(&mut self.stations, Spot::Port(id));
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use vxlan::Vni;
 use wire::Mac;
 
-use crate::Policing;
+use crate::{Policing, VlanMode};
 
 /// The number of a bridge: one network on this host. Chosen by the caller, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -188,6 +188,13 @@ pub enum Update {
         id: PortId,
         /// Its limits from now on.
         limits: Policing,
+    },
+    /// Says what a port has to do with VLANs. A port begins as a plain one. What was learned behind it is forgotten.
+    Vlan {
+        /// Which.
+        id: PortId,
+        /// From now on.
+        mode: VlanMode,
     },
     /// Removes a port and every station behind it.
     RemovePort {

@@ -15,7 +15,9 @@ const A: PortId = PortId(1);
 fn limited(limits: Policing) -> Host {
     let mut host = Host::new(1);
     host.bridge(RED, None);
-    (1..=3).for_each(|port| drop(host.open_port(port, RED)));
+    for port in 1..=3 {
+        host.open_port(port, RED);
+    }
     host.apply(Update::Policing { id: A, limits });
     host
 }

@@ -61,6 +61,11 @@ impl FlowKey {
         Mac::from_u64(self.words[1] >> 16)
     }
 
+    /// The first 802.1Q tag (PCP, DEI, VID); 0 without.
+    pub fn tag(&self) -> u16 {
+        self.words[0] as u16
+    }
+
     /// EtherType behind the tag, if any.
     pub fn ether_type(&self) -> u16 {
         self.words[1] as u16

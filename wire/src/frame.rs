@@ -85,6 +85,19 @@ impl Frame {
         self.len -= range.len();
     }
 
+    /// Puts bytes in, `at` that many from the first; `false`, and nothing changed, if they do not fit.
+    pub(crate) fn put_in(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let len = self.len + bytes.len();
+        if at > self.len || len > Frame::MAX_LEN {
+            return false;
+        }
+        let end = self.len;
+        self.len = len;
+        self.bytes_mut().copy_within(at..end, at + bytes.len());
+        self.bytes_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+        true
+    }
+
     /// Where a device reads to: offload header, then frame. Follow with [`Frame::received`].
     pub fn receive_area(&mut self) -> &mut [u8] {
         &mut self.buffer[Frame::HEADROOM - Offload::LEN..]

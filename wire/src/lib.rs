@@ -33,7 +33,7 @@ pub use frame::{Frame, Pool};
 pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
 pub use infer::infer_offload;
 pub use join::{Joiner, Push};
-pub use link::{set_link, untag};
+pub use link::{set_link, set_tag, untag};
 pub use mac::{Mac, ParseMacError};
 pub use offload::{Gso, Offload};
 pub use reset::reset;

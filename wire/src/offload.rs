@@ -100,6 +100,17 @@ impl Offload {
         self
     }
 
+    /// The same for a frame that got `bytes` more in its first header. Offsets that would not fit are those of no frame.
+    pub(crate) const fn moved_down(mut self, bytes: u16) -> Offload {
+        if self.hdr_len != 0 {
+            self.hdr_len = self.hdr_len.saturating_add(bytes);
+        }
+        if self.flags & NEEDS_CSUM != 0 {
+            self.csum_start = self.csum_start.saturating_add(bytes);
+        }
+        self
+    }
+
     /// How the frame is to be cut.
     pub const fn gso(self) -> Gso {
         match self.gso_type & !GSO_ECN {

@@ -1,0 +1,329 @@
+//! Access and trunk ports on memory ports. Rows VL-xx of the standards list.
+
+mod world;
+
+use proptest::prelude::*;
+use switch::{DropReason, FdbKind, Guard, Place, PortId, PortSettings, Update, VlanMode};
+use wire::{Frame, Gso, Mac, Offload};
+use world::{Host, RED, arp, ip, mac, pair, raw, udp, v6};
+
+/// Ports: 1 and 2 in VLAN 10, 3 in VLAN 20, 4 a trunk of 10 and 20 to 29, 5 one with 10 as its native VLAN besides 20,
+/// 6 plain.
+fn network() -> Host {
+    let mut host = Host::new(1);
+    host.bridge(RED, None);
+    for port in 1..=6 {
+        host.open_port(port, RED);
+    }
+    for (port, vlan) in [(1, 10), (2, 10), (3, 20)] {
+        set(&mut host, port, VlanMode::Access(vlan));
+    }
+    set(&mut host, 4, VlanMode::Trunk { tagged: [10].into_iter().chain(20..30).collect(), native: None });
+    set(&mut host, 5, VlanMode::Trunk { tagged: [20].into_iter().collect(), native: Some(10) });
+    host
+}
+
+fn set(host: &mut Host, port: u32, mode: VlanMode) {
+    host.apply(Update::Vlan { id: PortId(port), mode });
+}
+
+/// The frame with a tag (PCP, DEI, VID).
+fn tagged(frame: &[u8], tag: u16) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0], &tag.to_be_bytes(), &frame[12..]].concat()
+}
+
+/// What comes out where.
+fn sent(host: &mut Host, port: u32, frame: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let mut out: Vec<_> =
+        host.send(PortId(port), frame).0.iter().map(|(id, frame)| (id.0, frame.bytes().to_vec())).collect();
+    out.sort();
+    out
+}
+
+fn to_all(src: u8) -> Vec<u8> {
+    raw(mac(src), Mac::BROADCAST, 0x88b5, &[0; 46])
+}
+
+#[test]
+fn vl_01_an_access_port_is_in_one_vlan_and_sees_no_tags() {
+    let mut host = network();
+    let frame = to_all(11);
+    let everywhere = [(2, frame.clone()), (4, tagged(&frame, 10)), (5, frame.clone())];
+    assert_eq!(sent(&mut host, 1, &frame), everywhere);
+    assert_eq!(sent(&mut host, 1, &tagged(&frame, 10)), everywhere, "its own tag");
+    for other in [20, 11, 1, 4094] {
+        host.drops(DropReason::NotMember, |host| !sent(host, 1, &tagged(&frame, other)).is_empty());
+    }
+    assert_eq!(sent(&mut host, 3, &frame), [(4, tagged(&frame, 20)), (5, tagged(&frame, 20))]);
+}
+
+#[test]
+fn vl_02_a_priority_tag_is_no_vlan_and_the_priority_is_kept() {
+    let mut host = network();
+    let (frame, priority) = (to_all(11), tagged(&to_all(11), 0xb000));
+    let everywhere = [(2, priority.clone()), (4, tagged(&frame, 0xb00a)), (5, priority.clone())];
+    assert_eq!(sent(&mut host, 1, &priority), everywhere);
+    host.drops(DropReason::NotMember, |host| !sent(host, 4, &priority).is_empty());
+}
+
+#[test]
+fn vl_03_vlan_4095_is_dropped_wherever_it_comes_from() {
+    let mut host = network();
+    for port in 1..=6 {
+        host.drops(DropReason::BadVlan, |host| !sent(host, port, &tagged(&to_all(11), 0xafff)).is_empty());
+    }
+}
+
+#[test]
+fn vl_04_a_trunk_carries_its_vlans_and_no_other() {
+    let mut host = network();
+    let frame = to_all(11);
+    let ten = [(1, frame.clone()), (2, frame.clone())];
+    assert_eq!(sent(&mut host, 4, &tagged(&frame, 10)), [&ten[..], &[(5, frame.clone())]].concat());
+    assert_eq!(sent(&mut host, 4, &tagged(&frame, 20)), [(3, frame.clone()), (5, tagged(&frame, 20))]);
+    host.drops(DropReason::NobodyThere, |host| !sent(host, 4, &tagged(&frame, 25)).is_empty());
+    for outside in [9, 11, 30, 1] {
+        host.drops(DropReason::NotMember, |host| !sent(host, 4, &tagged(&frame, outside)).is_empty());
+    }
+    host.drops(DropReason::NotMember, |host| !sent(host, 4, &frame).is_empty());
+    // The native VLAN has no tag there.
+    assert_eq!(sent(&mut host, 5, &frame), [&ten[..], &[(4, tagged(&frame, 10))]].concat());
+    host.drops(DropReason::NobodyThere, |host| !sent(host, 6, &frame).is_empty());
+}
+
+#[test]
+fn vl_05_each_vlan_learns_by_itself() {
+    let mut host = network();
+    // The same address behind a trunk in one VLAN and at an access port in another.
+    sent(&mut host, 4, &tagged(&to_all(77), 10));
+    sent(&mut host, 3, &to_all(77));
+    let mut rows: Vec<_> = host.switch.fdb(host.now).iter().map(|row| (row.vlan, row.place, row.kind)).collect();
+    rows.sort_by_key(|row| row.0);
+    let learned = |vlan, port| (vlan, Place::Port(PortId(port)), FdbKind::Learned);
+    assert_eq!(rows, [learned(10, 4), learned(20, 3)]);
+    let frame = udp(11, 77, 18);
+    assert_eq!(sent(&mut host, 1, &frame), [(4, tagged(&frame, 10))]);
+    assert_eq!(sent(&mut host, 5, &tagged(&frame, 20)), [(3, frame.clone())]);
+    assert_eq!(sent(&mut host, 5, &udp(12, 77, 18)), [(4, tagged(&udp(12, 77, 18), 10))]);
+    // And again, from the cache.
+    let misses = host.switch.counters().misses;
+    assert_eq!(sent(&mut host, 1, &frame), [(4, tagged(&frame, 10))]);
+    assert_eq!(sent(&mut host, 5, &tagged(&frame, 20)), [(3, frame.clone())]);
+    assert_eq!(host.switch.counters().misses, misses);
+}
+
+#[test]
+fn vl_06_no_tag_is_uncovered_by_taking_off_the_first() {
+    let mut host = network();
+    // From VLAN 10, with a second tag that names VLAN 20: it stays inside.
+    for outer in [0, 10] {
+        let twice = tagged(&tagged(&to_all(11), 20), outer);
+        assert_eq!(sent(&mut host, 1, &twice), [(4, tagged(&tagged(&to_all(11), 20), 10))], "the trunk with tags");
+    }
+    sent(&mut host, 2, &to_all(22));
+    let to_one = tagged(&tagged(&udp(11, 22, 18), 20), 10);
+    host.drops(DropReason::SecondTag, |host| !sent(host, 4, &to_one).is_empty());
+    // A plain port's tags mean nothing to others.
+    host.drops(DropReason::NobodyThere, |host| !sent(host, 6, &tagged(&to_all(66), 10)).is_empty());
+    set(&mut host, 5, VlanMode::Trunk { tagged: [20].into_iter().collect(), native: Some(0) });
+    assert_eq!(sent(&mut host, 6, &to_all(66)), [(5, to_all(66))]);
+    host.drops(DropReason::NobodyThere, |host| !sent(host, 6, &tagged(&to_all(66), 20)).is_empty());
+}
+
+#[test]
+fn vl_07_priority_and_offload_metadata_survive_a_new_tag() {
+    let mut host = network();
+    sent(&mut host, 4, &tagged(&to_all(77), 10));
+    let plain = udp(11, 77, 3_000);
+    let mut frame = Frame::from_bytes(&plain);
+    frame.offload = Offload::segmented(Gso::Udp, 1_000, 42, 34, 6);
+    let (out, _) = host.send_frame(PortId(1), frame);
+    assert_eq!(out[0].1.bytes(), tagged(&plain, 10));
+    assert_eq!(out[0].1.offload, Offload::segmented(Gso::Udp, 1_000, 46, 38, 6));
+    // And back.
+    sent(&mut host, 1, &to_all(11));
+    let mut frame = Frame::from_bytes(&tagged(&udp(77, 11, 3_000), 0x600a));
+    frame.offload = Offload::segmented(Gso::Udp, 1_000, 46, 38, 6);
+    let (out, _) = host.send_frame(PortId(4), frame);
+    assert_eq!((out[0].0, out[0].1.bytes()), (PortId(1), &udp(77, 11, 3_000)[..]));
+    assert_eq!(out[0].1.offload, Offload::segmented(Gso::Udp, 1_000, 42, 34, 6));
+    // From trunk to trunk the priority stays.
+    set(&mut host, 6, VlanMode::Trunk { tagged: [10].into_iter().collect(), native: None });
+    let marked = tagged(&to_all(77), 0xf00a);
+    assert!(sent(&mut host, 4, &marked).contains(&(6, marked.clone())));
+}
+
+/// A guarded endpoint in a VLAN.
+fn endpoint(host: &mut Host, port: u32, last: u8, mode: VlanMode) {
+    let (id, addresses) = (PortId(port), vec![ip(last).into(), v6(ip(last))]);
+    let guard = matches!(mode, VlanMode::Access(_)).then(|| Guard { mac: mac(last), addresses: addresses.clone() });
+    host.apply(Update::Port { id, settings: PortSettings { name: "endpoint".into(), bridge: RED, guard } });
+    host.apply(Update::Vlan { id, mode });
+    host.apply(Update::Endpoint { bridge: RED, mac: mac(last), addresses, place: Place::Port(id) });
+}
+
+fn who_has(host: &mut Host, port: u32, asker: u8, target: u8, tag: Option<u16>) -> Vec<(u32, Vec<u8>)> {
+    let question = arp(1, mac(asker), ip(asker), Mac::ZERO, ip(target), Mac::BROADCAST);
+    sent(host, port, &tag.map_or(question.clone(), |tag| tagged(&question, tag)))
+}
+
+#[test]
+fn guards_and_answers_hold_within_a_vlan() {
+    let mut host = network();
+    endpoint(&mut host, 11, 111, VlanMode::Access(10));
+    endpoint(&mut host, 12, 112, VlanMode::Access(10));
+    endpoint(&mut host, 13, 113, VlanMode::Access(20));
+    let answer = arp(2, mac(112), ip(112), mac(111), ip(111), mac(111));
+    assert_eq!(who_has(&mut host, 11, 111, 112, None), [(11, answer)]);
+    // By a trunk the answer has the tag of the question.
+    let answer = tagged(&arp(2, mac(112), ip(112), mac(200), ip(200), mac(200)), 0x400a);
+    assert_eq!(who_has(&mut host, 4, 200, 112, Some(0x400a)), [(4, answer)]);
+    // Nobody of another VLAN is known: the question is passed on within its own.
+    let heard: Vec<u32> = who_has(&mut host, 11, 111, 113, None).iter().map(|(port, _)| *port).collect();
+    assert_eq!(heard, [1, 2, 4, 5, 12]);
+    host.drops(DropReason::GuardMac, |host| !sent(host, 11, &udp(112, 113, 18)).is_empty());
+    host.drops(DropReason::GuardIp, |host| !sent(host, 11, &tagged(&tagged(&udp(111, 112, 18), 7), 10)).is_empty());
+    assert_eq!(sent(&mut host, 11, &udp(111, 112, 18)), [(12, udp(111, 112, 18))]);
+    let unknown: Vec<u32> = sent(&mut host, 11, &udp(111, 113, 18)).iter().map(|(port, _)| *port).collect();
+    assert_eq!(unknown, [1, 2, 4, 5, 12], "to those who have no such station");
+}
+
+#[test]
+fn an_endpoint_moves_with_its_ports_vlan() {
+    let mut host = network();
+    endpoint(&mut host, 11, 111, VlanMode::Access(10));
+    endpoint(&mut host, 12, 112, VlanMode::Access(20));
+    assert_eq!(sent(&mut host, 1, &udp(11, 111, 18)), [(11, udp(11, 111, 18))]);
+    host.apply(Update::Static { bridge: RED, mac: mac(150), place: Place::Port(PortId(11)) });
+    set(&mut host, 11, VlanMode::Access(20));
+    assert_eq!(sent(&mut host, 12, &udp(112, 111, 18)), [(11, udp(112, 111, 18))]);
+    assert_eq!(sent(&mut host, 12, &udp(112, 150, 18)), [(11, udp(112, 150, 18))]);
+    assert!(!sent(&mut host, 1, &udp(11, 111, 18)).iter().any(|(port, _)| *port == 11), "the cached flow is void");
+    set(&mut host, 11, VlanMode::Plain);
+    assert_eq!(sent(&mut host, 6, &udp(66, 111, 18)), [(11, udp(66, 111, 18))]);
+    host.apply(Update::RemovePort { id: PortId(11) });
+    assert!(host.switch.fdb(host.now).iter().all(|row| row.mac != mac(111) && row.mac != mac(150)));
+}
+
+#[test]
+fn the_gateway_is_in_every_vlan_and_leads_from_none_into_another() {
+    let mut host = Host::new(1);
+    host.gateways(RED, &["10.10.10.1/24"], false, false);
+    endpoint(&mut host, 11, 111, VlanMode::Access(10));
+    endpoint(&mut host, 12, 112, VlanMode::Access(20));
+    endpoint(&mut host, 13, 113, VlanMode::Access(10));
+    let trunk = VlanMode::Trunk { tagged: [10].into_iter().collect(), native: None };
+    endpoint(&mut host, 14, 114, trunk);
+    let gateway = mac(1);
+    let question = arp(1, mac(111), ip(111), Mac::ZERO, ip(1), Mac::BROADCAST);
+    assert_eq!(sent(&mut host, 11, &question), [(11, arp(2, gateway, ip(1), mac(111), ip(111), mac(111)))]);
+    let to = |src: u8, dst: u8| world::udp_between(mac(src), gateway, ip(src), ip(dst), 1000, 18);
+    host.drops(DropReason::OtherVlan, |host| !sent(host, 11, &to(111, 112)).is_empty());
+    host.drops(DropReason::OtherVlan, |host| !sent(host, 11, &to(111, 114)).is_empty());
+    assert_eq!(sent(&mut host, 11, &to(111, 113)).iter().map(|(port, _)| *port).collect::<Vec<_>>(), [13]);
+    // A trunk's tagged frames have a router of their own.
+    let tagged = tagged(&to(111, 113), 10);
+    assert!(sent(&mut host, 14, &tagged).iter().all(|(port, bytes)| *port != 13 || bytes[..6] == gateway.0));
+}
+
+#[test]
+fn vx_18_tunnels_carry_the_untagged_network_only() {
+    let (mut one, mut two, _, b) = pair();
+    for port in 3..=5 {
+        one.open_port(port, RED);
+    }
+    set(&mut one, 3, VlanMode::Access(10));
+    set(&mut one, 4, VlanMode::Trunk { tagged: [10].into_iter().collect(), native: Some(0) });
+    let (frames, wire) = one.send(PortId(3), &to_all(33));
+    assert_eq!((frames.len(), wire.len()), (1, 0), "the trunk");
+    let (frames, wire) = one.send(PortId(4), &to_all(44));
+    assert_eq!((frames.len(), wire.len()), (2, 1), "two plain ports and the tunnel");
+    assert_eq!(two.receive(&wire[0]).0[0].0, b);
+    let (frames, wire) = one.send(PortId(4), &tagged(&to_all(44), 10));
+    assert_eq!((frames.len(), wire.len()), (1, 0));
+    // What comes from there is in no VLAN.
+    let (_, wire) = two.send(b, &raw(mac(3), Mac::BROADCAST, 0x88b5, &[0; 46]));
+    let mut heard: Vec<u32> = one.receive(&wire[0]).0.iter().map(|(port, _)| port.0).collect();
+    heard.sort_unstable();
+    assert_eq!(heard, [1, 4, 5]);
+}
+
+/// What a port may see: the VLANs in which its frames may be, and whether their payload says so.
+fn is_member(mode: &VlanMode, vlan: u16) -> bool {
+    match mode {
+        VlanMode::Plain => vlan == 0,
+        VlanMode::Access(own) => *own == vlan,
+        VlanMode::Trunk { tagged, native } => tagged.contains(vlan) || *native == Some(vlan),
+    }
+}
+
+/// The VLAN that somebody behind a port puts a frame in by sending it with this tag.
+fn entered(mode: &VlanMode, vid: u16) -> Option<u16> {
+    match mode {
+        VlanMode::Plain => Some(0),
+        VlanMode::Access(own) => (vid == 0 || vid == *own).then_some(*own),
+        VlanMode::Trunk { native, .. } if vid == 0 || Some(vid) == *native => *native,
+        VlanMode::Trunk { tagged, .. } => tagged.contains(vid).then_some(vid),
+    }
+}
+
+fn mode() -> impl Strategy<Value = VlanMode> {
+    let vlan = 1u16..5;
+    prop_oneof![
+        Just(VlanMode::Plain),
+        vlan.clone().prop_map(VlanMode::Access),
+        (proptest::collection::vec(vlan, 0..4), proptest::option::of(0u16..5))
+            .prop_map(|(tagged, native)| VlanMode::Trunk { tagged: tagged.into_iter().collect(), native }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Whatever ports are and whatever frames they send, with up to two tags: what comes out by a port is in a VLAN of that
+    /// port, the one that the frame came in by, and is read there as being in it.
+    #[test]
+    fn no_frame_leaves_its_vlan(
+        modes in proptest::collection::vec(mode(), 2..7),
+        frames in proptest::collection::vec((0usize..6, 1u8..9, 0u8..10, proptest::option::of((0u16..6, any::<bool>())), 0u16..6), 1..80),
+        change in (0usize..6, mode(), 0usize..80),
+    ) {
+        let (mut host, mut modes) = (Host::new(1), modes);
+        host.bridge(RED, None);
+        for (port, mode) in modes.iter().enumerate() {
+            host.open_port(port as u32, RED);
+            set(&mut host, port as u32, mode.clone());
+        }
+        for (at, (port, src, dst, tag, inner)) in frames.into_iter().enumerate() {
+            if at == change.2 && change.0 < modes.len() {
+                modes[change.0] = change.1.clone();
+                set(&mut host, change.0 as u32, change.1.clone());
+            }
+            let port = port % modes.len();
+            let dst = if dst == 0 { Mac::BROADCAST } else { mac(dst) };
+            let mut frame = raw(mac(src), dst, 0x88b5, &[0; 46]);
+            if inner != 0 && tag.is_some() {
+                frame = tagged(&frame, inner);
+            }
+            let mut vid = 0;
+            if let Some((id, priority)) = tag {
+                vid = id;
+                frame = tagged(&frame, id | u16::from(priority) << 13);
+            }
+            let from = entered(&modes[port], vid);
+            for (out, bytes) in sent(&mut host, port as u32, &frame) {
+                let mode = &modes[out as usize];
+                prop_assert!(from.is_some_and(|vlan| is_member(mode, vlan)), "{from:?} came out of {mode:?}");
+                // Whoever is behind the port reads the first tag that names a VLAN.
+                let first = match bytes[12..14] == [0x81, 0] {
+                    true => u16::from_be_bytes([bytes[14], bytes[15]]) & 0xfff,
+                    false => 0,
+                };
+                let between_plain = *mode == VlanMode::Plain && modes[port] == VlanMode::Plain;
+                prop_assert!(between_plain || entered(mode, first) == from, "{first} of {from:?} by {mode:?}");
+                let second = bytes[12..14] == [0x81, 0] && bytes[16..18] == [0x81, 0];
+                // To a plain port tags mean nothing.
+                prop_assert!(*mode == VlanMode::Plain || first != 0 || !second, "a second tag behind a priority");
+            }
+        }
+    }
+}
