@@ -188,10 +188,9 @@ impl Switch {
             Update::Bridge { id, settings } => self.set_bridge(id, settings),
             Update::RemoveBridge { id } => self.remove_bridge(id),
             Update::Port { id, settings } => self.set_port(id, settings),
-            Update::RemovePort { id } => self.remove_port(id),
+            Update::Policing { id, limits } => self.set_policing(now, id, &limits),
             Update::Vlan { id, mode } => self.set_vlan(now, id, mode),
             Update::RemovePort { id } => self.remove_port(id),
-            Update::Policing { id, limits } => self.set_policing(now, id, &limits),
             Update::Endpoint { bridge, mac, addresses, place } => {
                 let spot = self.spot(place);
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
@@ -303,6 +302,7 @@ impl Switch {
             }
         }
     }
+
     fn set_vlan(&mut self, now: Time, id: PortId, mode: VlanMode) {
         let Some(port) = self.ports.get(&id) else { return };
         let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) else { return };
@@ -310,13 +310,12 @@ impl Switch {
         bridge.set_vlan(&mut self.stations, id, mode, now);
     }
 
-
     fn remove_port(&mut self, id: PortId) {
         let Some(port) = self.ports.remove(&id) else { return };
         if let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) {
             bridge.ports.retain(|other| *other != id);
-            bridge.vlans.set(id, VlanMode::Plain);
             bridge.forget_spot(&mut self.stations, Spot::Port(id));
+            bridge.vlans.set(id, VlanMode::Plain);
         }
     }
 
