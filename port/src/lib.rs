@@ -4,6 +4,7 @@
 //! Knows descriptors and their errors, not what is in a frame. It never waits and never retries for longer than one
 //! call: readiness is the poll loop's business, which registers the descriptors itself. The only crate with unsafe code.
 
+pub mod cpu;
 mod error;
 mod ifreq;
 pub mod interface;

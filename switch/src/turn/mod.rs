@@ -8,6 +8,7 @@ mod flush;
 mod handle;
 mod journal;
 mod pace;
+mod perch;
 mod shape;
 mod share;
 mod steer;
@@ -33,6 +34,7 @@ use handle::Command;
 pub use handle::Handle;
 use journal::Journal;
 use pace::Pace;
+use perch::Perch;
 use shape::Shapers;
 use share::Shares;
 use steer::Helm;
@@ -108,6 +110,7 @@ struct Turn {
     notify: Box<dyn Fn() + Send>,
     origin: Instant,
     pace: Pace,
+    perch: Perch,
     stopped: bool,
 }
 
@@ -150,6 +153,7 @@ impl Turn {
             notify,
             origin: Instant::now(),
             pace: Pace::default(),
+            perch: Perch::default(),
             stopped: false,
         };
         Ok((turn, waker))
@@ -180,8 +184,10 @@ impl Turn {
             }
             if self.traffic(now, &mut datagrams) {
                 self.pace.worked(now);
+                self.perch.worked(now, self.pace.expects_work(now));
             } else {
                 self.pace.idle(now);
+                self.perch.rested(now, self.pace.last_work());
             }
             self.release_shaped();
             self.flushes.work(&mut self.switch);
@@ -223,7 +229,8 @@ impl Turn {
         let beat = self.helm.as_ref().map(Helm::next_beat);
         let waiting = self.shapers.next_deadline();
         let deadline = self.switch.next_deadline().into_iter().chain(beat).chain(waiting).min();
-        deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1))
+        let sleep = deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1));
+        sleep.into_iter().chain(self.perch.patience()).min()
     }
 
     fn wake(&mut self, id: PortId) {

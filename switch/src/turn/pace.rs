@@ -37,6 +37,11 @@ impl Pace {
         self.last_work = now;
     }
 
+    /// When the last frame was there.
+    pub(super) fn last_work(&self) -> Time {
+        self.last_work
+    }
+
     /// Whether to look again at once instead of sleeping.
     pub(super) fn expects_work(&self, now: Time) -> bool {
         self.mean_gap < GAP_NS && now.since(self.last_work) < SPIN
