@@ -213,13 +213,28 @@ impl Plane for Engine {
     }
 
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        self.handle.inspect(move |view| {
-            // The request may have been given up meanwhile.
-            let _ = tell.send(view.switch.rules(place, family).map(Program::counters));
-        });
-        // An error means that the data thread has ended, and its rules with it.
-        Box::pin(async move { told.await.unwrap_or_default() })
+        // At a time, so that traffic waits for no more than that.
+        const PIECE: usize = 2_048;
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let mut all = Vec::new();
+            loop {
+                let (tell, told) = tokio::sync::oneshot::channel();
+                let first = all.len();
+                handle.inspect(move |view| {
+                    let program = view.switch.rules(place, family);
+                    // The request may have been given up meanwhile.
+                    let _ = tell.send(program.map(|program| program.counters_from(first, PIECE)));
+                });
+                // An error means that the data thread has ended, and its rules with it.
+                let piece = told.await.ok().flatten()?;
+                let last = piece.len() < PIECE;
+                all.extend(piece);
+                if last {
+                    return Some(all);
+                }
+            }
+        })
     }
 
     fn offloads(&self) -> (bool, bool) {

@@ -55,7 +55,20 @@ mod tests {
         let counters = set.counters();
         let packets: Vec<u64> = counters.iter().map(|counters| counters.packets).collect();
         assert_eq!(packets, [1, 0, 3, 5, 7, 0, 0, 0, 9]);
-        assert_eq!(Program::new(set.clone()).counters(), counters);
+        let program = Program::new(set.clone());
+        assert_eq!(program.counters(), counters);
+        for most in 1..12 {
+            let mut pieces = Vec::new();
+            loop {
+                let piece = program.counters_from(pieces.len(), most);
+                let last = piece.len() < most;
+                pieces.extend(piece);
+                if last {
+                    break;
+                }
+            }
+            assert_eq!(pieces, counters, "{most} at a time");
+        }
         let mut zero = set.clone();
         assert!(zero.set_counters(&[Counters::default(); 9]));
         assert!(!save(&zero, true).contains("[7:8]"));

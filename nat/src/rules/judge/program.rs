@@ -179,6 +179,27 @@ impl Program {
         all
     }
 
+    /// Some of [`Program::counters`]: from the one with this number on, at the most so many. Rules are far apart in memory:
+    /// who must not be kept waiting asks for a few at a time.
+    pub fn counters_from(&self, first: usize, most: usize) -> Vec<Counters> {
+        let (mut some, mut at) = (Vec::with_capacity(most), 0);
+        for (row, part) in self.rows.iter().flatten().flat_map(|row| row.parts.iter().map(move |part| (row, part))) {
+            let rules = row.of(part);
+            let skipped = first.saturating_sub(at);
+            at += 1 + rules.len();
+            if skipped == 0 && some.len() < most {
+                some.push(part.chain.counters);
+            }
+            let rest = rules.get(skipped.saturating_sub(1)..).unwrap_or_default();
+            let room = most - some.len();
+            some.extend(rest.iter().take(room).map(|rule| rule.counters));
+            if some.len() == most {
+                break;
+            }
+        }
+        some
+    }
+
     /// What stands at a place: a rule as it is saved, or a policy. Empty if there is nothing.
     pub fn describe(&self, place: Place) -> String {
         let Some(row) = &self.rows[place.table as usize] else { return String::new() };
