@@ -1,11 +1,13 @@
 //! What ten thousand rules cost, next to ten: first packets of distinct connections between two containers, none of which a
-//! rule matches before the last, and an established stream. And the kernel's bridge with the same ten thousand.
+//! rule matches before the last, and an established stream. And the kernel's bridge with the same ten thousand. Last, how
+//! long it takes to load a hundred thousand.
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use etherparse::PacketBuilder;
@@ -21,8 +23,9 @@ use crate::topology::{A, B, kernel, ours};
 
 const MANY: u32 = 10_000;
 const FEW: u32 = 10;
+const LOADED: u32 = 100_000;
 /// Where new flows go, each with as many source ports.
-const SINKS: std::ops::Range<u16> = 9_000..9_016;
+const SINKS: std::ops::Range<u16> = 9_000..9_032;
 const SOURCES: std::ops::Range<u16> = 2_000..62_000;
 const STREAM: u16 = 5_201;
 
@@ -46,13 +49,13 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
     let restore = |file: &Path| restore(&other, file);
     let theirs = World { a, b, load: Box::new(restore) };
 
-    let (many, few) = (write(&host, MANY)?, write(&host, FEW)?);
+    let (many, few, loaded) = (write(&host, MANY)?, write(&host, FEW)?, write(&host, LOADED)?);
     let argv = ["iperf3", "-s", "-p", &STREAM.to_string()];
     let _server = Process::start(Some(&own.b), &argv, &[], &host.dir().join("iperf3-b.log"))?;
-    let frames = [frames(&own)?, frames(&theirs)?];
+    let frames = [RefCell::new(frames(&own)?), RefCell::new(frames(&theirs)?)];
     let _sinks = [sinks(&own.b)?, sinks(&theirs.b)?];
 
-    let new = |world: &World<'_>, frames: &[Vec<u8>], rules: &Path| -> Result<(f64, bool)> {
+    let new = |world: &World<'_>, frames: &RefCell<Vec<Vec<u8>>>, rules: &Path| -> Result<(f64, bool)> {
         (world.load)(rules)?;
         bench.guard.run(|| flows(world, frames, bench.args.length()))
     };
@@ -60,7 +63,15 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
         (own.load)(rules)?;
         bench.guard.run(|| bulk::run(&own.a, (B.into(), STREAM), &[], bench.args.length()))
     };
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let loading = |world: &World<'_>| -> Result<(f64, bool)> {
+        (world.load)(&few)?;
+        bench.guard.run(|| {
+            let start = Instant::now();
+            (world.load)(&loaded)?;
+            Ok(start.elapsed().as_secs_f64())
+        })
+    };
+    let mut figures: [Vec<f64>; 7] = Default::default();
     let mut busy = false;
     for run in 1..=bench.args.runs {
         let results = [
@@ -69,6 +80,8 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
             ("kernel, 10,000 rules", "flows/s", new(&theirs, &frames[1], &many)?),
             ("ours, 10,000 rules", "Gbit/s", stream(&many)?),
             ("ours, 10 rules", "Gbit/s", stream(&few)?),
+            ("ours, 100,000 rules loaded", "s", loading(&own)?),
+            ("kernel, 100,000 rules loaded", "s", loading(&theirs)?),
         ];
         for ((name, unit, (figure, disturbed)), all) in results.into_iter().zip(&mut figures) {
             println!("  run {run} of {}  {name}: {} {unit}", bench.args.runs, show(figure));
@@ -76,12 +89,14 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
             all.push(figure);
         }
     }
-    let [many, few, kernel, many_stream, few_stream] = &figures;
-    let (flows, rate) = (Metric::higher("new flows/s"), Metric::higher("Gbit/s"));
+    let [many, few, kernel, many_stream, few_stream, loaded, kernel_loaded] = &figures;
+    let (flows, rate, time) =
+        (Metric::higher("new flows/s"), Metric::higher("Gbit/s"), Metric::lower("s, 100,000 rules"));
     let rows = [
         Row::compared(case, "10 rules", flows, many, few, busy),
         Row::compared(case, "iptables", flows, many, kernel, busy),
         Row::compared(case, "10 rules", rate, many_stream, few_stream, busy),
+        Row::compared(case, "iptables", time, loaded, kernel_loaded, busy),
     ];
     Ok(rows.into_iter().flatten().collect())
 }
@@ -131,14 +146,19 @@ fn sinks(place: &Netns) -> Result<Vec<UdpSocket>> {
     })
 }
 
-/// New flows a second that reached the other container.
-fn flows(world: &World<'_>, frames: &[Vec<u8>], length: Duration) -> Result<f64> {
+/// New flows a second that reached the other container. The next run begins where this one ends: what was sent last is sent
+/// last again, and forgotten by then.
+fn flows(world: &World<'_>, frames: &RefCell<Vec<Vec<u8>>>, length: Duration) -> Result<f64> {
     let count = || world.b.enter(received);
     let before = count()?;
-    under_flood(&world.a, "eth0", frames, || {
+    let (_, sent) = under_flood(&world.a, "eth0", &frames.borrow(), || {
         thread::sleep(length);
         Ok(0.0)
     })?;
+    let mut frames = frames.borrow_mut();
+    let all = frames.len();
+    frames.rotate_left(sent as usize % all);
+    drop(frames);
     thread::sleep(Duration::from_millis(100));
     Ok((count()? - before) as f64 / length.as_secs_f64())
 }
