@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tests::traffic::ping;
 use tests::traffic::service::{self, Asker, Service, Talk};
 use tests::traffic::stream::Stream;
 use tests::vswitchd::Vswitchd;
-use tests::{Cluster, Edge, Outside, Station, scenario, wait};
+use tests::{Cluster, Edge, Outside, Place, Station, scenario, wait};
 
 /// Both families' flags for `vsctl filter`.
 const FAMILIES: [&[&str]; 2] = [&[], &["-6"]];
@@ -54,7 +54,7 @@ fn both(station: &Station) -> Result<[IpAddr; 2]> {
 }
 
 /// TCP at these ports of both families, and UDP at the first.
-fn services(station: &impl tests::Place, ports: &[u16]) -> Result<Vec<Service>> {
+fn services(station: &impl Place, ports: &[u16]) -> Result<Vec<Service>> {
     let any = |port: u16| SocketAddr::new("::".parse::<IpAddr>().unwrap_or(Outside::FAR6), port);
     let mut all = vec![Service::udp(station, any(ports[0]))?];
     for port in ports {
@@ -311,6 +311,51 @@ fn hosts_of_an_overlay_network_have_their_own_rules() {
             rows.len() == 2 && rows.iter().all(|row| row["network"].is_null()),
             "rules of h1 are not h2's: {rows:?}"
         );
+        Ok(())
+    });
+}
+
+/// The texts of the document's recipes, in its order.
+fn recipes() -> Vec<&'static str> {
+    let document = include_str!("../../../docs/filtering.md");
+    let (_, recipes) = document.split_once("## Recipes\n").unwrap_or_default();
+    let (recipes, _) = recipes.split_once("\n## ").unwrap_or((recipes, ""));
+    recipes.split("```").skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_recipes_of_the_document_do_what_they_say() {
+    scenario(|lab| {
+        let [web_only, web_to_db, few_at_once] = recipes()[..] else { bail!("other recipes: {:?}", recipes()) };
+        let edge = Edge::start(lab)?;
+        let of = ["--network", "GREEN"];
+        let web = edge.attach("GREEN", "web", &["-p", "8080:80", "-p", "8081:81"])?;
+        let (db, other) = (edge.attach("GREEN", "db", &[])?, edge.attach("GREEN", "other", &[])?);
+        let _services = (services(&web, &[80, 81])?, services(&db, &[5432, 81])?, services(&edge.outside, &[9000])?);
+        let outer = |port| SocketAddr::new(edge.host().outer4(), port);
+        load(&edge.daemon, &of, web_only)?;
+        Talk::open(&edge.outside, outer(8080))?.exchange(1000)?;
+        service::silent(&edge.outside, outer(8081))?;
+        Talk::open(&web, SocketAddr::new(Outside::FAR4, 9000))?.exchange(1000)?;
+        Talk::open(&other, SocketAddr::new(web.address4()?, 81))?.exchange(1000)?;
+
+        load(&edge.daemon, &of, web_to_db)?;
+        let at = |port| -> Result<SocketAddr> { Ok(SocketAddr::new(db.address4()?, port)) };
+        Talk::open(&web, at(5432)?)?.exchange(1000)?;
+        service::refused(&web, at(81)?)?;
+        service::refused(&other, at(5432)?)?;
+        Talk::open(&db, SocketAddr::new(web.address4()?, 81))?.exchange(1000)?;
+
+        flush(&edge.daemon, &of)?;
+        load_filter(&edge.daemon, &[], few_at_once.trim())?;
+        let mut talks = Vec::new();
+        for _ in 0..60 {
+            match edge.outside.enter(|| Ok(TcpStream::connect_timeout(&outer(8081), Duration::from_millis(200))))? {
+                Ok(talk) => talks.push(talk),
+                Err(_) => break,
+            }
+        }
+        ensure!((5..60).contains(&talks.len()), "{} connections at once", talks.len());
         Ok(())
     });
 }
