@@ -51,12 +51,18 @@ fn lone_daemon(lab: &Lab) -> Result<(Host, Vswitchd)> {
 fn two_networks_in_the_annotation_make_two_interfaces() {
     scenario(|lab| {
         let (_h1, daemon) = lone_daemon(lab)?;
-        let c = Container::run(lab, Runtime::Runc, &daemon, "two", &[(NETWORKS, "GREEN:alias=a+b;BROWN")])?;
+        let annotations = [(NETWORKS, "GREEN:alias=a+b;BROWN"), ("org.vswitch.label.tier", "front")];
+        let c = Container::run(lab, Runtime::Runc, &daemon, "two", &annotations)?;
         let links = c.exec_inside(&["ip", "address"])?;
         ensure!(links.contains("eth0") && links.contains("10.30.0.2/24"), "{links}");
         ensure!(links.contains("eth1") && links.contains("10.31.0.2/24"), "{links}");
         // Without a name of its own it is known by its id.
         ensure!(daemon.rows(&["ports"])?.iter().all(|row| row["name"] == c.id()));
+        // Rules name it by its label, in each network.
+        let rule = ["rule", "add", "--network", "BROWN", "--from", "label=tier=front", "deny"];
+        ensure!(daemon.json(&rule)?["unknown"].is_null());
+        let saved = daemon.vsctl(&["filter", "save", "--network", "BROWN"])?;
+        ensure!(saved.contains("-s 10.31.0.2/32") && !saved.contains("10.30."), "{saved}");
         Ok(())
     });
 }
