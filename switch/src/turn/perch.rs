@@ -12,7 +12,7 @@ use wire::Time;
 /// Traffic flows for so long before the thread settles.
 const TRIAL: Duration = Duration::from_millis(10);
 /// It stays for so long.
-const TERM: Duration = Duration::from_secs(1);
+const TERM: Duration = Duration::from_secs(4);
 /// Without frames for so long it roams.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -116,10 +116,10 @@ mod tests {
         assert_eq!(state.worked(ms(9), false), None, "which ends");
         assert_eq!(state.worked(ms(11), true), None);
         assert_eq!(state.worked(ms(21), true), Some(Move::Stay));
-        assert_eq!(state.worked(ms(1_020), false), None, "a slower moment changes nothing");
-        assert_eq!(state.worked(ms(1_021), true), Some(Move::Roam), "others get their chance");
-        assert_eq!(state.worked(ms(1_022), true), None);
-        assert_eq!(state.worked(ms(1_032), true), Some(Move::Stay));
+        assert_eq!(state.worked(ms(4_020), false), None, "a slower moment changes nothing");
+        assert_eq!(state.worked(ms(4_021), true), Some(Move::Roam), "others get their chance");
+        assert_eq!(state.worked(ms(4_022), true), None);
+        assert_eq!(state.worked(ms(4_032), true), Some(Move::Stay));
     }
 
     #[test]
