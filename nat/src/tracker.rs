@@ -26,7 +26,7 @@ use crate::binding::Bindings;
 use crate::conn::{Table, Zones};
 use crate::fragment::Fragments;
 use crate::reason::Reasons;
-use crate::{ConnId, Direction, End, Reason, Rewrite, Settings, Tuple, Zone};
+use crate::{ConnId, Direction, Reason, Rewrite, Settings, Tuple, Zone};
 
 /// Where randomness comes from: ports that cannot be guessed are as good as it is.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -160,33 +160,14 @@ impl Tracker {
     /// What a packet of this direction becomes. `None` if the connection is gone.
     pub fn rewrite(&self, conn: ConnId, direction: Direction) -> Option<Rewrite> {
         let conn = self.table.get(conn)?;
-        let came = conn.tuple(direction);
-        let leaves = conn.tuple(direction.reverse()).reverse();
-        let end = |ip: crate::Address, port| Some(End { ip: ip.ip(), port });
-        let src = if (came.src, came.src_port) == (leaves.src, leaves.src_port) {
-            None
-        } else {
-            end(leaves.src, leaves.src_port)
-        };
-        let dst = if (came.dst, came.dst_port) == (leaves.dst, leaves.dst_port) {
-            None
-        } else {
-            end(leaves.dst, leaves.dst_port)
-        };
-        Some(Rewrite { src, dst })
+        Some(Rewrite::between(conn.tuple(direction), conn.tuple(direction.reverse())))
     }
 
     /// What an ICMP error that travels in this direction becomes: first the error itself, then the packet that it quotes,
     /// which had gone the other way and is turned back into what its sender had sent. For [`crate::translate_error`].
     pub fn rewrite_error(&self, conn: ConnId, direction: Direction) -> Option<(Rewrite, Rewrite)> {
-        let outer = self.rewrite(conn, direction)?;
-        let quoted = self.rewrite(conn, direction.reverse())?;
-        let sent = self.table.get(conn)?.tuple(direction.reverse());
-        let inner = Rewrite {
-            src: quoted.src.map(|_| End { ip: sent.src.ip(), port: sent.src_port }),
-            dst: quoted.dst.map(|_| End { ip: sent.dst.ip(), port: sent.dst_port }),
-        };
-        Some((outer, inner))
+        let conn = self.table.get(conn)?;
+        Some(Rewrite::of_error(conn.tuple(direction), conn.tuple(direction.reverse())))
     }
 
     /// Who talks to whom in packets of this direction, as they arrive.

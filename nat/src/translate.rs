@@ -12,6 +12,8 @@ use std::net::IpAddr;
 
 use wire::{Frame, Headers};
 
+use crate::{Address, Tuple};
+
 pub(crate) use embedded::embedded;
 pub use error::translate_error;
 pub(crate) use place::{Icmp, Place, extensions, icmp_kind};
@@ -36,6 +38,38 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
+    /// What packets that come with these ends become, where answers come with those.
+    pub(crate) fn between(came: Tuple, answers: Tuple) -> Rewrite {
+        let leaves = answers.reverse();
+        let end = |ip: Address, port, other: (Address, u16)| {
+            if (ip, port) == other { None } else { Some(End { ip: ip.ip(), port }) }
+        };
+        Rewrite {
+            src: end(leaves.src, leaves.src_port, (came.src, came.src_port)),
+            dst: end(leaves.dst, leaves.dst_port, (came.dst, came.dst_port)),
+        }
+    }
+
+    /// What becomes of errors that come with these ends, and of what they quote.
+    pub(crate) fn of_error(came: Tuple, answers: Tuple) -> (Rewrite, Rewrite) {
+        let quoted = Rewrite::between(answers, came);
+        let inner = Rewrite {
+            src: quoted.src.map(|_| End { ip: answers.src.ip(), port: answers.src_port }),
+            dst: quoted.dst.map(|_| End { ip: answers.dst.ip(), port: answers.dst_port }),
+        };
+        (Rewrite::between(came, answers), inner)
+    }
+
+    /// The half that concerns the source, without the other.
+    pub fn only_src(self) -> Rewrite {
+        Rewrite { dst: None, ..self }
+    }
+
+    /// The half that concerns the destination, without the other.
+    pub fn only_dst(self) -> Rewrite {
+        Rewrite { src: None, ..self }
+    }
+
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.src.is_none() && self.dst.is_none()

@@ -5,6 +5,7 @@
 //! Every packet takes one of two ways in: `inside` from a container, `outside` from the host's port. Connections decide
 //! first; what is new is decided once, and `carry` does what was decided, from then on out of the flow cache.
 
+mod begin;
 mod bridged;
 mod carry;
 mod ended;
@@ -15,13 +16,14 @@ mod outside;
 mod pieces;
 mod prefixes;
 mod published;
+mod sources;
 mod spoken;
 mod trouble;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nat::{Held, Random, Settings, Tracker, Tuple, Zone};
+use nat::{End, Held, Random, Settings, Tracker, Tuple, Zone};
 use wire::{Frame, Headers, Mac, Time, protocol};
 
 use crate::{BridgeId, DropReason, Gateway, Out, PortId, Publish, PublishId, Route, Switch};
@@ -33,6 +35,7 @@ use host::Host;
 use pieces::Pieces;
 use prefixes::Prefixes;
 use published::Published;
+use sources::Sources;
 use trouble::Limits;
 
 /// Whether a public endpoint (protocol, address, port) is free on the host: no socket has it.
@@ -50,6 +53,7 @@ pub(crate) struct Router {
     subnets: Prefixes<BridgeId>,
     held: Held<(Packet, Option<(BridgeId, Way)>)>,
     pieces: Pieces,
+    sources: Sources,
     limits: Limits,
     ended: Ended,
     steering: Vec<Steer>,
@@ -75,6 +79,7 @@ impl Router {
             subnets: Prefixes::default(),
             held: Held::new(held, of_datagram, patience),
             pieces: Pieces::new(settings.datagrams, settings.fragment_timeout),
+            sources: Sources::default(),
             tracker: Tracker::new(settings, random),
             limits: Limits::default(),
             ended: Ended::default(),
@@ -157,7 +162,7 @@ impl Router {
     /// Whether a packet to one of these ends is for a mapping, not for the host itself. An identifier is no port: whoever
     /// pings the host means the host.
     fn is_mapping(&self, tuple: &Tuple) -> bool {
-        let dst = nat::End { ip: tuple.dst.ip(), port: tuple.dst_port };
+        let dst = End { ip: tuple.dst.ip(), port: tuple.dst_port };
         matches!(tuple.protocol, protocol::TCP | protocol::UDP)
             && self.host.owns(dst.ip)
             && self.tracker.is_bound(tuple.protocol, dst)
@@ -181,6 +186,11 @@ impl Packet {
         Packet { now, from, frame, headers, passage: None }
     }
 
+    /// Where a rule sends it instead, if it begins a connection.
+    fn aim(&self) -> Option<End> {
+        self.passage.as_ref().and_then(|passage| passage.aim)
+    }
+
     /// Takes its tag off. `false` if it makes no sense then.
     fn untag(&mut self) -> bool {
         wire::untag(&mut self.frame);
@@ -199,6 +209,9 @@ impl Packet {
 
 impl Switch {
     pub(crate) fn drop_packet(&mut self, reason: DropReason, packet: Packet, out: &mut Out) {
+        if let Some(passage) = &packet.passage {
+            self.router.pieces.refuse(passage);
+        }
         self.discard(packet.from, reason, packet.frame, out);
     }
 }

@@ -87,6 +87,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// One address.
+    pub fn one(ip: IpAddr) -> Span {
+        Span { first: number(ip), last: number(ip) }
+    }
+
     /// Whether an address lies in it.
     #[inline]
     pub(crate) const fn contains(self, number: u128) -> bool {

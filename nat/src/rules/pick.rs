@@ -13,15 +13,26 @@ use crate::{End, Tuple};
 /// Where a connection's packets are sent instead (DNAT, REDIRECT), by the tuple of its first packet. Without a range the
 /// address stays: what REDIRECT leaves open is put into `nat` before. `random` is asked by `--random` only, for the port.
 ///
-/// A port that others use already is not avoided: two connections may share a destination, as their sources differ.
-pub fn destination(nat: &Nat, tuple: &Tuple, random: u32) -> End {
+/// `is_taken` says whether a connection between the packet's source and that end is there already: of a range the next port
+/// is taken then.
+pub fn destination(nat: &Nat, tuple: &Tuple, random: u32, mut is_taken: impl FnMut(End) -> bool) -> End {
     let ip = nat.addresses.map_or(tuple.dst.ip(), |span| address(span, nat.persistent, true, tuple));
-    let port = match nat.ports {
-        Some(ports) if has_ports(tuple.protocol) => port(nat, ports, tuple.dst_port, random),
-        _ => tuple.dst_port,
-    };
-    End { ip, port }
+    let Some(ports) = nat.ports.filter(|_| has_ports(tuple.protocol)) else { return End { ip, port: tuple.dst_port } };
+    let first = port(nat, ports, tuple.dst_port, random);
+    let all = u32::from(ports.last.saturating_sub(ports.first)) + 1;
+    let by_chance = nat.random || nat.random_fully;
+    let stays = nat.base.is_none() && !by_chance && ports.contains(tuple.dst_port);
+    if all == 1 || stays && !is_taken(End { ip, port: first }) {
+        return End { ip, port: first };
+    }
+    // One that would stay and may not gives way to the first that is free.
+    let offset = if stays { 0 } else { u32::from(first.wrapping_sub(ports.first)) };
+    let after = |step| End { ip, port: ports.first.wrapping_add(((offset + step) % all) as u16) };
+    (0..all.min(ATTEMPTS)).map(after).find(|end| !is_taken(*end)).unwrap_or_else(|| after(0))
 }
+
+/// Ports of a range that are tried.
+const ATTEMPTS: u32 = 128;
 
 /// Which address a connection's packets are sent from (SNAT), by its tuple behind a new destination; `None` if `nat` has no
 /// range. A source that lies in the range stays, unless its port has to change. The port is for the tracker to find, as it
@@ -38,7 +49,7 @@ pub fn source(nat: &Nat, tuple: &Tuple) -> Option<IpAddr> {
 }
 
 /// TCP, UDP, DCCP, SCTP, UDP-Lite.
-fn has_ports(number: u8) -> bool {
+pub(super) fn has_ports(number: u8) -> bool {
     matches!(number, protocol::TCP | protocol::UDP | 33 | 132 | 136)
 }
 

@@ -1,6 +1,8 @@
 //! What a rule does to a packet that it matches: one variant for each target.
 
-use super::{ChainId, Network, Ports, Span, Word};
+use super::address::number;
+use super::{ChainId, Network, Ports, Span, Word, pick};
+use crate::End;
 
 /// How a packet is refused. The names are those of `--reject-with`, and each says for which family it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -47,6 +49,14 @@ pub struct Nat {
     pub random_fully: bool,
     /// `--persistent`
     pub persistent: bool,
+}
+
+impl Nat {
+    /// Whether an end is among those that it leads to. Ports are not asked of a protocol without.
+    pub fn offers(&self, end: End, protocol: u8) -> bool {
+        self.addresses.is_none_or(|span| span.contains(number(end.ip)))
+            && (!pick::has_ports(protocol) || self.ports.is_none_or(|ports| ports.contains(end.port)))
+    }
 }
 
 /// `-j CONNMARK`.

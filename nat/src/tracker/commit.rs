@@ -159,7 +159,7 @@ impl Tracker {
     }
 
     /// Whether answers to packets with these ends would be taken for those of another connection.
-    fn is_taken(&self, reply_zone: Zone, leaves: &Tuple) -> bool {
+    pub fn is_taken(&self, reply_zone: Zone, leaves: &Tuple) -> bool {
         self.table.find(reply_zone, &leaves.reverse()).is_some()
     }
 

@@ -6,7 +6,7 @@ use super::track::{Fresh, Hit};
 use crate::conn::Conn;
 use crate::rules::{Connection, Statuses};
 use crate::tick::Tick;
-use crate::{ConnId, Direction, TcpState, Tracker, Tuple, Zone};
+use crate::{Address, ConnId, Direction, End, Rewrite, TcpState, Tracker, Tuple, Zone};
 
 impl Tracker {
     /// Whether the connection that began with this tuple in that zone is there and not over.
@@ -61,6 +61,35 @@ impl Tracker {
             mark: conn.mark,
             expires: conn.expires.since(Tick::of(now)),
         })
+    }
+}
+
+impl Connection {
+    /// What a packet of its direction becomes.
+    pub fn rewrite(&self) -> Rewrite {
+        let (came, answers) = self.tuples();
+        Rewrite::between(came, answers)
+    }
+
+    /// What an ICMP error of its direction becomes, and what it quotes.
+    pub fn rewrite_error(&self) -> (Rewrite, Rewrite) {
+        let (came, answers) = self.tuples();
+        Rewrite::of_error(came, answers)
+    }
+
+    fn tuples(&self) -> (Tuple, Tuple) {
+        match self.direction {
+            Direction::Original => (self.original, self.reply),
+            Direction::Reply => (self.reply, self.original),
+        }
+    }
+
+    /// Gives the connection that a packet would begin another destination.
+    pub fn redirect(&mut self, to: End) {
+        let Some(address) = Address::new(to.ip) else { return };
+        let icmp = matches!(self.original.protocol, protocol::ICMP | protocol::ICMPV6);
+        (self.reply.src, self.reply.src_port) = (address, if icmp { self.reply.src_port } else { to.port });
+        self.destination_translated = self.reply.reverse() != self.original;
     }
 }
 

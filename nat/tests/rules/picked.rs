@@ -43,7 +43,7 @@ fn na_04_addresses_are_those_that_the_kernel_picks() {
         );
         let tuple = tuple(src, 40_000, dst, 5_353);
         let picked = match kind {
-            "dnat" => pick::destination(&dnat(&to), &tuple, 0).ip,
+            "dnat" => pick::destination(&dnat(&to), &tuple, 0, |_| false).ip,
             _ => pick::source(&snat(&to), &tuple).unwrap(),
         };
         assert_eq!(picked, expected.parse::<IpAddr>().unwrap(), "{line}");
@@ -65,23 +65,23 @@ fn na_01_ports_of_destinations() {
         ("10.1.0.1:8080-8090 --random", 80, 8_080 + 500 % 11),
         ("10.1.0.1:1-65535 --random", 80, 501),
     ] {
-        let end = pick::destination(&dnat(to), &tuple("10.0.0.1", 9, "10.9.9.9", port), 500 | 7 << 16);
+        let end = pick::destination(&dnat(to), &tuple("10.0.0.1", 9, "10.9.9.9", port), 500 | 7 << 16, |_| false);
         assert_eq!((end.ip, end.port), ("10.1.0.1".parse().unwrap(), expected), "{to}");
     }
     // Ports alone leave the address; what has no ports leaves them.
     let ports = nat(Hook::Prerouting, "REDIRECT --to-ports 99");
     let mut packet = tuple("10.0.0.1", 9, "10.9.9.9", 80);
-    let end = pick::destination(&ports, &packet, 0);
+    let end = pick::destination(&ports, &packet, 0, |_| false);
     assert_eq!((end.ip, end.port), ("10.9.9.9".parse().unwrap(), 99));
     packet.protocol = 1;
-    assert_eq!(pick::destination(&ports, &packet, 0).port, 80);
+    assert_eq!(pick::destination(&ports, &packet, 0, |_| false).port, 80);
 }
 
 #[test]
 fn chance_reaches_every_port_of_a_range() {
     let nat = dnat("10.1.0.1:8080-8089 --random");
     let packet = tuple("10.0.0.1", 9, "10.9.9.9", 8_085);
-    let ports: HashSet<u16> = (0..100).map(|random| pick::destination(&nat, &packet, random).port).collect();
+    let ports: HashSet<u16> = (0..100).map(|random| pick::destination(&nat, &packet, random, |_| false).port).collect();
     assert_eq!(ports, (8_080..=8_089).collect());
 }
 
@@ -118,7 +118,7 @@ fn clients_are_spread_over_a_range() {
                 4 => tuple(&format!("10.0.{high}.{low}"), 9, "10.9.9.9", 80),
                 _ => tuple(&format!("fd00::{high:x}:{low:x}"), 9, "fd00:9::9", 80),
             };
-            *counts.entry(pick::destination(&nat, &packet, 0).ip).or_default() += 1;
+            *counts.entry(pick::destination(&nat, &packet, 0, |_| false).ip).or_default() += 1;
         }
         assert!(counts.len() == 10 && counts.values().all(|count| (800..1_200).contains(count)), "{to}: {counts:?}");
     }
@@ -129,8 +129,9 @@ fn na_04_one_client_keeps_its_address_if_that_is_asked_for() {
     for (to, few) in [("10.1.0.1-10.1.0.10 --persistent", true), ("10.1.0.1-10.1.0.10", false)] {
         let (there, here) = (dnat(to), snat(to));
         let ends = (0..250).map(|number| tuple("10.0.0.1", 9, &format!("10.9.9.{number}"), 80));
-        let picked: HashSet<_> =
-            ends.map(|packet| (pick::destination(&there, &packet, 0).ip, pick::source(&here, &packet))).collect();
+        let picked: HashSet<_> = ends
+            .map(|packet| (pick::destination(&there, &packet, 0, |_| false).ip, pick::source(&here, &packet)))
+            .collect();
         assert_eq!(picked.len() == 1, few, "{to}: {picked:?}");
     }
 }
@@ -155,9 +156,9 @@ proptest! {
         prop_assume!(low > 0);
         let nat = dnat(&format!("{}-{}:{low}-{high}{base}{words}", ip(first), ip(last)));
         let packet = tuple(&ip(src).to_string(), 9, &ip(dst).to_string(), ports[3]);
-        let end = pick::destination(&nat, &packet, random);
+        let end = pick::destination(&nat, &packet, random, |_| false);
         prop_assert!(IpAddr::V4(ip(first)) <= end.ip && end.ip <= IpAddr::V4(ip(last)));
         prop_assert!(low <= end.port && end.port <= high);
-        prop_assert_eq!(pick::destination(&nat, &packet, random), end);
+        prop_assert_eq!(pick::destination(&nat, &packet, random, |_| false), end);
     }
 }

@@ -1,7 +1,8 @@
 //! Packets that stay in their network, where rules have a say: they are tracked like routed ones, and go on as they are.
 
-use nat::{Destination, Plan, Source, Tracked};
+use nat::Tracked;
 
+use super::begin::{Lead, Origin};
 use super::carry::Way;
 use super::{Packet, zone_of};
 use crate::{BridgeId, Out, Switch};
@@ -27,13 +28,9 @@ impl Switch {
                 self.carry_bridged(None, way, packet, out)
             }
             Tracked::Related(hit) => self.carry_error(hit, packet, out),
-            Tracked::New(fresh) => {
-                let plan = Plan { reply_zone: zone, destination: Destination::Keep, source: Source::Keep };
-                match self.router.tracker.commit(packet.now, &fresh, &plan, &mut |_, _, _| true) {
-                    Ok(hit) => self.carry_bridged(Some(hit), way, packet, out),
-                    Err(reason) => self.not_made(reason, packet, out),
-                }
-            }
+            // What a rule sends elsewhere is for the gateway to lead there.
+            Tracked::New(fresh) if packet.aim().is_some() => self.begin_inside(id, fresh, packet, out),
+            Tracked::New(fresh) => self.start(&fresh, Lead::to(zone, None, Origin::Keep), Some(way), packet, out),
             Tracked::Early(datagram) => self.hold(datagram, Some((id, way)), packet, out),
             // What makes no sense is for rules to refuse, here as in the kernel.
             Tracked::Untracked | Tracked::Invalid(_) => self.carry_bridged(None, way, packet, out),

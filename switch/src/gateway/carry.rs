@@ -40,8 +40,24 @@ const MARKED: u8 = 0x07;
 
 impl Change {
     /// For packets that go on as they are, over the same link.
-    fn bridged(conn: Option<(ConnId, Direction)>) -> Change {
+    pub(super) fn bridged(conn: Option<(ConnId, Direction)>) -> Change {
         Change { conn, rewrite: Rewrite::default(), hop: None, mtu: u32::MAX, judged: None }
+    }
+
+    /// Whether they leave their link.
+    pub(super) const fn is_routed(&self) -> bool {
+        self.hop.is_some()
+    }
+
+    /// Sets a packet's link addresses, once its hop is counted; then that is done.
+    pub(super) fn leave(&mut self, packet: &mut Packet) {
+        if let Some((src, dst)) = self.hop.take() {
+            wire::set_link(&mut packet.frame, src, dst);
+        }
+    }
+
+    pub(super) const fn set_rewrite(&mut self, rewrite: Rewrite) {
+        self.rewrite = rewrite;
     }
 
     /// Reads something in every cache line of the record.
@@ -115,6 +131,12 @@ impl Switch {
         }
         let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        if let Some(end) = rewrite.dst.filter(|end| self.is_gateway_of(zone, end.ip)) {
+            // A rule has redirected it.
+            let rewrite = Rewrite { src: None, dst: Some(end) };
+            let Some(packet) = self.retarget(rewrite, packet, out) else { return };
+            return self.answer_as_gateway(None, packet, out);
+        }
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
             Some(Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
@@ -139,38 +161,49 @@ impl Switch {
         }
     }
 
-    /// Lets a packet meet the rules on its way out, and sends it on. Rules see its new destination, and its old source.
-    fn forward_judged(&mut self, hit: Hit, way: (Way, Change), mut packet: Packet, out: &mut Out) {
+    /// Lets a packet meet the rules on its way out, and sends it on.
+    fn forward_judged(&mut self, hit: Hit, way: (Way, Change), packet: Packet, out: &mut Out) {
         let cacheable = hit.state == State::Established && packet.headers.fragment == Fragment::Whole;
-        let Some(passage) = packet.passage.as_mut() else {
+        if packet.passage.is_none() {
             return self.forward_changed(way, cacheable, packet, out);
-        };
+        }
         let (way, change) = way;
-        let is_new = passage.begins(hit);
-        let (key, ref mut rest) = (packet.headers.key, change.clone());
-        if let Some(dst) = rest.rewrite.dst.take() {
-            let first = Rewrite { src: None, dst: Some(dst) };
-            if nat::translate(&mut packet.frame, &packet.headers, &first).is_err() || !packet.parse_again() {
-                return self.drop_packet(DropReason::Untranslatable, packet, out);
-            }
-        }
-        let Some(mut packet) =
-            self.hop(change.hop.is_some(), packet, out).and_then(|packet| self.forwarding(way.0, packet, out))
-        else {
-            if is_new {
-                self.router.tracker.forget(hit.conn);
-            }
-            return;
-        };
-        if let Some((src, dst)) = rest.hop.take() {
-            wire::set_link(&mut packet.frame, src, dst);
-        }
+        let (key, mut rest) = (packet.headers.key, change.clone());
+        rest.rewrite = change.rewrite.only_src();
+        let dst = change.rewrite.only_dst();
+        let Some(mut packet) = self.judge_out(way.0, change.is_routed(), dst, packet, out) else { return };
+        rest.leave(&mut packet);
         let passage = packet.passage.take();
         if let Some(passage) = passage.filter(|passage| passage.steady && cacheable && !is_marked(&packet)) {
             let judged = Some(passage.marks.into_boxed_slice());
             self.remember_changed(key, (way, Change { judged, ..change }), &packet);
         }
-        self.change(way.0, rest, packet, out);
+        self.change(way.0, &rest, packet, out);
+    }
+
+    /// Lets a packet meet the rules on its way out: a hop older, with its new destination, and its old source.
+    pub(super) fn judge_out(
+        &mut self,
+        egress: Egress,
+        routed: bool,
+        rewrite: Rewrite,
+        packet: Packet,
+        out: &mut Out,
+    ) -> Option<Packet> {
+        let packet = self.retarget(rewrite, packet, out)?;
+        let packet = self.hop(routed, packet, out)?;
+        self.forwarding(egress, packet, out)
+    }
+
+    /// Gives a packet its new destination. `None`: that could not be done.
+    pub(super) fn retarget(&mut self, rewrite: Rewrite, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        if !rewrite.is_empty()
+            && (nat::translate(&mut packet.frame, &packet.headers, &rewrite).is_err() || !packet.parse_again())
+        {
+            self.drop_packet(DropReason::Untranslatable, packet, out);
+            return None;
+        }
+        Some(packet)
     }
 
     /// Takes a hop off a packet's life before it meets rules, as the kernel does. `None`: it was its last.
@@ -283,7 +316,7 @@ impl Switch {
         again
     }
 
-    fn change(&mut self, egress: Egress, change: &Change, mut packet: Packet, out: &mut Out) {
+    pub(super) fn change(&mut self, egress: Egress, change: &Change, mut packet: Packet, out: &mut Out) {
         let room = change.mtu as usize + usize::from(packet.headers.l3);
         if packet.frame.len() > room && wire::segment_len(&packet.frame, &packet.headers) > room {
             return self.too_big(egress, change, packet, out);
@@ -327,12 +360,18 @@ impl Switch {
         let (Some((outer, inner)), Some(zone)) = (rewrites, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
-        let translate = |packet: &mut Packet| nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner);
+        let translate = |packet: &mut Packet, outer: Rewrite, inner: Rewrite| {
+            nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner)
+        };
         if self.is_turned(hit) {
             self.pass_piece(&mut packet);
-            return self.turn(packet, out, translate);
+            return self.turn(packet, out, |packet| translate(packet, outer, inner));
         }
-        let Some(packet) = self.enter_by(zone, &Tracked::Related(hit), packet, out) else { return };
+        let Some(mut packet) = self.enter_by(zone, &Tracked::Related(hit), packet, out) else { return };
+        // Rules see its new destination and its old source, here too; what it quotes went the other way.
+        if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
         let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
@@ -340,7 +379,7 @@ impl Switch {
             Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),
             None => return self.drop_packet(DropReason::NotRouted, packet, out),
         };
-        self.carry_once(exit, packet, out, translate);
+        self.carry_once(exit, packet, out, |packet| translate(packet, outer.only_src(), inner.only_dst()));
     }
 
     /// The datagram that a packet begins, if fragments may wait for it.

@@ -6,8 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nat::rules::{self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Verdict};
-use nat::{Hit, Reason, Tracked, Tracker, Tuple, Zone};
+use nat::rules::{
+    self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Translation, Verdict,
+};
+use nat::{End, Hit, Reason, Tracked, Tracker, Tuple, Zone};
 use wire::checksum::verify_transport;
 use wire::icmp::Trouble;
 use wire::{Layer3, Time};
@@ -37,7 +39,11 @@ pub(crate) struct Passage {
     /// Whether the gateway itself has sent it.
     own: bool,
     /// Which part of its datagram it is, if not all.
-    piece: Option<Piece>,
+    pub(super) piece: Option<Piece>,
+    /// Where a rule sends it instead.
+    pub(super) aim: Option<End>,
+    /// What the last rule of the table nat wants.
+    translation: Option<Translation>,
 }
 
 /// What is known of its connection.
@@ -56,10 +62,14 @@ const FORWARD: [(Table, Hook); 2] = [(Table::Mangle, Hook::Forward), (Table::Fil
 const OUTPUT_RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Output)];
 const OUTPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Output), (Table::Filter, Hook::Output)];
 const POSTROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Postrouting)];
+const NAT_IN: [(Table, Hook); 1] = [(Table::Nat, Hook::Prerouting)];
+const NAT_OUT: [(Table, Hook); 1] = [(Table::Nat, Hook::Postrouting)];
 
 impl Passage {
     fn of(network: BridgeId, family: Family, input: Arc<str>, known: Known) -> Passage {
-        Passage { network, family, input, mark: 0, known, steady: true, marks: Vec::new(), own: false, piece: None }
+        let (marks, own) = (Vec::new(), false);
+        let (piece, aim, translation) = (None, None, None);
+        Passage { network, family, input, mark: 0, known, steady: true, marks, own, piece, aim, translation }
     }
 
     /// The way of what the gateway itself sends.
@@ -126,8 +136,7 @@ impl Switch {
             debug_assert!(matches!(passage.piece, Some(Piece::Later(_))), "others wait before they meet rules");
             tracked = Tracked::Invalid(Reason::FragmentOrphan);
         }
-        let known = self.known_of(packet.now, &tracked);
-        let packet = self.prerouting(known, packet, out)?;
+        let packet = self.prerouting(&tracked, packet, out)?;
         Some((tracked, packet))
     }
 
@@ -141,18 +150,38 @@ impl Switch {
     ) -> Option<Packet> {
         let Some(network) = bridge_of(towards).filter(|_| packet.passage.is_none()) else { return Some(packet) };
         let packet = self.enter(network, None, packet, out)?;
-        if packet.passage.is_none() {
-            return Some(packet);
-        }
-        let known = self.known_of(packet.now, tracked);
-        self.prerouting(known, packet, out)
+        if packet.passage.is_some() { self.prerouting(tracked, packet, out) } else { Some(packet) }
     }
 
-    /// Goes on when it is known which connection a packet is of.
-    pub(super) fn prerouting(&mut self, known: Known, mut packet: Packet, out: &mut Out) -> Option<Packet> {
-        let Some(passage) = packet.passage.as_mut() else { return Some(packet) };
-        passage.known = known;
-        self.meet(&PREROUTING, "", packet, out)
+    /// Goes on when it is known which connection a packet is of; a first one is asked where it is to go.
+    fn prerouting(&mut self, tracked: &Tracked, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        let known = self.known_of(packet.now, tracked);
+        if let Some(passage) = packet.passage.as_mut() {
+            passage.known = known;
+        }
+        let packet = self.meet(&PREROUTING, "", packet, out)?;
+        match tracked {
+            Tracked::New(fresh) => self.nat_in(fresh, packet, out),
+            _ => Some(packet),
+        }
+    }
+
+    /// What rules want a first packet's destination to be.
+    pub(super) fn meet_nat_in(&mut self, packet: Packet, out: &mut Out) -> Option<(Option<Translation>, Packet)> {
+        let mut packet = self.meet(&NAT_IN, "", packet, out)?;
+        Some((packet.passage.as_mut().and_then(|passage| passage.translation.take()), packet))
+    }
+
+    /// What rules want a first packet's source to be.
+    pub(super) fn meet_nat_out(
+        &mut self,
+        egress: Egress,
+        packet: Packet,
+        out: &mut Out,
+    ) -> Option<(Option<Translation>, Packet)> {
+        let output = self.name_of(egress, packet.headers.key.dst());
+        let mut packet = self.meet(&NAT_OUT, &output, packet, out)?;
+        Some((packet.passage.as_mut().and_then(|passage| passage.translation.take()), packet))
     }
 
     /// What rules say about a packet for the gateway itself.
@@ -240,14 +269,15 @@ impl Switch {
                 if !self.filters.acts(scope, passage.family, table, hook) {
                     continue;
                 }
-                let verdict = self.judge(scope, table, hook, output, &mut passage, &mut packet);
-                if let (Verdict::Drop | Verdict::Reject(_), Some(Piece::First(datagram, _))) = (verdict, passage.piece)
-                {
-                    self.router.pieces.settle(&datagram, None, &passage.marks);
-                }
-                match verdict {
-                    Verdict::Accept | Verdict::Translate(_) => {}
+                match self.judge(scope, table, hook, output, &mut passage, &mut packet) {
+                    Verdict::Accept => {}
+                    // A connection is translated once at a hook.
+                    Verdict::Translate(how) => {
+                        passage.translation = Some(how);
+                        break;
+                    }
                     Verdict::Drop => {
+                        packet.passage = Some(passage);
                         self.drop_packet(DropReason::Denied, packet, out);
                         return None;
                     }

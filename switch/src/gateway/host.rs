@@ -1,7 +1,7 @@
 //! The host, as a gateway has to know it: its addresses, and where it would send what leaves. A mirror that the control
 //! plane keeps; the kernel decides the way again when a packet leaves.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashSet;
 use wire::Mac;
@@ -11,10 +11,9 @@ use crate::Route;
 
 /// The source that the host sees of containers whose own addresses mean nothing to it. Of the host's end's subnets
 /// (169.254.86.0/24, fd76:7377:3000::/64), where answers find back.
-pub(super) const MASKS: [IpAddr; 2] = [
-    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 86, 2)),
-    IpAddr::V6(std::net::Ipv6Addr::new(0xfd76, 0x7377, 0x3000, 0, 0, 0, 0, 2)),
-];
+pub(super) fn mask(v4: bool) -> IpAddr {
+    if v4 { Ipv4Addr::new(169, 254, 86, 2).into() } else { Ipv6Addr::new(0xfd76, 0x7377, 0x3000, 0, 0, 0, 0, 2).into() }
+}
 
 /// What is known of the host.
 #[derive(Debug, Default)]

@@ -3,37 +3,25 @@
 
 use std::net::IpAddr;
 
-use nat::{Destination, Direction, End, Fresh, Mapping, Plan, Pool, Reason, Source, Tracked, Untranslatable, Zone};
+use nat::{Destination, End, Fresh, Plan, Reason, Rewrite, Source, Tracked, Untranslatable, Zone};
 use wire::icmp::Trouble;
 use wire::protocol;
 
-use super::host::{MASKS, is_host_link, is_routable};
+use super::begin::{Lead, Origin, aimed};
+use super::host::{is_host_link, is_routable, mask};
 use super::{Packet, zone_of};
 use crate::{BridgeId, DropReason, Out, Switch};
 
 /// What becomes of a new connection.
 enum Decision {
-    /// It is made so.
-    Connect(Fresh, Towards),
+    /// It leads there.
+    Connect(Lead),
     /// It is to the gateway itself.
-    Gateway(Fresh),
+    Gateway,
     /// It is to the public end of another container's mapping: out, and in again (RFC 4787 REQ-9).
-    Turn(Fresh, IpAddr),
+    Turn(IpAddr),
     /// It is refused.
     Refuse(DropReason, Option<Trouble>),
-}
-
-/// Where a new connection leads, and which source it gets.
-#[derive(Debug)]
-enum Towards {
-    /// Outside, from this address; and from this port, if that is published for the sender.
-    Outside(IpAddr, Option<u16>),
-    /// To another subnet of the network, tracked for the sake of rules.
-    Inside,
-    /// To the host; its own address, or the one that hides it.
-    Host { masked: bool },
-    /// To an endpoint that has published the port; from its gateway if the answer could not find back otherwise.
-    Endpoint { zone: Zone, end: End, from: Option<IpAddr> },
 }
 
 impl Switch {
@@ -102,27 +90,31 @@ impl Switch {
         }
     }
 
-    fn begin_inside(&mut self, id: BridgeId, fresh: Fresh, packet: Packet, out: &mut Out) {
-        match self.decide(id, fresh) {
-            Decision::Gateway(fresh) => self.answer_as_gateway(Some(&fresh), packet, out),
+    pub(super) fn begin_inside(&mut self, id: BridgeId, fresh: Fresh, packet: Packet, out: &mut Out) {
+        match self.decide(id, &fresh, packet.aim()) {
+            Decision::Gateway => self.answer_as_gateway(Some(&fresh), packet, out),
             Decision::Refuse(reason, trouble) => self.refuse(reason, trouble, packet, out),
-            Decision::Connect(fresh, towards) => self.connect(&fresh, &towards, packet, out),
-            Decision::Turn(fresh, source) => self.turn_around(&fresh, source, packet, out),
+            Decision::Connect(lead) => self.start(&fresh, lead, None, packet, out),
+            Decision::Turn(source) => self.turn_around(&fresh, source, packet, out),
         }
     }
 
-    fn decide(&self, id: BridgeId, fresh: Fresh) -> Decision {
-        let tuple = fresh.tuple();
+    /// What becomes of a new connection of a network, or of one that a rule sends to `aim` instead.
+    fn decide(&self, id: BridgeId, fresh: &Fresh, aim: Option<End>) -> Decision {
+        let tuple = aimed(&fresh.tuple(), aim);
         let (src, dst) = (tuple.src.ip(), tuple.dst.ip());
         let Some(gateway) = self.bridges.get(&id).and_then(|bridge| bridge.settings.gateway.as_ref()) else {
             return Decision::Refuse(DropReason::NotRouted, None);
         };
         let prohibited = |reason| Decision::Refuse(reason, Some(Trouble::Prohibited));
+        if !is_routable(dst) {
+            return Decision::Refuse(DropReason::NotRouted, None);
+        }
         if gateway.has(dst) {
-            return Decision::Gateway(fresh);
+            return Decision::Gateway;
         }
         if gateway.covers(dst) {
-            return Decision::Connect(fresh, Towards::Inside);
+            return Decision::Connect(Lead::to(fresh.zone(), aim, Origin::Keep));
         }
         if gateway.internal {
             return prohibited(DropReason::Internal);
@@ -136,88 +128,39 @@ impl Switch {
                 if target.internal {
                     return prohibited(DropReason::Internal);
                 }
+                // From its gateway if the answer could not find back otherwise.
                 let own = rule.bridge == id && end.ip == src;
                 let unreachable = rule.bridge != id && target.covers(src);
                 let from = if own || unreachable { target.address(src.is_ipv4()) } else { None };
-                return Decision::Connect(fresh, Towards::Endpoint { zone: zone_of(rule.bridge), end, from });
+                let source = from.map_or(Origin::Keep, Origin::hidden);
+                return Decision::Connect(Lead::to(zone_of(rule.bridge), Some(end), source));
             }
             if self.router.is_mapping(&tuple) {
-                return Decision::Turn(fresh, dst);
+                return Decision::Turn(dst);
             }
-            return Decision::Connect(fresh, Towards::Host { masked: !gateway.host_access });
+            let source = if gateway.host_access { Origin::Keep } else { Origin::hidden(mask(src.is_ipv4())) };
+            return Decision::Connect(Lead::to(Zone::OUTSIDE, aim, source));
         }
         if is_host_link(dst) || !self.router.subnets.get(dst).is_empty() {
             return prohibited(DropReason::OtherNetwork);
         }
         match self.router.host.route(dst) {
             Some(route) => {
+                // Who is reached at a port speaks from it, too (RFC 4787 REQ-1).
                 let port = self.router.published.source(id, &tuple, route.source);
-                Decision::Connect(fresh, Towards::Outside(route.source, port))
+                let fixed = port.map(|port| Origin::Fixed(End { ip: route.source, port }));
+                let source = fixed.unwrap_or_else(|| Origin::bound(route.source));
+                Decision::Connect(Lead::to(Zone::OUTSIDE, aim, source))
             }
             None => Decision::Refuse(DropReason::NoRoute, Some(Trouble::NetUnreachable)),
         }
     }
 
-    fn connect(&mut self, fresh: &Fresh, towards: &Towards, packet: Packet, out: &mut Out) {
-        let symmetric = Mapping::Symmetric { persistent: true };
-        let pool = |addresses, mapping| Source::Map(Pool { addresses, ports: None, random: false, mapping });
-        let plan = match towards {
-            Towards::Outside(source, port) => Plan {
-                reply_zone: Zone::OUTSIDE,
-                destination: Destination::Keep,
-                // Who is reached at a port speaks from it, too (RFC 4787 REQ-1).
-                source: match *port {
-                    Some(port) => Source::Fixed(End { ip: *source, port }),
-                    None => pool(std::slice::from_ref(source), Mapping::EndpointIndependent),
-                },
-            },
-            Towards::Inside => Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep },
-            Towards::Host { masked } => Plan {
-                reply_zone: Zone::OUTSIDE,
-                destination: Destination::Keep,
-                source: if *masked { pool(&MASKS, symmetric) } else { Source::Keep },
-            },
-            Towards::Endpoint { zone, end, from } => Plan {
-                reply_zone: *zone,
-                destination: Destination::To(*end),
-                source: from.as_ref().map_or(Source::Keep, |from| pool(std::slice::from_ref(from), symmetric)),
-            },
-        };
-        let outside = matches!(towards, Towards::Outside(..));
-        let router = &mut self.router;
-        // Only the host's addresses have ports that somebody else may hold.
-        let is_free = &mut router.is_free;
-        let mut is_free = |protocol, ip, port| !outside || is_free(protocol, ip, port);
-        match router.tracker.commit(packet.now, fresh, &plan, &mut is_free) {
-            Ok(hit) => {
-                if outside {
-                    router.open(router.tracker.tuple(hit.conn, Direction::Reply));
-                }
-                if let Towards::Endpoint { zone, from: None, .. } = towards
-                    && *zone == fresh.zone()
-                {
-                    self.void_bridged(&packet);
-                }
-                self.carry(hit, packet, out);
-            }
-            Err(reason) => self.not_made(reason, packet, out),
-        }
-    }
-
-    /// Voids the cached flows of a packet's sender. The server of a neighbour may have answered it from the same port before,
-    /// untranslated: such answers are bridged, and from now on they are translated.
-    fn void_bridged(&mut self, packet: &Packet) {
-        let bridge = self.ports.get(&packet.from).and_then(|port| self.bridges.get(&port.settings.bridge));
-        if let Some(bridge) = bridge {
-            bridge.renew(&mut self.stations, packet.headers.key.src_mac());
-        }
-    }
-
     /// Makes a connection to the host's own address under a mapping, and turns its packet around.
     fn turn_around(&mut self, fresh: &Fresh, source: IpAddr, packet: Packet, out: &mut Out) {
-        let addresses = [source];
-        let source = Pool { addresses: &addresses, ports: None, random: false, mapping: Mapping::EndpointIndependent };
-        let plan = Plan { reply_zone: Zone::OUTSIDE, destination: Destination::Keep, source: Source::Map(source) };
+        let source = Origin::bound(source);
+        let destination = packet.aim().map_or(Destination::Keep, Destination::To);
+        let plan = Plan { reply_zone: Zone::OUTSIDE, destination, source: source.source() };
         let router = &mut self.router;
         match router.tracker.commit(packet.now, fresh, &plan, &mut *router.is_free) {
             Ok(hit) => self.carry(hit, packet, out),
@@ -258,9 +201,12 @@ impl Switch {
 
     /// Answers what is said to the gateway itself, if rules let it in. A connection with it is remembered for rules' sake.
     pub(super) fn answer_as_gateway(&mut self, fresh: Option<&Fresh>, packet: Packet, out: &mut Out) {
+        let aim = packet.aim();
+        let Some(packet) = self.retarget(Rewrite { src: None, dst: aim }, packet, out) else { return };
         let Some(mut packet) = self.input(packet, out) else { return };
         if let (Some(fresh), Some(passage)) = (fresh, packet.passage.as_mut()) {
-            let plan = Plan { reply_zone: fresh.zone(), destination: Destination::Keep, source: Source::Keep };
+            let destination = aim.map_or(Destination::Keep, Destination::To);
+            let plan = Plan { reply_zone: fresh.zone(), destination, source: Source::Keep };
             match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
                 Ok(hit) => _ = passage.begins(hit),
                 Err(reason) => return self.not_made(reason, packet, out),

@@ -1,15 +1,18 @@
 //! From the host's port: answers to what containers sent, packets to published ports, and what the host itself sends to its
 //! networks' containers. Link addresses mean nothing there: everything is judged by what the packet says.
 
-use nat::{Destination, Direction, Fresh, Inbound, Mapping, Plan, Pool, Source, Tracked, Zone};
 use std::net::IpAddr;
+
+use nat::{Destination, Fresh, Inbound, Tracked, Zone};
 use wire::icmp::Trouble;
 use wire::{Frame, Time, parse};
 
+use super::begin::{Lead, Origin};
+use super::carry::NoWay;
 use super::host::{is_host_link, is_routable};
-use super::{Packet, zone_of};
+use super::{Packet, bridge_of, zone_of};
 use crate::pipeline::Hit;
-use crate::{DropReason, Out, PortId, Switch, admit};
+use crate::{DropReason, Gateway, Out, PortId, Switch, admit};
 
 impl Switch {
     /// Takes a frame from the host's port.
@@ -62,33 +65,33 @@ impl Switch {
         if from_host && self.is_gateway_of_host(dst) {
             return self.answer_as_gateway(None, packet, out);
         }
-        let outcome = self.lead_in(fresh);
-        let (zone, destination, source) = match outcome {
-            Ok(plan) => plan,
+        let lead = match self.lead_in(fresh) {
+            Ok(lead) => lead,
             Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
         };
-        let Some(packet) = self.enter_by(zone, &Tracked::New(*fresh), packet, out) else { return };
-        let source = match &source {
-            Some(address) => Source::Map(Pool {
-                addresses: std::slice::from_ref(address),
-                ports: None,
-                random: false,
-                mapping: Mapping::Symmetric { persistent: true },
-            }),
-            None => Source::Keep,
-        };
-        let plan = Plan { reply_zone: zone, destination, source };
-        match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
-            Ok(hit) => {
-                // A binding's other connections are exact too: steering knows no others.
-                if matches!(destination, Destination::Binding(_)) {
-                    let tuple = self.router.tracker.tuple(hit.conn, Direction::Original);
-                    self.router.open(tuple);
-                }
-                self.carry(hit, packet, out);
+        let Some(packet) = self.enter_by(lead.zone, &Tracked::New(*fresh), packet, out) else { return };
+        match packet.aim() {
+            None => self.start(fresh, lead, None, packet, out),
+            Some(aim) if self.is_gateway_of(lead.zone, aim.ip) => self.answer_as_gateway(Some(fresh), packet, out),
+            // Rules lead about in the network that the packet was for, and nowhere else.
+            Some(aim) if self.is_in(lead.zone, aim.ip) => {
+                self.start(fresh, Lead::to(lead.zone, Some(aim), lead.source), None, packet, out);
             }
-            Err(reason) => self.not_made(reason, packet, out),
+            Some(_) => self.refuse(DropReason::OtherNetwork, Some(Trouble::Prohibited), packet, out),
         }
+    }
+
+    /// Whether an address is that of the gateway of a zone's network.
+    pub(super) fn is_gateway_of(&self, zone: Zone, address: IpAddr) -> bool {
+        self.gateway_of(zone).is_some_and(|gateway| gateway.has(address))
+    }
+
+    fn is_in(&self, zone: Zone, address: IpAddr) -> bool {
+        self.gateway_of(zone).is_some_and(|gateway| gateway.covers(address))
+    }
+
+    fn gateway_of(&self, zone: Zone) -> Option<&Gateway> {
+        self.bridges.get(&bridge_of(zone)?)?.settings.gateway.as_ref()
     }
 
     /// Whether an address is that of a gateway of a network whose containers the host reaches.
@@ -99,7 +102,7 @@ impl Switch {
     }
 
     /// Whom a new packet is for, and the source that it gets instead of its own.
-    fn lead_in(&mut self, fresh: &Fresh) -> Result<LeadIn, (DropReason, Option<Trouble>)> {
+    fn lead_in(&mut self, fresh: &Fresh) -> Result<Lead, NoWay> {
         let tuple = fresh.tuple();
         let (src, dst) = (tuple.src.ip(), tuple.dst.ip());
         let router = &mut self.router;
@@ -114,7 +117,7 @@ impl Switch {
             };
             let hides = from_host || gateway.internal || gateway.covers(src);
             let source = if hides { gateway.address(src.is_ipv4()) } else { None };
-            return Ok((zone_of(rule.bridge), Destination::To(end), source));
+            return Ok(Lead::to(zone_of(rule.bridge), Some(end), source.map_or(Origin::Keep, Origin::hidden)));
         }
         // What a container sends to another's mapping comes from and goes to the host's address as well.
         if from_host && !to_host {
@@ -123,15 +126,15 @@ impl Switch {
             let Some((id, gateway)) = network.into_iter().find(|(_, gateway)| gateway.host_access) else {
                 return Err((DropReason::NoRoute, Some(Trouble::NetUnreachable)));
             };
-            return Ok((zone_of(id), Destination::Keep, gateway.address(src.is_ipv4())));
+            let source = gateway.address(src.is_ipv4()).map_or(Origin::Keep, Origin::hidden);
+            return Ok(Lead::to(zone_of(id), None, source));
         }
         match router.tracker.inbound(fresh) {
-            Inbound::To { binding, zone, .. } => Ok((zone, Destination::Binding(binding), None)),
+            Inbound::To { binding, zone, end } => {
+                Ok(Lead { zone, destination: Destination::Binding(binding), to: Some(end), source: Origin::Keep })
+            }
             Inbound::Filtered => Err((DropReason::Filtered, None)),
             Inbound::Unknown => Err((DropReason::NoMapping, None)),
         }
     }
 }
-
-/// The zone of whom a packet is for, its destination, and its source if it gets another.
-type LeadIn = (Zone, Destination, Option<IpAddr>);

@@ -11,6 +11,7 @@ use nat::rules::Counters;
 use wire::{Frame, Headers, Layer3, Time, checksum};
 
 use super::Packet;
+use super::hooks::Passage;
 use crate::filter::{Filters, Mark};
 
 /// What rules may have changed in the header of a first fragment, and change in later ones.
@@ -92,6 +93,13 @@ impl Pieces {
         if let Some(fate) = self.fates.get_mut(datagram) {
             fate.passes = passes;
             fate.marks = marks.into();
+        }
+    }
+
+    /// A packet was dropped: if it was a first fragment, later ones follow it.
+    pub(super) fn refuse(&mut self, passage: &Passage) {
+        if let Some(Piece::First(datagram, _)) = &passage.piece {
+            self.settle(datagram, None, &passage.marks);
         }
     }
 

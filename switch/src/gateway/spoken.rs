@@ -2,14 +2,14 @@
 //! kernel has it: an error and a rule's reset are about the connection of the packet that caused them, an answer is found by
 //! its own ends. Networks without rules are answered at once.
 
-use nat::Zone;
 use nat::rules::{Connection, Family};
-use wire::{Frame, Layer3, parse};
+use nat::{Untranslatable, Zone};
+use wire::{Frame, Layer3, parse, protocol};
 
 use super::hooks::{Known, Passage};
 use super::{Packet, zone_of};
 use crate::flow::Egress;
-use crate::{Out, Switch};
+use crate::{DropReason, Out, PortId, Switch};
 
 impl Switch {
     /// Sends an error or a reset back by the port that its cause came in by.
@@ -40,8 +40,12 @@ impl Switch {
         packet.passage = Some(Box::new(Passage::own(network, family, known)));
         let output = self.name_of(Egress::Port(about.from), about.headers.key.src());
         let Some(mut packet) = self.output_untracked(&output, packet, out) else { return };
-        self.track_own(zone_of(network), &mut packet);
-        let Some(packet) = self.output(&output, packet, out) else { return };
+        let zone = if about.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
+        self.track_own(zone, &mut packet);
+        let Some(mut packet) = self.output(&output, packet, out) else { return };
+        if translate_own(&mut packet).is_err() {
+            return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
         out.frames.push((packet.from, packet.frame));
     }
 
@@ -56,6 +60,20 @@ impl Switch {
             passage.known = known;
         }
     }
+}
+
+/// Gives what the gateway says the ends that its receiver knows: its cause may have been translated when it was answered.
+fn translate_own(packet: &mut Packet) -> Result<(), Untranslatable> {
+    let Packet { frame, headers, passage, .. } = packet;
+    let Some(Known::New(connection) | Known::Of(_, connection)) = passage.as_ref().map(|passage| &passage.known) else {
+        return Ok(());
+    };
+    let icmp = matches!(headers.key.protocol(), protocol::ICMP | protocol::ICMPV6);
+    if connection.related && icmp {
+        let (outer, inner) = connection.rewrite_error();
+        return if inner.is_empty() { Ok(()) } else { nat::translate_error(frame, headers, &outer, &inner) };
+    }
+    nat::translate(frame, headers, &connection.rewrite())
 }
 
 /// The connection of what is said about one of its packets.

@@ -220,15 +220,16 @@ fn refuse_policy(text: &str) -> Result<(), LoadError> {
     })
 }
 
-/// Refuses rules of the table nat, which the engine does not ask; the empty chains of a saved file are no harm.
+/// Refuses rules in the chain INPUT of the table nat: the gateway answers whoever speaks to it by the source that it has.
 fn refuse_translation(text: &str) -> Result<(), LoadError> {
     let mut nat = false;
     for (number, line) in text.lines().map(str::trim).enumerate() {
         nat = line.strip_prefix('*').map_or(nat, |table| table == "nat");
-        if nat && (line.starts_with('-') || line.starts_with('[')) {
-            let reason = "the table nat takes no rules here: publish ports with vsctl publish; what leaves is translated \
-                          without being asked";
-            return Err(LoadError { line: number + 1, word: line.chars().take(60).collect(), reason: reason.into() });
+        let mut words = line.split_ascii_whitespace().skip_while(|word| word.starts_with('['));
+        if nat && words.next() == Some("-A") && words.next() == Some("INPUT") {
+            let reason = "the chain INPUT of the table nat takes no rules: what is said to the gateway keeps its source; \
+                          PREROUTING and POSTROUTING translate";
+            return Err(LoadError { line: number + 1, word: "INPUT".into(), reason: reason.into() });
         }
     }
     Ok(())

@@ -253,10 +253,11 @@ async fn many_rules_load_quickly() {
 }
 
 #[test]
-fn rules_that_translate_are_refused_and_empty_chains_are_not() {
+fn rules_that_translate_are_taken_but_for_what_is_said_to_the_gateway() {
     let base = || Arc::new(RuleSet::new(Family::Ipv4));
     let read = |text: &str| super::read(base(), LoadHow::default(), text.as_bytes());
-    assert!(read("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n*filter\n-A FORWARD -j DROP\nCOMMIT\n").is_ok());
-    let refused = read("*filter\nCOMMIT\n*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n").unwrap_err();
-    assert_eq!((refused.line, refused.word.as_str()), (4, "-A POSTROUTING -j MASQUERADE"));
+    assert!(read("*filter\nCOMMIT\n*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n").is_ok());
+    assert!(read("*nat\nCOMMIT\n*filter\n-A INPUT -j DROP\nCOMMIT\n").is_ok());
+    let refused = read("*filter\nCOMMIT\n*nat\n[3:4] -A INPUT -j SNAT --to-source 192.0.2.1\nCOMMIT\n").unwrap_err();
+    assert_eq!((refused.line, refused.word.as_str()), (4, "INPUT"));
 }

@@ -1,0 +1,124 @@
+//! Rules of the table nat on memory ports: first packets are sent elsewhere or from elsewhere, answers find back, and no rule
+//! leads from one network to another.
+
+mod world;
+
+use std::net::Ipv4Addr;
+
+use nat::rules::{Family, Program, load};
+use switch::{BridgeId, DropReason, PortId, Update};
+use world::outside::{FAR, HOST, Seen, echo, gateway_mac, host, in_, published, seen, tcp, udp, up};
+use world::{BLUE, Host, RED, ip, mac};
+
+fn nat(host: &mut Host, scope: Option<BridgeId>, lines: &str) {
+    let text = format!("*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n{lines}\nCOMMIT\n");
+    let set = load(Family::Ipv4, &text).unwrap_or_else(|error| panic!("{error:?}"));
+    host.switch.set_rules(scope, Family::Ipv4, Some(Box::new(Program::new(set))));
+}
+
+fn send(host: &mut Host, from: PortId, bytes: &[u8]) -> Vec<Seen> {
+    seen(&host.send(from, bytes).0)
+}
+
+fn one(host: &mut Host, from: PortId, bytes: &[u8]) -> Seen {
+    let mut all = send(host, from, bytes);
+    assert_eq!(all.len(), 1, "{:?}", host.switch.drops());
+    all.remove(0)
+}
+
+fn ends(seen: &Seen) -> (Ipv4Addr, u16, Ipv4Addr, u16) {
+    (seen.src, seen.ports.0, seen.dst, seen.ports.1)
+}
+
+#[test]
+fn a_neighbour_is_reached_by_another_address_and_port() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    nat(&mut host, None, "-A PREROUTING -d 10.10.10.9/32 -p tcp --dport 80 -j DNAT --to-destination 10.10.10.3:8080");
+    host.endpoint(9, RED, ip(9));
+    // Bridged as it comes, routed as it goes.
+    let there = one(&mut host, a, &tcp((mac(2), mac(9)), (ip(2), 4_000), (ip(9), 80), "S", (1, 0)));
+    assert_eq!((there.port, there.dst_mac, ends(&there)), (b, mac(3), (ip(2), 4_000, ip(3), 8_080)));
+    let back = one(&mut host, b, &tcp((mac(3), mac(2)), (ip(3), 8_080), (ip(2), 4_000), "SA", (9, 2)));
+    assert_eq!((back.port, ends(&back)), (a, (ip(9), 80, ip(2), 4_000)));
+    // Other ports are as they were.
+    let other = one(&mut host, a, &tcp((mac(2), mac(9)), (ip(2), 4_000), (ip(9), 81), "S", (1, 0)));
+    assert_eq!((other.port, ends(&other)), (PortId(9), (ip(2), 4_000, ip(9), 81)));
+}
+
+#[test]
+fn what_leaves_gets_the_source_that_a_rule_names() {
+    let (mut host, a) = host();
+    nat(
+        &mut host,
+        Some(RED),
+        "-A POSTROUTING -o uplink -p udp -j SNAT --to-source 198.51.100.1:7000-7009 --persistent",
+    );
+    let there = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+    assert_eq!((there.port, there.src, there.dst), (PortId::HOST, HOST, FAR));
+    assert!((7_000..=7_009).contains(&there.ports.0), "{}", there.ports.0);
+    let again = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 54), 64, 8));
+    assert_eq!(again.ports.0, there.ports.0, "who speaks from one port keeps its port");
+    let back = one(&mut host, PortId::HOST, &udp(in_(), (FAR, 53), (HOST, there.ports.0), 64, 8));
+    assert_eq!((back.port, ends(&back)), (a, (FAR, 53, ip(2), 4_000)));
+}
+
+#[test]
+fn one_hides_behind_the_gateway_from_its_neighbours() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    nat(&mut host, None, "-A POSTROUTING -s 10.10.10.2/32 -d 10.10.10.0/24 -j MASQUERADE");
+    let there = one(&mut host, a, &udp((mac(2), mac(3)), (ip(2), 4_000), (ip(3), 53), 64, 8));
+    assert_eq!((there.port, there.src_mac, ends(&there)), (b, gateway_mac(), (ip(1), 4_000, ip(3), 53)));
+    let back = one(&mut host, b, &udp((mac(3), gateway_mac()), (ip(3), 53), (ip(1), 4_000), 64, 8));
+    assert_eq!((back.port, ends(&back)), (a, (ip(3), 53, ip(2), 4_000)));
+}
+
+#[test]
+fn the_gateway_answers_for_what_is_redirected_to_it() {
+    let (mut host, a) = host();
+    nat(&mut host, None, "-A PREROUTING -d 203.0.113.9/32 -j REDIRECT");
+    let pong = one(&mut host, a, &echo(up(), ip(2), FAR));
+    assert_eq!((pong.port, pong.src, pong.dst, pong.icmp), (a, FAR, ip(2), Some((0, 0))));
+    let reset = one(&mut host, a, &tcp(up(), (ip(2), 4_000), (FAR, 80), "S", (1, 0)));
+    assert_eq!((reset.port, ends(&reset)), (a, (FAR, 80, ip(2), 4_000)));
+    let refusal = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+    assert_eq!((refusal.src, refusal.icmp), (FAR, Some((3, 3))));
+    assert_eq!(refusal.bytes[58..62], FAR.octets(), "what was refused is quoted as it was sent");
+}
+
+#[test]
+fn published_ports_meet_rules_and_stay_in_their_network() {
+    let (mut host, _) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    host.apply(Update::Publish { id: switch::PublishId(1), rule: published(None, (8080, 8080), ip(2), 80) });
+    nat(&mut host, None, "-A PREROUTING -i uplink -p tcp --dport 8080 -j DNAT --to-destination 10.10.10.3:81");
+    let syn = |port| tcp(in_(), (FAR, port), (HOST, 8_080), "S", (1, 0));
+    let there = one(&mut host, PortId::HOST, &syn(5_000));
+    assert_eq!((there.port, ends(&there)), (b, (FAR, 5_000, ip(3), 81)));
+    let back = one(&mut host, b, &tcp((mac(3), gateway_mac()), (ip(3), 81), (FAR, 5_000), "SA", (9, 2)));
+    assert_eq!((back.port, ends(&back)), (PortId::HOST, (HOST, 8_080, FAR, 5_000)));
+    // Another network's container is not led to, whatever rules say.
+    host.gateway(BLUE, "10.20.0.1/24", false, true);
+    let blue = Ipv4Addr::new(10, 20, 0, 2);
+    host.endpoint(5, BLUE, blue);
+    nat(&mut host, None, "-A PREROUTING -j DNAT --to-destination 10.20.0.2");
+    let all = send(&mut host, PortId::HOST, &syn(5_001));
+    assert!(all.iter().all(|seen| seen.port == PortId::HOST), "an error at most");
+    let from_red = send(&mut host, PortId(1), &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+    assert!(from_red.iter().all(|seen| seen.port == PortId(1)), "an error at most");
+    assert_eq!(host.dropped(DropReason::OtherNetwork), 2);
+}
+
+#[test]
+fn a_connection_is_asked_once_and_keeps_what_it_got() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    nat(&mut host, None, "-A PREROUTING -d 203.0.113.9/32 -j DNAT --to-destination 10.10.10.3");
+    let ask = udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8);
+    assert_eq!(one(&mut host, a, &ask).port, b);
+    nat(&mut host, None, "-A PREROUTING -d 203.0.113.9/32 -j DNAT --to-destination 10.10.10.4");
+    assert_eq!(one(&mut host, a, &ask).port, b, "it is known already");
+    let rules = host.switch.rules(None, Family::Ipv4).unwrap();
+    assert!(rules.counters().iter().all(|count| count.packets == 0), "{:?}", rules.counters());
+}
