@@ -11,7 +11,7 @@ fn create_sends_docker_s_options_and_prints_the_id() {
     let fake = Fake::new([("POST /v1/networks", 201, created)]);
     let line = "network create -d overlay --subnet 10.10.10.0/24,fd00:10::/64 --gateway 10.10.10.1 \
                 --ip-range 10.10.10.128/25 --aux-address tor=10.10.10.9 --internal --attachable --ipv6 --mtu 1400 \
-                --vni 5000 --label team=web --label x -o com.docker.network.driver.mtu=1400 RED";
+                --vni 5000 --policy deny --label team=web --label x -o com.docker.network.driver.mtu=1400 RED";
     assert_eq!(fake.lines(line), [RED]);
     let expected = json!({
         "name": "RED", "driver": "overlay",
@@ -20,7 +20,7 @@ fn create_sends_docker_s_options_and_prints_the_id() {
              "aux_addresses": {"tor": "10.10.10.9"}},
             {"subnet": "fd00:10::/64"},
         ],
-        "ipv6": true, "internal": true, "attachable": true, "mtu": 1400, "vni": 5000,
+        "ipv6": true, "internal": true, "attachable": true, "mtu": 1400, "vni": 5000, "policy": "deny",
         "labels": {"team": "web", "x": ""}, "options": {"com.docker.network.driver.mtu": "1400"},
     });
     assert_eq!(fake.asked(), [("POST /v1/networks".into(), expected)]);
@@ -137,12 +137,13 @@ fn connect_and_disconnect_have_two_names_and_print_nothing() {
 #[test]
 fn add_port_prints_the_link() {
     let fake = Fake::new([("POST /v1/ports", 201, port())]);
-    let line = "add-port RED container1 --netns here --container-id c1 --mac 02-42-0A-0A-0A-02 --allow-spoof";
+    let line = "add-port RED container1 --netns here --container-id c1 --mac 02-42-0A-0A-0A-02 --allow-spoof \
+                --label tier=front --label x";
     assert_eq!(fake.lines(line), ["eth0 10.10.10.2/24 fd00:10::2/64 02:42:0a:0a:0a:02"]);
     let here = std::env::current_dir().unwrap().join("here");
     let expected = json!({
         "network": "RED", "name": "container1", "netns": here, "container_id": "c1", "mac": "02:42:0a:0a:0a:02",
-        "allow_spoof": true,
+        "allow_spoof": true, "labels": {"tier": "front", "x": ""},
     });
     assert_eq!(fake.asked(), [("POST /v1/ports".into(), expected)]);
 }

@@ -17,10 +17,10 @@ fn rows() -> Value {
 fn the_list_has_both_forms() {
     let fake = Fake::new([("GET /v1/rules?network=RED", 200, rows()), ("GET /v1/rules", 200, json!([]))]);
     let expected = [
-        "NUMBER   RULE                                          FAMILIES    PACKETS   BYTES",
-        "1        from web0 to db proto tcp dport 5432 allow    ipv4,ipv6   12        1.5 kB",
-        "2        from any to nix deny (nobody is called nix)   -           0         0 B",
-        "-        -A FORWARD -j own                             ipv4        3         300 B",
+        "NUMBER   RULE                                         FAMILIES    PACKETS   BYTES",
+        "1        from web0 to db proto tcp dport 5432 allow   ipv4,ipv6   12        1.5 kB",
+        "2        from any to nix deny (nobody is nix here)    -           0         0 B",
+        "-        -A FORWARD -j own                            ipv4        3         300 B",
     ];
     assert_eq!(fake.lines("rule ls --network RED"), expected);
     assert_eq!(fake.json("rule ls --network RED --format json"), rows());
@@ -39,7 +39,7 @@ fn a_rule_is_asked_for_in_its_words() {
     assert_eq!(fake.asked()[1].1, json!({"action": "deny"}));
     fake.vsctl("rule add --from web0 pass").assert().code(2);
     let fake = Fake::new([("POST /v1/rules", 201, rows()[1].clone())]);
-    let warning = "warning: nobody is called nix here yet; until then the rule does nothing\n";
+    let warning = "warning: nobody is nix here yet; until then the rule does nothing\n";
     fake.vsctl("rule add --to nix deny").assert().success().stdout("").stderr(warning);
 }
 
