@@ -72,9 +72,20 @@ impl Bucket {
         Duration::from_nanos(missing.div_ceil(self.rate))
     }
 
+    /// Fills it, above its capacity if need be, by what `late` brings at the most: for those who had to wait and would have
+    /// gone before, had anybody looked.
+    pub(crate) fn make_up(&mut self, now: Time, late: Duration) {
+        let more = (late.as_nanos() as u64).saturating_mul(self.rate).min(1 << 61) as i64;
+        self.fill_to(now, self.capacity.saturating_add(more));
+    }
+
     fn fill(&mut self, now: Time) {
+        self.fill_to(now, self.capacity);
+    }
+
+    fn fill_to(&mut self, now: Time, most: i64) {
         let elapsed = now.since(self.filled).as_nanos();
-        let room = (self.capacity - self.level) as u128;
+        let room = most.saturating_sub(self.level).max(0) as u128;
         self.level += (elapsed * u128::from(self.rate)).min(room) as i64;
         self.filled = self.filled.max(now);
     }
