@@ -179,6 +179,17 @@ impl Client {
         self.request(Method::POST, path, encoded.into()).await
     }
 
+    /// PATCH `path` by `body` as JSON.
+    pub async fn patch<B, T>(&self, path: &str, body: &B) -> Result<T, Error>
+    where
+        B: Serialize + ?Sized,
+        T: DeserializeOwned,
+    {
+        let encoded = serde_json::to_vec(body)
+            .map_err(|error| self.protocol(&Method::PATCH, path, format!("cannot encode the request: {error}")))?;
+        self.request(Method::PATCH, path, encoded.into()).await
+    }
+
     /// DELETE `path`. An answer without content (204) reads as JSON `null`: `T = ()`.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.request(Method::DELETE, path, Bytes::new()).await

@@ -17,7 +17,7 @@ use crate::control::Control;
 type App = State<Arc<Control>>;
 
 pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new().route("/v1/ports", get(list).post(add)).route("/v1/ports/{name}", get(of).delete(remove))
+    Router::new().route("/v1/ports", get(list).post(add)).route("/v1/ports/{name}", get(of).patch(limit).delete(remove))
 }
 
 async fn list(State(control): App) -> Result<impl IntoResponse, Error> {
@@ -32,6 +32,19 @@ async fn add(State(control): App, bytes: Bytes) -> Result<impl IntoResponse, Err
     let ask = body::read(&bytes)?;
     let port = to_the_end(async move { control.add_port(ask).await }).await?;
     Ok((StatusCode::CREATED, Json(port)))
+}
+
+async fn limit(
+    State(control): App,
+    Path(name): Path<String>,
+    RawQuery(text): RawQuery,
+    bytes: Bytes,
+) -> Result<impl IntoResponse, Error> {
+    let network = query(text.as_deref().unwrap_or_default(), "network")?.ok_or_else(|| {
+        Error::invalid(format!("port {name}"), "the network is wanted", "say which: `?network=NETWORK`")
+    })?;
+    let change = body::read(&bytes)?;
+    Ok(Json(to_the_end(async move { control.set_limits(&name, &network, change).await }).await?))
 }
 
 async fn remove(

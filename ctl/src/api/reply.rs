@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use super::Published;
-
 use super::Uplink;
+use crate::model::{Limits, PortVlan};
 
 /// `GET /v1/show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +173,12 @@ pub struct Port {
     pub kind: String,
     /// Whether the source guard is on.
     pub guard: bool,
+    /// Its VLAN or VLANs; none: it is in the untagged network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<PortVlan>,
+    /// What it may send, get and flood.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// The namespace.
     pub sandbox: Sandbox,
     /// Frames from the container.
@@ -206,6 +212,9 @@ pub struct Fdb {
     pub network: String,
     /// The station.
     pub mac: Mac,
+    /// Its VLAN; none: the untagged network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// The sandbox it is behind, or
     pub port: Option<String>,
     /// the VTEP it is behind.

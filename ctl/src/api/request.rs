@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
+use crate::model::{Limits, PortVlan};
+
 /// `POST /v1/networks`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +139,12 @@ pub struct AddPort {
     /// Whether the source guard is off for this port.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_spoof: bool,
+    /// What it may send, get and flood.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// None: it is in the untagged network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<PortVlan>,
     /// Ports to be published through this network, as in `POST /v1/publish`; all with the attachment, or nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,

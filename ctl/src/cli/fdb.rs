@@ -70,7 +70,7 @@ impl Fdb {
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         match self.command {
             None | Some(Command::Ls) => {
-                let headers = ["NETWORK", "MAC", "PORT", "VTEP", "KIND", "AGE"];
+                let headers = ["NETWORK", "VLAN", "MAC", "PORT", "VTEP", "KIND", "AGE"];
                 session.list("/v1/fdb", &headers, |rows| rows.sort_by(by_network), row).await
             }
             Some(Command::Add(Add { network, mac, place: Place { port, vtep } })) => {
@@ -86,12 +86,13 @@ impl Fdb {
 }
 
 fn by_network(a: &api::Fdb, b: &api::Fdb) -> std::cmp::Ordering {
-    (&a.network, a.mac).cmp(&(&b.network, b.mac))
+    (&a.network, a.vlan, a.mac).cmp(&(&b.network, b.vlan, b.mac))
 }
 
 fn row(fdb: &api::Fdb) -> Vec<String> {
     vec![
         fdb.network.clone(),
+        fdb.vlan.map(|vlan| vlan.to_string()).unwrap_or_default(),
         fdb.mac.to_string(),
         fdb.port.clone().unwrap_or_default(),
         fdb.vtep.map(|vtep| vtep.to_string()).unwrap_or_default(),

@@ -9,6 +9,7 @@ mod error;
 mod fdb;
 mod filter;
 mod flows;
+mod limits;
 mod network;
 mod peers;
 mod port;
@@ -21,6 +22,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod units;
 mod uplink;
 mod value;
 
@@ -70,6 +72,8 @@ enum Command {
     Disconnect(network::Disconnect),
     /// Attach a container's network namespace to a network
     AddPort(port::AddPort),
+    /// Change the limits of an endpoint: rates, bursts, floods
+    SetPort(limits::SetPort),
     /// Detach a sandbox from one network, or from all
     DelPort(port::DelPort),
     /// Publish ports of a sandbox on the host, list them, take them back
@@ -117,6 +121,7 @@ impl Command {
             Self::Connect(command) => command.run(session).await,
             Self::Disconnect(command) => command.run(session).await,
             Self::AddPort(command) => command.run(session).await,
+            Self::SetPort(command) => command.run(session).await,
             Self::DelPort(command) => command.run(session).await,
             Self::Publish(command) => command.run(session).await,
             Self::Show(command) => command.run(session).await,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use wire::Mac;
 
 use super::error::Error;
+use super::limits::{self, LimitArgs, VlanArgs};
 use super::publish::mapping;
 use super::session::{Session, read};
 use super::table::bytes;
@@ -42,6 +43,8 @@ Examples:
   vsctl add-port RED web0 --netns /run/netns/web0 --ip 10.10.10.80 --alias www
   vsctl add-port RED web0 --pid 4711 --publish 8080:80 -p 53:53/udp
   vsctl add-port RED web1 --pid 4712 --label tier=front
+  vsctl add-port RED web2 --pid 4713 --rate 100mbit --storm-broadcast 100
+  vsctl add-port RED vm0 --pid 4714 --trunk 10,20-29
   vsctl add-port BLUE router0 --pid 4711 --ifname eth1 --allow-spoof";
 
 /// Attach a container's network namespace to a network
@@ -68,6 +71,10 @@ pub(crate) struct AddPort {
     /// Let it send from any MAC and IP address (for routers and bridges)
     #[arg(long)]
     allow_spoof: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    vlans: VlanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +110,8 @@ impl AddPort {
             aliases: self.wishes.aliases,
             labels: map(self.labels),
             allow_spoof: self.allow_spoof,
+            limits: self.limits.into(),
+            vlan: self.vlans.into(),
             publish: self.publish.iter().map(ToString::to_string).collect(),
         };
         let path = "/v1/ports";
@@ -163,6 +172,8 @@ impl Ports {
             "MTU",
             "STATE",
             "GUARD",
+            "VLAN",
+            "LIMITS",
             "RX FRAMES",
             "RX BYTES",
             "TX FRAMES",
@@ -186,6 +197,8 @@ fn row(port: &api::Port) -> Vec<String> {
         port.mtu.to_string(),
         port.state.clone(),
         if port.guard { "on" } else { "off" }.into(),
+        port.vlan.as_ref().map(ToString::to_string).unwrap_or_default(),
+        limits::show(&port.limits),
         port.rx_frames.to_string(),
         bytes(port.rx_bytes),
         port.tx_frames.to_string(),

@@ -14,7 +14,7 @@ use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, gateway, refused};
 use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
 use crate::filter;
-use crate::model::{self, Driver, EndpointRecord, NetworkRecord};
+use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan};
 use crate::sandbox::{Netns, Reference};
 use crate::state::{Change, StoredEndpoint};
 
@@ -30,6 +30,8 @@ struct Wish {
     aliases: Vec<String>,
     labels: BTreeMap<String, String>,
     allow_spoof: bool,
+    limits: Limits,
+    vlan: Option<PortVlan>,
 }
 
 impl Control {
@@ -192,8 +194,16 @@ impl Control {
             return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
         }
         let want = Want { v4: ask.ip, v6: ask.ip6 };
-        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, .. } = ask;
-        Ok(Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, labels, allow_spoof })
+        if record.is_global() && ask.vlan.is_some() {
+            let why = format!("network {} is an overlay, which carries no VLANs", record.name);
+            return Err(Error::conflict(object, why, "make one overlay network for each VLAN"));
+        }
+        let limits = Limits::default().changed(&ask.limits);
+        limits.check().map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
+        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, vlan, .. } = ask;
+        let wish =
+            Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, labels, allow_spoof, limits, vlan };
+        Ok(wish)
     }
 
     /// What is there under that name: the same endpoint is the answer; a living other one is in the way; a dead one goes.
@@ -256,6 +266,8 @@ impl Control {
             network: network.into(),
             sandbox: wish.sandbox.clone(),
             allow_spoof: wish.allow_spoof,
+            limits: wish.limits,
+            vlan: wish.vlan.clone(),
             since: model::now_millis(),
         };
         let result = self.plug_in(&wish.record, bridge, stored, false).await;
@@ -371,10 +383,15 @@ impl Control {
     fn arrival(&self, bridge: switch::BridgeId, port: PortId, stored: &StoredEndpoint) -> Vec<Update> {
         let record = &stored.record;
         let addresses: Vec<_> = record.addresses.iter().map(|net| net.addr()).collect();
-        let guard = (!stored.allow_spoof).then(|| Guard { mac: record.mac, addresses: addresses.clone() });
+        let guard = stored.is_guarded().then(|| Guard { mac: record.mac, addresses: addresses.clone() });
         let settings = PortSettings { name: record.name.as_str().into(), bridge, guard };
         let place = Place::Port(port);
-        vec![Update::Port { id: port, settings }, Update::Endpoint { bridge, mac: record.mac, addresses, place }]
+        let mut updates = vec![Update::Port { id: port, settings }];
+        updates.extend(stored.vlan.as_ref().map(|vlan| Update::Vlan { id: port, mode: vlan.mode() }));
+        let limits = stored.limits.policing();
+        updates.extend((!stored.limits.is_none()).then_some(Update::Policing { id: port, limits }));
+        updates.push(Update::Endpoint { bridge, mac: record.mac, addresses, place });
+        updates
     }
 
     /// Takes a port and its endpoint out of the engine at once; done when the link is gone, too.

@@ -13,6 +13,7 @@ mod filter;
 mod gateway;
 mod hosts;
 mod inspect;
+mod limits;
 mod network;
 mod networks;
 mod plan;
@@ -113,6 +114,7 @@ pub struct Control {
     renamed: Notify,
     /// One change of packet filters at a time.
     filtering: tokio::sync::Mutex<()>,
+    limiting: tokio::sync::Mutex<()>,
     /// One recovery at a time.
     recovery: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
@@ -138,6 +140,7 @@ impl Control {
             rebind: Notify::new(),
             renamed: Notify::new(),
             filtering: tokio::sync::Mutex::default(),
+            limiting: tokio::sync::Mutex::default(),
             recovery: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         })

@@ -150,16 +150,17 @@ impl Control {
                     FdbKind::Learned => "learned",
                 };
                 let (network, kind) = (names.bridge(row.bridge), kind.to_owned());
-                api::Fdb { network, mac: row.mac, port, vtep, kind, age_seconds: row.age_seconds }
+                let vlan = Some(row.vlan).filter(|vlan| (1..4095).contains(vlan));
+                api::Fdb { network, mac: row.mac, vlan, port, vtep, kind, age_seconds: row.age_seconds }
             })
             .collect();
         // Entries of networks that are not in use here.
         for entry in state.fdb.values().filter(|entry| state.bridge_of(&entry.network).is_none()) {
             let (network, kind) = (state.network_name(&entry.network), "static".to_owned());
             let (port, vtep) = (entry.port.clone(), entry.vtep);
-            rows.push(api::Fdb { network, mac: entry.mac, port, vtep, kind, age_seconds: None });
+            rows.push(api::Fdb { network, mac: entry.mac, vlan: None, port, vtep, kind, age_seconds: None });
         }
-        rows.sort_by(|a, b| (&a.network, a.mac).cmp(&(&b.network, b.mac)));
+        rows.sort_by(|a, b| (&a.network, a.vlan, a.mac).cmp(&(&b.network, b.vlan, b.mac)));
         Ok(rows)
     }
 
@@ -276,7 +277,9 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         mtu: network.map_or(0, |network| network.record.mtu),
         state: status.into(),
         kind: "tap".into(),
-        guard: !stored.allow_spoof,
+        guard: stored.is_guarded(),
+        vlan: stored.vlan.clone(),
+        limits: stored.limits,
         sandbox: Sandbox { pid: stored.sandbox.pid, netns: stored.sandbox.path.display().to_string() },
         rx_frames: count(|row| row.rx_frames),
         rx_bytes: count(|row| row.rx_bytes),

@@ -9,7 +9,9 @@ mod host;
 mod id;
 pub mod key;
 mod label;
+mod limits;
 mod network;
+mod vlan;
 
 pub use clock::{now_millis, rfc3339};
 pub use cluster::{Cluster, FORMAT};
@@ -18,4 +20,6 @@ pub use event::{Event, EventLog};
 pub use host::HostRecord;
 pub use id::{is_id, is_name, new_id, random_hex, resolve};
 pub use label::{is_label_key, is_label_value};
+pub use limits::{BadLimits, Limits};
 pub use network::{Driver, NetworkRecord, PREDEFINED, Scope, SubnetRecord};
+pub use vlan::{PortVlan, Vid, Vids};

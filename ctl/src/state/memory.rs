@@ -9,7 +9,7 @@ use wire::Mac;
 
 use super::{Change, Disk, Error};
 use crate::filter::{Scope, StoredRules, family_name};
-use crate::model::{EndpointRecord, NetworkRecord};
+use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan};
 use crate::publish::Publication;
 use crate::sandbox::Reference;
 
@@ -25,9 +25,22 @@ pub struct StoredEndpoint {
     pub sandbox: Reference,
     /// Whether the source guard is off.
     pub allow_spoof: bool,
+    /// What it may send, get and flood.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// None: it is in the untagged network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<PortVlan>,
     /// When it was attached, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub since: u64,
+}
+
+impl StoredEndpoint {
+    /// Whether it may send as itself only. Behind a trunk are others, whom nobody here knows.
+    pub fn is_guarded(&self) -> bool {
+        !self.allow_spoof && !self.vlan.as_ref().is_some_and(PortVlan::is_trunk)
+    }
 }
 
 /// A lease that is to be given back to the store.

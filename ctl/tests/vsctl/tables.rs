@@ -102,6 +102,8 @@ fn ports_are_listed_with_their_counters() {
             "MTU",
             "STATE",
             "GUARD",
+            "VLAN",
+            "LIMITS",
             "RX FRAMES",
             "RX BYTES",
             "TX FRAMES",
@@ -111,7 +113,7 @@ fn ports_are_listed_with_their_counters() {
     );
     let cells: Vec<&str> = lines[1].split("   ").map(str::trim).filter(|word| !word.is_empty()).collect();
     assert_eq!(cells[0], "container1");
-    assert_eq!(cells[7..], ["on", "12", "1.5 kB", "3", "126 B", "0"]);
+    assert_eq!(cells[7..], ["on", "-", "-", "12", "1.5 kB", "3", "126 B", "0"]);
     assert_eq!(fake.lines("ports c1"), lines);
     assert_eq!(fake.json("ports --format json"), json!([port()]));
 }
@@ -119,8 +121,8 @@ fn ports_are_listed_with_their_counters() {
 #[test]
 fn fdb_is_listed_and_set_by_hand() {
     let rows = json!([
-        {"network": "RED", "mac": "02:42:0a:0a:0a:03", "port": null, "vtep": "192.168.0.2", "kind": "learned",
-         "age_seconds": 75},
+        {"network": "RED", "vlan": 10, "mac": "02:42:0a:0a:0a:03", "port": null, "vtep": "192.168.0.2",
+         "kind": "learned", "age_seconds": 75},
         {"network": "RED", "mac": "02:42:0a:0a:0a:02", "port": "container1", "vtep": null, "kind": "endpoint",
          "age_seconds": null},
     ]);
@@ -130,9 +132,9 @@ fn fdb_is_listed_and_set_by_hand() {
         ("DELETE /v1/fdb/RED/02%3A42%3A0a%3A0a%3A0a%3A63", 204, Value::Null),
     ]);
     let expected = [
-        "NETWORK   MAC                 PORT         VTEP          KIND       AGE",
-        "RED       02:42:0a:0a:0a:02   container1   -             endpoint   -",
-        "RED       02:42:0a:0a:0a:03   -            192.168.0.2   learned    1m 15s",
+        "NETWORK   VLAN   MAC                 PORT         VTEP          KIND       AGE",
+        "RED       -      02:42:0a:0a:0a:02   container1   -             endpoint   -",
+        "RED       10     02:42:0a:0a:0a:03   -            192.168.0.2   learned    1m 15s",
     ];
     assert_eq!(fake.lines("fdb"), expected);
     assert_eq!(fake.lines("fdb ls"), expected);

@@ -1,0 +1,124 @@
+//! Limits of a port on the command line: of a new one with `add-port`, of a living one with `set-port`.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::error::Error;
+use super::session::{Session, read};
+use super::units::{packets, rate, show_rate, size};
+use crate::api;
+use crate::client::segment;
+use crate::model::{Limits, PortVlan, Vid, Vids};
+
+/// What a port may send, get and flood.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Drop what it sends faster than this
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate: Option<u64>,
+    /// What it may send at once, such as 64kb [default: a tenth of a second of the rate, at least 256kb]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    burst: Option<u64>,
+    /// Delay what it gets faster than this
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    egress_rate: Option<u64>,
+    /// What it may get at once [default: a hundredth of a second of the egress rate, at least 64kb]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    egress_burst: Option<u64>,
+    /// Flood no more broadcasts from it, in packets a second
+    #[arg(long, value_name = "PPS", value_parser = packets)]
+    storm_broadcast: Option<u64>,
+    /// Flood no more multicasts from it
+    #[arg(long, value_name = "PPS", value_parser = packets)]
+    storm_multicast: Option<u64>,
+    /// Flood no more packets to unknown stations from it
+    #[arg(long, value_name = "PPS", value_parser = packets)]
+    storm_unknown: Option<u64>,
+}
+
+impl From<LimitArgs> for Limits {
+    fn from(args: LimitArgs) -> Limits {
+        let LimitArgs { rate, burst, egress_rate, egress_burst, storm_broadcast, storm_multicast, storm_unknown } =
+            args;
+        Limits { rate, burst, egress_rate, egress_burst, storm_broadcast, storm_multicast, storm_unknown }
+    }
+}
+
+/// What a port has to do with VLANs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "VLANs")]
+pub(crate) struct VlanArgs {
+    /// Make it an access port of this VLAN: only those of the same VLAN are reached, without tags
+    #[arg(long, value_name = "VLAN", conflicts_with = "trunk")]
+    vlan: Option<Vid>,
+    /// Make it a trunk that carries these VLANs with their tags, such as 10,20-29; the source guard is off there
+    #[arg(long, value_name = "VLANS")]
+    trunk: Option<Vids>,
+    /// The VLAN of a trunk's frames without a tag; 0 is the network without VLANs [default: they are dropped]
+    #[arg(long, value_name = "VLAN", requires = "trunk", value_parser = clap::value_parser!(u16).range(0..=4094))]
+    native: Option<u16>,
+}
+
+impl From<VlanArgs> for Option<PortVlan> {
+    fn from(VlanArgs { vlan, trunk, native }: VlanArgs) -> Option<PortVlan> {
+        let access = vlan.map(|access| PortVlan::Access { access });
+        access.or_else(|| trunk.map(|trunk| PortVlan::Trunk { trunk, native }))
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vsctl set-port RED web0 --rate 100mbit --burst 1mb
+  vsctl set-port RED web0 --egress-rate 1gbit --storm-broadcast 500
+  vsctl set-port RED web0 --rate none
+
+Rates and sizes are written as with tc: kbit, mbit, gbit; kb, mb. What is not named
+stays as it is; none or 0 takes a limit away.";
+
+/// Change the limits of an endpoint
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SetPort {
+    /// The network: name, ID, or unique prefix of an ID
+    network: String,
+    /// The sandbox's name, or its container's ID
+    name: String,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl SetPort {
+    /// Sets them, and shows what they are now.
+    pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        let path = format!("/v1/ports/{}?network={}", segment(&self.name), segment(&self.network));
+        let change = Limits::from(self.limits);
+        if change.is_none() {
+            return Err(Error::Usage {
+                error: "nothing is to be changed".into(),
+                remedy: "name a limit: see `vsctl set-port --help`".into(),
+            });
+        }
+        let answer: Value = session.client.patch(&path, &change).await?;
+        if session.is_json() {
+            return session.json(&answer);
+        }
+        let port: api::Port = read(&path, &answer)?;
+        let limits = show(&port.limits);
+        session.line(if limits.is_empty() { "no limits" } else { &limits })
+    }
+}
+
+/// Limits in one cell.
+pub(crate) fn show(limits: &Limits) -> String {
+    let rate = |name: &str, bits: Option<u64>| bits.map(|bits| format!("{name} {}", show_rate(bits)));
+    let storm = |name: &str, pps: Option<u64>| pps.map(|pps| format!("{name} {pps}/s"));
+    let all = [
+        rate("in", limits.rate),
+        rate("out", limits.egress_rate),
+        storm("broadcast", limits.storm_broadcast),
+        storm("multicast", limits.storm_multicast),
+        storm("unknown", limits.storm_unknown),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
