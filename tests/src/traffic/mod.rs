@@ -2,6 +2,7 @@
 //! measures precisely; rates come from iperf3.
 
 pub mod flood;
+pub mod frames;
 pub mod http;
 pub mod iperf;
 pub mod ping;
