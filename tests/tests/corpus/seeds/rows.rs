@@ -59,7 +59,7 @@ const RECORDS: [(&str, &str); 6] = [
     (
         "endpoints",
         r#"{"host":"h1","vtep":"192.0.2.1","incarnation":7,"endpoints":[{"id":"e1","name":"web0","container_id":"c1",
-"mac":"02:42:0a:0a:0a:02","addresses":["10.10.10.2/24","fd00::2/64"],"aliases":["web"],"ifname":"eth0"}]}"#,
+"mac":"02:42:0a:0a:0a:02","addresses":["10.10.10.2/24","fd00::2/64"],"aliases":["web"],"ifname":"eth0","labels":{"tier":""}}]}"#,
     ),
     ("endpoints-none", r#"{"host":"h1","vtep":"2001:db8::1","incarnation":0,"endpoints":[]}"#),
 ];
@@ -70,7 +70,7 @@ const REQUESTS: [(&str, &str); 10] = [
         "create-all",
         r#"{"name":"RED","driver":"overlay","subnets":[{"subnet":"10.10.10.0/24","ip_range":"10.10.10.128/25",
 "gateway":"10.10.10.1","aux_addresses":{"dns":"10.10.10.2"}},{}],"ipv6":true,"internal":true,"attachable":true,"mtu":1450,
-"vni":4096,"labels":{"a":"b"},"options":{"com.docker.network.driver.mtu":"1450"}}"#,
+"vni":4096,"policy":"deny","labels":{"a":"b"},"options":{"com.docker.network.driver.mtu":"1450"}}"#,
     ),
     ("connect", r#"{"name":"web0"}"#),
     (
@@ -82,7 +82,7 @@ const REQUESTS: [(&str, &str); 10] = [
     (
         "port-all",
         r#"{"network":"RED","name":"web0","netns":"/run/netns/a","container_id":"c1","ifname":"eth0","ip":"10.10.10.9",
-"ip6":"fd00::9","mac":"02:42:0a:0a:0a:09","aliases":["a","b"],"allow_spoof":true}"#,
+"ip6":"fd00::9","mac":"02:42:0a:0a:0a:09","aliases":["a","b"],"labels":{"tier":"front"},"allow_spoof":true}"#,
     ),
     ("fdb-port", r#"{"network":"RED","mac":"02:00:00:00:00:01","port":"web0"}"#),
     ("fdb-vtep", r#"{"network":"RED","mac":"02:00:00:00:00:01","vtep":"192.0.2.2"}"#),
