@@ -214,7 +214,7 @@ impl Switch {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn emit_retagged(&mut self, from: PortId, (port, tag): (PortId, Option<u16>), mut frame: Frame, out: &mut Out) {
         let fits = match tag {
             Some(tag) => wire::set_tag(&mut frame, tag),

@@ -52,3 +52,77 @@ impl Control {
         self.port(&id).await.ok_or_else(gone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::api::{AddPort, CreateNetwork, Kind};
+    use crate::control::tests::{Host, ino, store};
+    use crate::sandbox::Reference;
+    use crate::state::Memory;
+
+    async fn attach(host: &Host, ask: AddPort) -> Result<Port, Error> {
+        let (path, ino) = (PathBuf::from(format!("/{}", ask.name)), ino(&ask.name));
+        let sandbox = Reference { path, pid: None, dev: 1, ino, started: None };
+        host.control.attach_sandbox(AddPort { network: "LAN".into(), ..ask }, sandbox).await
+    }
+
+    #[tokio::test]
+    async fn limits_change_while_attached_and_are_remembered() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        let network = CreateNetwork { name: "LAN".into(), ..CreateNetwork::default() };
+        host.control.create_network(network).await.unwrap();
+        let limits = Limits { rate: Some(10_000_000), storm_unknown: Some(0), ..Limits::default() };
+        let port = attach(&host, AddPort { name: "web".into(), limits, ..AddPort::default() }).await.unwrap();
+        assert_eq!(port.limits, Limits { rate: Some(10_000_000), ..Limits::default() });
+
+        let change = Limits { rate: Some(0), egress_rate: Some(5_000_000), ..Limits::default() };
+        let port = host.control.set_limits("web", "LAN", change).await.unwrap();
+        let now = Limits { egress_rate: Some(5_000_000), ..Limits::default() };
+        assert_eq!((port.limits, host.control.ports(Some("web")).await.unwrap()[0].limits), (now, now));
+        assert_eq!(Memory::read(&host.disk).unwrap().endpoints[0].limits, now);
+
+        let bad = Limits { burst: Some(1_000), ..Limits::default() };
+        let refused = host.control.set_limits("web", "LAN", bad).await.unwrap_err();
+        assert!(refused.kind == Kind::Invalid && refused.object == "port web in network LAN", "{}", refused.error);
+        let refused = host.control.set_limits("db", "LAN", change).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::NotFound);
+        assert_eq!(host.control.ports(None).await.unwrap()[0].limits, now, "a mistake changes nothing");
+        let limits = Limits { rate: Some(1), ..Limits::default() };
+        let refused = attach(&host, AddPort { name: "db".into(), limits, ..AddPort::default() }).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Invalid);
+    }
+
+    #[tokio::test]
+    async fn vlans_are_for_networks_of_one_host_and_a_trunk_has_no_guard() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        let network = |name: &str, driver: &str| CreateNetwork {
+            name: name.into(),
+            driver: Some(driver.into()),
+            ..CreateNetwork::default()
+        };
+        host.control.create_network(network("LAN", "bridge")).await.unwrap();
+        host.control.create_network(network("WAN", "overlay")).await.unwrap();
+        let vlan = |text: &str| Some(serde_json::from_str(text).unwrap());
+        let (access, trunk) = (vlan(r#"{"access":10}"#), vlan(r#"{"trunk":"10,20-29","native":0}"#));
+        for (name, vlan, guard) in [("a", access.clone(), true), ("t", trunk, false)] {
+            let port = attach(&host, AddPort { name: name.into(), vlan: vlan.clone(), ..AddPort::default() }).await;
+            let port = port.unwrap();
+            assert_eq!((port.vlan, port.guard), (vlan.clone(), guard));
+            let remembered = Memory::read(&host.disk).unwrap().endpoints;
+            assert!(remembered.iter().any(|stored| stored.record.name == name && stored.vlan == vlan));
+        }
+        let rows = host.control.fdb().await.unwrap();
+        assert!(rows.iter().any(|row| row.port.as_deref() == Some("a") && row.vlan == Some(10)), "{rows:?}");
+        assert!(rows.iter().any(|row| row.port.as_deref() == Some("t") && row.vlan.is_none()), "{rows:?}");
+
+        let sandbox = Reference { path: "/o".into(), pid: None, dev: 1, ino: 5, started: None };
+        let ask = AddPort { network: "WAN".into(), name: "o".into(), vlan: access, ..AddPort::default() };
+        let refused = host.control.attach_sandbox(ask, sandbox).await.unwrap_err();
+        assert!(refused.kind == Kind::Conflict && refused.error.contains("overlay"), "{}", refused.error);
+    }
+}

@@ -69,6 +69,17 @@ fn an_egress_rate_holds_changes_while_in_use_and_outlives_the_daemon() {
         let rate = tcp(lab, &a, &b)?;
         ensure!((36.0..=42.0).contains(&rate), "{rate} Mbit/s of 40 after a restart");
 
+        // A sender that does not slow down loses what finds no room.
+        let sent = || -> Result<u64> { port(&daemon, "b")?["tx_bytes"].as_u64().context("tx_bytes") };
+        let before = sent()?;
+        let took = blast(&a, b.address4()?, Duration::from_millis(500), Duration::ZERO)?;
+        std::thread::sleep(Duration::from_millis(300));
+        // What waits goes on for a tenth of a second.
+        let most = 40e6 / 8.0 * (took.as_secs_f64() + 0.15) * 1.05 + 65_536.0;
+        let passed = sent()? - before;
+        ensure!(passed as f64 <= most && passed > 2_000_000, "{passed} bytes, {most} at the most");
+        ensure!(daemon.drops("shaper_full")? > 1_000);
+
         let said = daemon.vsctl(&["set-port", "GREEN", "b", "--egress-rate", "none"])?;
         ensure!(said == "no limits", "{said}");
         ensure!(port(&daemon, "b")?.get("limits").is_none());

@@ -1,12 +1,14 @@
 //! Access and trunk ports on a real daemon. This kernel may lack 802.1Q devices: tags are seen and made by packet sockets [B4].
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
 use tests::traffic::frames::{Ear, broadcast, send_all};
 use tests::traffic::{ping, tcp};
 use tests::vswitchd::{Options, Vswitchd};
-use tests::{Lab, Station, scenario, wait};
+use tests::{Lab, Place, Station, scenario, wait};
 use wire::Mac;
 
 fn lone_host(lab: &Lab) -> Result<Vswitchd> {
@@ -30,6 +32,17 @@ fn is_deaf(ear: &Ear, src: Mac) -> Result<()> {
     let lines = ear.heard_from(src);
     ensure!(lines.is_empty(), "{lines:?}");
     Ok(())
+}
+
+/// Twenty datagrams in one send, to an address that is taken to be at `mac`.
+fn super_frame(from: &Station, to: &str, mac: Mac) -> Result<()> {
+    from.exec(&["ip", "neigh", "replace", to, "lladdr", &mac.to_string(), "dev", "eth0"])?;
+    from.enter(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        setsockopt(&socket, sockopt::UdpGsoSegment, &1_000)?;
+        socket.send_to(&[7; 20_000], (to, 9))?;
+        Ok(())
+    })
 }
 
 #[test]
@@ -81,6 +94,14 @@ fn vlans_of_one_network_are_apart_and_a_trunk_sees_both_with_tags() {
             let own: Mac = a.row["mac"].as_str().unwrap_or_default().parse()?;
             ping::unanswered(&a, "10.30.0.250".parse()?)?;
             hears(ear_trunk, own, "vlan 10, p 0")?;
+            // A super-frame gets its tag and stays whole.
+            super_frame(&a, "10.30.0.251", stranger(1))?;
+            wait::until(Duration::from_secs(5), "a super-frame", || {
+                let whole = |line: &String| line.contains("vlan 10") && line.contains("UDP, length 20000");
+                ensure!(ear_trunk.heard_from(own).iter().any(whole), "{:?}", ear_trunk.heard_from(own));
+                Ok(())
+            })?;
+            ensure!(daemon.drops("port_refused")? == 0);
             for ear in [ear_c, ear_plain] {
                 is_deaf(ear, stranger(1))?;
                 is_deaf(ear, own)?;
