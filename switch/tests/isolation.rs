@@ -453,8 +453,18 @@ fn answer(frame: &Frame) -> Option<Vec<u8>> {
     };
     swap(&mut bytes, 0, 6);
     swap(&mut bytes, first, len);
-    if matches!(headers.key.protocol(), 6 | 17) {
-        swap(&mut bytes, l4, 2);
+    match headers.key.protocol() {
+        6 | 17 => swap(&mut bytes, l4, 2),
+        // An echo request is answered, which changes its type and the sum of it (RFC 1624).
+        protocol @ (1 | 58) if bytes.len() > l4 + 4 => {
+            let (reply, more) = if protocol == 1 { (0, 0xf7ff) } else { (129, 0x0100) };
+            let sum = u16::from_be_bytes([bytes[l4 + 2], bytes[l4 + 3]]);
+            let sum = u32::from(!sum) + more;
+            let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+            bytes[l4] = reply;
+            bytes[l4 + 2..l4 + 4].copy_from_slice(&sum.to_be_bytes());
+        }
+        _ => {}
     }
     Some(bytes)
 }
@@ -522,4 +532,21 @@ fn the_rules_and_packets_of_the_property_are_not_idle() {
     }
     println!("{loaded} of {written} rules load; of 6000 packets {out} lead to something, {left} leave");
     assert!(loaded * 3 > written && out > 300 && left > 30);
+}
+
+#[test]
+fn a_translation_into_another_network_leads_nowhere_and_one_within_works() {
+    let bytes = |port: u16| world::udp_between(mac(2), mac(1), ip(2), Ipv4Addr::new(203, 0, 113, 9), port, 20);
+    for (to, reached) in [("10.10.10.3", vec![2]), ("10.20.20.2", vec![]), ("10.20.20.1", vec![])] {
+        for scope in [None, Some(RED)] {
+            let mut host = host();
+            let text = format!(
+                "*nat\n-A PREROUTING -p udp -j DNAT --to-destination {to}\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n"
+            );
+            let program = Program::new(load(Family::Ipv4, &text).unwrap());
+            host.switch.set_rules(scope, Family::Ipv4, Some(Box::new(program)));
+            let ports: Vec<u32> = host.ports(PortId(1), &bytes(4_000)).into_iter().filter(|port| *port != 1).collect();
+            assert_eq!(ports, reached, "{to} {scope:?}");
+        }
+    }
 }
