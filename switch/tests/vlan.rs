@@ -2,6 +2,7 @@
 
 mod world;
 
+use nat::rules::{Family, Program, load};
 use proptest::prelude::*;
 use switch::{DropReason, FdbKind, Guard, Place, PortId, PortSettings, Update, VlanMode};
 use wire::{Frame, Gso, Mac, Offload};
@@ -277,40 +278,96 @@ fn mode() -> impl Strategy<Value = VlanMode> {
     ]
 }
 
+/// A frame that somebody sends: from port, source, destination, tag and priority, a second tag, whether it is IP.
+#[derive(Clone, Debug)]
+struct Sent {
+    port: usize,
+    src: u8,
+    to: To,
+    tag: Option<(u16, bool)>,
+    inner: u16,
+    ip: bool,
+}
+
+/// Whom it is for.
+#[derive(Clone, Debug)]
+enum To {
+    All,
+    Station(u8),
+    /// By way of the gateway.
+    Gateway(u8),
+}
+
+fn frame() -> impl Strategy<Value = Sent> {
+    let to = prop_oneof![Just(To::All), (1u8..9).prop_map(To::Station), (1u8..9).prop_map(To::Gateway)];
+    let tag = proptest::option::of((0u16..6, any::<bool>()));
+    (0usize..6, 1u8..9, to, tag, 0u16..6, any::<bool>()).prop_map(|(port, src, to, tag, inner, ip)| Sent {
+        port,
+        src,
+        to,
+        tag,
+        inner,
+        ip,
+    })
+}
+
+/// The endpoint of a port has this number as its address.
+const BESIDE: u8 = 100;
+
+impl Sent {
+    fn bytes(&self) -> Vec<u8> {
+        let (src, gateway) = (BESIDE + self.src, mac(1));
+        let (dst, target) = match self.to {
+            To::All => (Mac::BROADCAST, 255),
+            To::Station(number) => (mac(BESIDE + number), BESIDE + number),
+            To::Gateway(number) => (gateway, BESIDE + number),
+        };
+        let mut frame = match self.ip {
+            true => world::udp_between(mac(src), dst, ip(src), ip(target), 1000, 18),
+            false => raw(mac(src), dst, 0x88b5, &[0; 46]),
+        };
+        if self.inner != 0 && self.tag.is_some() {
+            frame = tagged(&frame, self.inner);
+        }
+        self.tag.map_or(frame.clone(), |(id, priority)| tagged(&frame, id | u16::from(priority) << 13))
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
-    /// Whatever ports are and whatever frames they send, with up to two tags: what comes out by a port is in a VLAN of that
-    /// port, the one that the frame came in by, and is read there as being in it.
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Whatever ports are and whatever frames they send, with up to two tags, by way of the gateway or not, with rules or
+    /// without: what comes out by a port is in a VLAN of that port, the one that the frame came in by, and is read there as
+    /// being in it.
     #[test]
     fn no_frame_leaves_its_vlan(
         modes in proptest::collection::vec(mode(), 2..7),
-        frames in proptest::collection::vec((0usize..6, 1u8..9, 0u8..10, proptest::option::of((0u16..6, any::<bool>())), 0u16..6), 1..80),
+        frames in proptest::collection::vec(frame(), 1..80),
         change in (0usize..6, mode(), 0usize..80),
+        rules: bool,
     ) {
         let (mut host, mut modes) = (Host::new(1), modes);
-        host.bridge(RED, None);
-        for (port, mode) in modes.iter().enumerate() {
-            host.open_port(port as u32, RED);
-            set(&mut host, port as u32, mode.clone());
+        host.gateways(RED, &["10.10.10.1/24"], false, false);
+        if rules {
+            let text = "*filter\n:FORWARD ACCEPT\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n";
+            let program = Box::new(Program::new(load(Family::Ipv4, text).unwrap()));
+            host.switch.set_rules(None, Family::Ipv4, Some(program));
         }
-        for (at, (port, src, dst, tag, inner)) in frames.into_iter().enumerate() {
+        for (port, mode) in modes.iter().enumerate() {
+            let (id, last) = (host.open_port(port as u32, RED), BESIDE + port as u8 + 1);
+            set(&mut host, port as u32, mode.clone());
+            let (addresses, place) = (vec![ip(last).into()], Place::Port(id));
+            host.apply(Update::Endpoint { bridge: RED, mac: mac(last), addresses, place });
+        }
+        for (at, frame) in frames.into_iter().enumerate() {
             if at == change.2 && change.0 < modes.len() {
                 modes[change.0] = change.1.clone();
                 set(&mut host, change.0 as u32, change.1.clone());
             }
-            let port = port % modes.len();
-            let dst = if dst == 0 { Mac::BROADCAST } else { mac(dst) };
-            let mut frame = raw(mac(src), dst, 0x88b5, &[0; 46]);
-            if inner != 0 && tag.is_some() {
-                frame = tagged(&frame, inner);
-            }
-            let mut vid = 0;
-            if let Some((id, priority)) = tag {
-                vid = id;
-                frame = tagged(&frame, id | u16::from(priority) << 13);
-            }
-            let from = entered(&modes[port], vid);
-            for (out, bytes) in sent(&mut host, port as u32, &frame) {
+            let port = frame.port % modes.len();
+            let from = entered(&modes[port], frame.tag.map_or(0, |(id, _)| id));
+            let out = sent(&mut host, port as u32, &frame.bytes());
+            // What comes back is the switch's own answer.
+            for (out, bytes) in out.into_iter().filter(|(out, _)| *out != port as u32) {
                 let mode = &modes[out as usize];
                 prop_assert!(from.is_some_and(|vlan| is_member(mode, vlan)), "{from:?} came out of {mode:?}");
                 // Whoever is behind the port reads the first tag that names a VLAN.
