@@ -2,6 +2,9 @@
 
 mod world;
 
+use std::net::{IpAddr, Ipv6Addr};
+
+use etherparse::PacketBuilder;
 use nat::rules::{Family, Program, load};
 use proptest::prelude::*;
 use switch::{DropReason, FdbKind, Guard, Place, PortId, PortSettings, Update, VlanMode};
@@ -187,6 +190,37 @@ fn guards_and_answers_hold_within_a_vlan() {
     assert_eq!(sent(&mut host, 11, &udp(111, 112, 18)), [(12, udp(111, 112, 18))]);
     let unknown: Vec<u32> = sent(&mut host, 11, &udp(111, 113, 18)).iter().map(|(port, _)| *port).collect();
     assert_eq!(unknown, [1, 2, 4, 5, 12], "to those who have no such station");
+}
+
+/// A neighbour solicitation from an endpoint.
+fn solicit(src: u8, target: u8) -> Vec<u8> {
+    let IpAddr::V6(from) = v6(ip(src)) else { unreachable!("v6 gives IPv6") };
+    let IpAddr::V6(target) = v6(ip(target)) else { unreachable!("v6 gives IPv6") };
+    let body = [&target.octets()[..], &[1, 1], &mac(src).0].concat();
+    let last = target.octets()[15];
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, u16::from(last));
+    let builder = PacketBuilder::ethernet2(mac(src).0, [0x33, 0x33, 0xff, 0, 0, last]);
+    let mut bytes = Vec::new();
+    let builder = builder.ipv6(from.octets(), group.octets(), 255).icmpv6_raw(135, 0, [0; 4]);
+    builder.write(&mut bytes, &body).unwrap();
+    bytes
+}
+
+#[test]
+fn neighbour_discovery_is_answered_within_a_vlan_with_its_tag() {
+    let mut host = network();
+    endpoint(&mut host, 11, 111, VlanMode::Access(10));
+    endpoint(&mut host, 13, 113, VlanMode::Access(20));
+    for (port, tag) in [(1, None), (4, Some(0x600a))] {
+        let question = tag.map_or(solicit(50, 111), |tag| tagged(&solicit(50, 111), tag));
+        let answers = sent(&mut host, port, &question);
+        let [(to, answer)] = answers.as_slice() else { panic!("{} frames", answers.len()) };
+        let headers = wire::parse(answer).unwrap();
+        assert_eq!((*to, headers.tag, headers.key.src()), (port, tag, Some(v6(ip(111)))));
+        let other = tag.map_or(solicit(50, 113), |tag| tagged(&solicit(50, 113), tag));
+        let heard = sent(&mut host, port, &other);
+        assert!(heard.iter().all(|(to, _)| ![port, 3, 6, 13].contains(to)), "{heard:?}");
+    }
 }
 
 #[test]
