@@ -62,7 +62,7 @@ pub struct RuleRow {
     pub position: Option<usize>,
     /// `ipv4`, `ipv6`: where it is in effect.
     pub families: Vec<String>,
-    /// In words, or as `filter save` prints it.
+    /// In words, or as `filter save` prints it; or the policy of a network that denies.
     pub rule: String,
     /// Names that nobody has here now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

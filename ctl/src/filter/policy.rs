@@ -105,6 +105,16 @@ mod tests {
             assert!(text.ends_with("RELATED,ESTABLISHED -j ACCEPT\n-A VSWITCH-POLICY -j DROP\nCOMMIT\n"), "{text}");
             let alone = Policy::Deny.arm(family, None).unwrap();
             assert_eq!((alone.len(), alone.family), (7, family));
+            // The last counter is that of what is denied.
+            let all = load(
+                family,
+                "*raw\n-A PREROUTING -j ACCEPT\nCOMMIT\n*nat\nCOMMIT\n*filter\n:x - [0:0]\n-A x -j DROP\nCOMMIT\n",
+            );
+            let mut all = Policy::Deny.arm(family, all.ok().as_ref()).unwrap();
+            let mut counters = all.counters();
+            counters.last_mut().unwrap().packets = 7;
+            assert!(all.set_counters(&counters));
+            assert!(save(&all, true).contains("[7:0] -A VSWITCH-POLICY -j DROP"));
             assert_eq!(Policy::Allow.arm(family, None), None);
         }
     }

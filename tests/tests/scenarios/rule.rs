@@ -221,6 +221,11 @@ fn a_network_that_denies_lets_through_what_rules_allow() {
         ensure!(rows.iter().all(|row| (row["policy"] == "deny") == (row["name"] == "SHUT")), "{rows:?}");
         let traced = edge.daemon.vsctl(&["filter", "trace", "--network", "SHUT", "--in", "a", "--out", "b"])?;
         ensure!(traced.contains("-A VSWITCH-POLICY -j DROP") && traced.ends_with("verdict: drop"), "{traced}");
+        let rows = edge.daemon.rows(&["rule", "ls", "--network", "SHUT"])?;
+        ensure!(
+            rows.len() == 1 && rows[0]["rule"] == "policy: deny" && rows[0]["packets"].as_u64() > Some(9),
+            "{rows:?}"
+        );
         // What a rule allows passes, and what answers it.
         add(&edge.daemon, "--network SHUT --from a --to b --proto tcp --dport 80 allow")?;
         opens(&a, &b, 80)?;

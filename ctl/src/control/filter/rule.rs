@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nat::rules::{Family, Hook, MAX_RULES, Rule, RuleSet, Table, save};
+use nat::rules::{Counters, Family, Hook, MAX_RULES, Rule, RuleSet, Table, save};
 use tokio::sync::MutexGuard;
 
 use super::{Ready, beside};
@@ -28,7 +28,39 @@ impl Control {
         let gate = self.filtering.lock().await;
         let both = self.both(&gate, network.as_deref()).await?;
         let names = self.state().names(network.as_deref());
-        beside("rules", move || listed(&both, &names)).await
+        let policy = self.policy_row(network).await;
+        let mut rows = beside("rules", move || listed(&both, &names)).await?;
+        rows.extend(policy);
+        Ok(rows)
+    }
+
+    /// The policy of a network that denies, as the last of its rules.
+    async fn policy_row(&self, network: Option<String>) -> Option<RuleRow> {
+        let mut all = Counters::default();
+        for family in FAMILIES {
+            let place = {
+                let state = self.state();
+                let scope = Scope { network: network.clone(), family };
+                if state.policy_of(&scope) == Policy::Allow {
+                    return None;
+                }
+                state.filter_place(&scope)
+            };
+            // What is denied is the last thing that the engine counts.
+            let Some(place) = place else { continue };
+            let counters = self.plane.rule_counters(place, family).await.unwrap_or_default();
+            let last = counters.last().copied().unwrap_or_default();
+            all.packets += last.packets;
+            all.bytes += last.bytes;
+        }
+        Some(RuleRow {
+            position: None,
+            families: FAMILIES.map(|family| family_name(family).to_owned()).to_vec(),
+            rule: format!("policy: {}", Policy::Deny.text()),
+            unknown: Vec::new(),
+            packets: all.packets,
+            bytes: all.bytes,
+        })
     }
 
     /// `rule add`.
