@@ -198,7 +198,7 @@ impl Switch {
                     to_vtep,
                     frames: flow.frames,
                     bytes: flow.bytes,
-                    idle_seconds: now.since(flow.used).as_secs(),
+                    idle_seconds: now.since(flow.used()).as_secs(),
                 }
             })
             .collect()

@@ -100,10 +100,10 @@ pub(crate) fn listeners(bridge: &Bridge, (from, vlan): (Spot, u16), key: &FlowKe
 }
 
 /// Frames of one lane leave by one source port. 1,024 of them spread flows well over the paths of an underlay.
-fn lane(key: &FlowKey) -> u32 {
-    key.entropy() % 1_024
+fn lane(key: &FlowKey) -> u16 {
+    (key.entropy() % 1_024) as u16
 }
 
-fn max_len(bridge: &Bridge) -> u32 {
-    u32::from(bridge.settings.mtu) + 14
+fn max_len(bridge: &Bridge) -> u16 {
+    bridge.settings.mtu.saturating_add(14)
 }

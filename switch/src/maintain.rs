@@ -54,9 +54,9 @@ impl Switch {
             let current =
                 flow.epoch == self.epoch && self.stations.is_current(flow.src) && self.stations.is_current(flow.dst);
             if current {
-                self.stations.touch(flow.src.slot, flow.used);
+                self.stations.touch(flow.src.slot, flow.used());
             }
-            if !current || now.since(flow.used) > FLOW_IDLE {
+            if !current || now.since(flow.used()) > FLOW_IDLE {
                 self.flows.remove(at);
             }
         }

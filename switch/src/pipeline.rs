@@ -99,9 +99,7 @@ impl Switch {
         if flow.epoch != epoch || !stations.is_current(flow.src) || !stations.is_current(flow.dst) {
             return None;
         }
-        flow.used = now;
-        flow.frames += 1;
-        flow.bytes += len as u64;
+        flow.count(now, len);
         self.counters.hits += 1;
         Some(if flow.change.is_none() { Hit::Plain(flow.egress) } else { Hit::Changed(at) })
     }
@@ -170,8 +168,7 @@ impl Switch {
             return;
         }
         let src = src.map_or(Stamp::NONE, |slot| self.stations.stamp(slot));
-        let (key, epoch) = (headers.key, self.epoch);
-        self.flows.insert(Flow { key, egress, change: None, epoch, src, dst, used: now, frames: 1, bytes: 0 });
+        self.flows.insert(Flow::new(headers.key, egress, self.epoch, src, dst, now));
     }
 
     fn flood(&mut self, from: PortId, frame: Frame, headers: &Headers, out: &mut Out) {
@@ -199,10 +196,10 @@ impl Switch {
             Egress::Tunnel { vtep, vni, lane, max_len } => {
                 let outcome = if headers.tag.is_some() {
                     Err(DropReason::TunnelTag)
-                } else if wire::segment_len(&frame, headers) > max_len as usize {
+                } else if wire::segment_len(&frame, headers) > usize::from(max_len) {
                     Err(DropReason::TooBig)
                 } else if let Some(to) = self.vteps.address(vtep) {
-                    out.trains.push(to, lane, vni, &frame, headers).map_err(|_| DropReason::BadOffload)
+                    out.trains.push(to, lane.into(), vni, &frame, headers).map_err(|_| DropReason::BadOffload)
                 } else {
                     Err(DropReason::UnknownVtep)
                 };

@@ -239,6 +239,11 @@ impl Switch {
         if change(&mut packet).is_err() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
+        self.leave_by(exit, packet, out);
+    }
+
+    /// Sends a packet out as it is.
+    pub(super) fn leave_by(&mut self, exit: Exit, mut packet: Packet, out: &mut Out) {
         wire::set_link(&mut packet.frame, exit.src, exit.dst);
         self.emit(packet.from, exit.egress, packet.frame, &packet.headers, out);
     }
@@ -266,8 +271,9 @@ impl Switch {
             return;
         }
         let src = self.source_stamp(packet.from, key.src_mac());
-        let (change, epoch, used) = (Some(Box::new(change)), self.epoch, packet.now);
-        self.flows.insert(Flow { key, egress, change, epoch, src, dst, used, frames: 1, bytes: 0 });
+        let mut flow = Flow::new(key, egress, self.epoch, src, dst, packet.now);
+        flow.change = Some(Box::new(change));
+        self.flows.insert(flow);
     }
 
     fn source_stamp(&self, from: PortId, mac: Mac) -> Stamp {
@@ -371,6 +377,9 @@ impl Switch {
         // Rules see its new destination and its old source, here too; what it quotes went the other way.
         if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
+        }
+        if outer.dst.is_some_and(|end| self.is_gateway_of(zone, end.ip)) {
+            return self.answer_as_gateway(None, packet, out);
         }
         let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
