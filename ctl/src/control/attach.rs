@@ -334,8 +334,15 @@ impl Control {
         };
         // Rules know its name before its first frame.
         self.state().arriving.insert(id.clone(), stored.clone());
-        self.follow_names().await;
-        match self.plane.plug(&stored.sandbox, plug).await {
+        let plugged = match self.follow_names().await {
+            Ok(()) => self.plane.plug(&stored.sandbox, plug).await,
+            // Without its rules it would pass where it must not.
+            Err(Error { kind, error, remedy, .. }) => {
+                let why = format!("rules cannot follow its name: {error}");
+                Err(Error::new(kind, format!("port {}", stored.record.name), why, remedy))
+            }
+        };
+        match plugged {
             Ok(ifname) => stored.record.ifname = ifname,
             Err(error) => {
                 self.state().arriving.remove(&id);

@@ -1,11 +1,12 @@
 //! The list of rules in words, as both families' chains have it together. What somebody else put into a chain keeps its
 //! place in it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use nat::rules::{Counters, Family, Rule, RuleSet, Table};
 
-use super::{CHAIN, Words};
+use super::{CHAIN, Unclear, Words};
 
 /// Both families, in the order in which their rules are listed.
 pub const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -47,17 +48,31 @@ pub fn entries(sets: [Option<&RuleSet>; 2]) -> Vec<Entry> {
 }
 
 /// The rules of one family's chain; those that were there before keep their counters.
-pub fn chain(entries: &[Entry], family: Family, before: &[Rule], addresses: impl Fn(&str) -> Vec<IpAddr>) -> Vec<Rule> {
+///
+/// # Errors
+/// [`Unclear`] when names stand for too many addresses.
+pub fn chain(
+    entries: &[Entry],
+    family: Family,
+    before: &[Rule],
+    addresses: impl Fn(&str) -> Vec<IpAddr>,
+) -> Result<Vec<Rule>, Unclear> {
+    // Names may stand for thousands: none of them is looked for among all.
+    let key = |rule: &Rule| format!("{:?}", (&rule.header, &rule.matches, &rule.target));
+    let known: HashMap<String, Counters> = before.iter().map(|rule| (key(rule), rule.counters)).collect();
     let counted = |mut rule: Rule| {
-        rule.counters = before.iter().find(|known| known.is_like(&rule)).map_or(Counters::default(), |k| k.counters);
+        rule.counters = known.get(&key(&rule)).copied().unwrap_or_default();
         rule
     };
-    let each = entries.iter().flat_map(|entry| match entry {
-        Entry::Words(words) => words.rules(family, &addresses).into_iter().map(counted).collect(),
-        Entry::Text(of, rule) if *of == family => vec![Rule::clone(rule)],
-        Entry::Text(..) => Vec::new(),
-    });
-    each.collect()
+    let mut all = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Words(words) => all.extend(words.rules(family, &addresses)?.into_iter().map(counted)),
+            Entry::Text(of, rule) if *of == family => all.push(Rule::clone(rule)),
+            Entry::Text(..) => {}
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -84,7 +99,7 @@ mod tests {
         ];
         let made = FAMILIES.map(|family| {
             let mut set = RuleSet::new(family);
-            set.put_chain(Table::Filter, Hook::Forward, CHAIN, chain(&list, family, &[], nobody));
+            set.put_chain(Table::Filter, Hook::Forward, CHAIN, chain(&list, family, &[], nobody).unwrap());
             let text = save(&set, true);
             load(family, &text).unwrap()
         });
@@ -98,10 +113,10 @@ mod tests {
         let list = entries([None, None]);
         assert!(list.is_empty());
         let list = [Entry::Words("from any to 10.0.0.1 allow".parse().unwrap())];
-        let mut before = chain(&list, Family::Ipv4, &[], nobody);
+        let mut before = chain(&list, Family::Ipv4, &[], nobody).unwrap();
         before[0].counters = Counters { packets: 5, bytes: 6 };
         let more = [Entry::Words("from any to any deny".parse().unwrap()), list[0].clone()];
-        let after = chain(&more, Family::Ipv4, &before, nobody);
+        let after = chain(&more, Family::Ipv4, &before, nobody).unwrap();
         let packets: Vec<u64> = after.iter().map(|rule| rule.counters.packets).collect();
         assert_eq!(packets, [0, 0, 5, 0]);
     }

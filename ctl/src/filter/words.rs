@@ -18,6 +18,10 @@ pub const CHAIN: &str = "VSWITCH-RULES";
 const MARK: &str = "vsctl: ";
 /// Bytes of a comment at the most.
 const COMMENT: usize = 255;
+/// Pairs of addresses that a rule in words may stand for in one family: each is a rule of its own.
+const PAIRS: usize = 65_536;
+/// Addresses in one line of text, which has a longest length.
+const PIECE: usize = 256;
 /// Ports of one rule; a range counts for two.
 const PORTS: usize = 15;
 
@@ -223,13 +227,25 @@ impl Words {
 
     /// The rules of one family; one without effect if it is not about that family, or nobody has its names.
     ///
+    /// # Errors
+    /// [`Unclear`] when its names stand for too many addresses.
+    ///
     /// An allowed packet's answers are allowed, too. A denied connection ends even if it was there before, and only what its
     /// first side sends is dropped: somebody who may not be reached can still reach others.
-    pub fn rules(&self, family: Family, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Vec<Rule> {
+    pub fn rules(&self, family: Family, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Result<Vec<Rule>, Unclear> {
         let comment = format!("-m comment --comment \"{MARK}{self}\"");
         let mut lines = Vec::new();
-        match (Side::of(&self.from, family, &addresses), Side::of(&self.to, family, &addresses)) {
-            (Some(from), Some(to)) => {
+        let (from, to) = (Side::of(&self.from, family, &addresses), Side::of(&self.to, family, &addresses));
+        if from.is_empty() || to.is_empty() {
+            lines.push(comment.clone());
+        }
+        let count = |sides: &[Side]| sides.iter().map(Side::len).sum::<usize>();
+        if count(&from) * count(&to) > PAIRS {
+            let why = format!("{self}: {} times {} addresses", count(&from), count(&to));
+            return Err(unclear(why, format!("at most {PAIRS} pairs are one rule: use subnets, or add several")));
+        }
+        for from in &from {
+            for to in &to {
                 let there = format!("{}{}{}", from.text(true), to.text(false), self.transport(family, "--dports"));
                 let back = format!("{}{}{}", to.text(true), from.text(false), self.transport(family, "--sports"));
                 let lost = "-m conntrack --ctstate INVALID,UNTRACKED";
@@ -249,11 +265,12 @@ impl Words {
                     }
                 }
             }
-            _ => lines.push(comment),
         }
         let body: String = lines.into_iter().map(|line| format!("-A {CHAIN} {line}\n")).collect();
         let set = load(family, &format!("*filter\n:{CHAIN} - [0:0]\n{body}COMMIT\n"));
-        set.map(|set| set.rules_of(Table::Filter, CHAIN).to_vec()).unwrap_or_default()
+        let set =
+            set.map_err(|error| unclear(format!("{self}: {}", error.reason), "say it with `vsctl filter load`"))?;
+        Ok(set.rules_of(Table::Filter, CHAIN).to_vec())
     }
 
     fn transport(&self, family: Family, option: &str) -> String {
@@ -269,29 +286,37 @@ impl Words {
     }
 }
 
-/// One end of a rule in one family.
+/// One end of a rule in one family, or a part of it.
 enum Side {
     Any,
     Interface(&'static str),
-    Addresses(String),
+    Addresses(Vec<String>),
 }
 
 impl Side {
-    /// `None`: nobody.
-    fn of(who: &Who, family: Family, addresses: &impl Fn(&str) -> Vec<IpAddr>) -> Option<Side> {
+    /// Its parts; none: nobody.
+    fn of(who: &Who, family: Family, addresses: &impl Fn(&str) -> Vec<IpAddr>) -> Vec<Side> {
         let fits = |ip: IpAddr| ip.is_ipv4() == (family == Family::Ipv4);
         match who {
-            Who::Any => Some(Side::Any),
-            Who::Outside => Some(Side::Interface("uplink")),
-            Who::Host => Some(Side::Interface("vsw0")),
-            Who::Net(net) => fits(net.addr()).then(|| Side::Addresses(net.to_string())),
+            Who::Any => vec![Side::Any],
+            Who::Outside => vec![Side::Interface("uplink")],
+            Who::Host => vec![Side::Interface("vsw0")],
+            Who::Net(net) if fits(net.addr()) => vec![Side::Addresses(vec![net.to_string()])],
+            Who::Net(_) => Vec::new(),
             Who::Name(name) => {
                 let mut found: Vec<IpAddr> = addresses(name).into_iter().filter(|ip| fits(*ip)).collect();
                 found.sort_unstable();
                 found.dedup();
                 let list: Vec<String> = found.iter().map(ToString::to_string).collect();
-                (!list.is_empty()).then(|| Side::Addresses(list.join(",")))
+                list.chunks(PIECE).map(|piece| Side::Addresses(piece.to_vec())).collect()
             }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Side::Any | Side::Interface(_) => 1,
+            Side::Addresses(list) => list.len(),
         }
     }
 
@@ -299,7 +324,7 @@ impl Side {
         match self {
             Side::Any => String::new(),
             Side::Interface(name) => format!(" {} {name}", if source { "-i" } else { "-o" }),
-            Side::Addresses(list) => format!(" {} {list}", if source { "-s" } else { "-d" }),
+            Side::Addresses(list) => format!(" {} {}", if source { "-s" } else { "-d" }, list.join(",")),
         }
     }
 }
@@ -344,7 +369,7 @@ mod tests {
             };
             list.iter().map(|ip| ip.parse().unwrap()).collect()
         };
-        let rules = words.rules(family, addresses);
+        let rules = words.rules(family, addresses).unwrap();
         assert!(rules.iter().all(|rule| Words::behind(rule).as_ref() == Some(&words)), "{words}");
         let mut set = RuleSet::new(family);
         set.put_chain(Table::Filter, Hook::Forward, CHAIN, rules);
@@ -412,6 +437,22 @@ mod tests {
             lines("from any to host proto icmp deny", Family::Ipv6)[0],
             "-o vsw0 -p ipv6-icmp -m conntrack --ctdir ORIGINAL -j DROP"
         );
+    }
+
+    #[test]
+    fn many_addresses_are_as_many_rules_and_too_many_are_refused() {
+        let many = |count: u32| {
+            move |_: &str| -> Vec<IpAddr> {
+                (0..count).map(|n| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 1, n as u16])).collect()
+            }
+        };
+        let words: Words = "from label=a to web deny".parse().unwrap();
+        // More than fit into one line of text, and both ends in several.
+        let both = words.rules(Family::Ipv6, |name: &str| many(if name == "web" { 2 } else { 3_000 })(name));
+        assert_eq!(both.unwrap().len(), 2 * 2 * 3_000);
+        let refused = words.rules(Family::Ipv6, many(300)).unwrap_err();
+        assert!(refused.why.contains("300 times 300") && refused.remedy.contains("subnets"), "{refused}");
+        assert_eq!(words.rules(Family::Ipv4, many(300)).unwrap().len(), 1);
     }
 
     #[test]

@@ -160,9 +160,12 @@ impl Control {
     }
 
     /// Somebody has come or gone: names of rules may mean other addresses. Done when the engine has them.
-    pub(in crate::control) async fn follow_names(&self) {
+    ///
+    /// # Errors
+    /// 409 when that would be too many rules, 503 when the disk does not take them; other networks' are made all the same.
+    pub(in crate::control) async fn follow_names(&self) -> Result<(), Error> {
         if !self.state().has_words() {
-            return;
+            return Ok(());
         }
         let gate = self.filtering.lock().await;
         let networks: Vec<Option<String>> = {
@@ -171,11 +174,14 @@ impl Control {
             networks.dedup();
             networks
         };
+        let mut outcome = Ok(());
         for network in networks {
             if let Err(error) = self.follow_in(&gate, network).await {
-                self.warn("rules", error.error);
+                self.warn("rules", error.error.clone());
+                outcome = Err(error);
             }
         }
+        outcome
     }
 
     async fn follow_in(&self, gate: &MutexGuard<'_, ()>, network: Option<String>) -> Result<(), Error> {
@@ -195,7 +201,8 @@ impl Control {
     pub(in crate::control) async fn keep_names(self: Arc<Self>) {
         loop {
             self.renamed.notified().await;
-            self.follow_names().await;
+            // What went wrong is a warning already.
+            let _ = self.follow_names().await;
         }
     }
 }
@@ -245,6 +252,7 @@ fn made(
         let mut rules = known.as_deref().cloned().unwrap_or_else(|| RuleSet::new(family));
         let before = rules.rules_of(Table::Filter, CHAIN);
         let after = chain(list, family, before, |name| names.addresses(name));
+        let after = after.map_err(|Unclear { why, remedy }| Error::conflict("rule", why, remedy))?;
         let like = |(a, b): (&Rule, &Rule)| a.is_like(b);
         if before.len() == after.len() && before.iter().zip(&after).all(like) {
             continue;
