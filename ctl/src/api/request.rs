@@ -88,6 +88,12 @@ pub struct Connect {
     /// Other names in this network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// What it may send, get and flood.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// None: it is in the untagged network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<PortVlan>,
 }
 
 /// `POST /v1/networks/REF/disconnect`.

@@ -35,6 +35,10 @@ pub(crate) struct Wishes {
     /// The link's name in the sandbox [default: the lowest free ethN]
     #[arg(long, value_name = "NAME")]
     pub(crate) ifname: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) vlans: VlanArgs,
 }
 
 const ADD_EXAMPLES: &str = "\
@@ -71,10 +75,6 @@ pub(crate) struct AddPort {
     /// Let it send from any MAC and IP address (for routers and bridges)
     #[arg(long)]
     allow_spoof: bool,
-    #[command(flatten)]
-    limits: LimitArgs,
-    #[command(flatten)]
-    vlans: VlanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -110,8 +110,8 @@ impl AddPort {
             aliases: self.wishes.aliases,
             labels: map(self.labels),
             allow_spoof: self.allow_spoof,
-            limits: self.limits.into(),
-            vlan: self.vlans.into(),
+            limits: self.wishes.limits.into(),
+            vlan: self.wishes.vlans.into(),
             publish: self.publish.iter().map(ToString::to_string).collect(),
         };
         let path = "/v1/ports";

@@ -102,11 +102,11 @@ impl Control {
             let labels = record.labels.clone();
             (endpoint.stored.sandbox.clone(), record.name.clone(), record.container_id.clone(), labels)
         };
-        let Connect { ip, ip6, mac, ifname, aliases, .. } = ask;
+        let Connect { ip, ip6, mac, ifname, aliases, limits, vlan, .. } = ask;
         let container_id = Some(container_id).filter(|id| !id.is_empty());
         let network = reference.to_owned();
         let of_it = AddPort { network, name, container_id, labels, ..AddPort::default() };
-        let ask = AddPort { ip, ip6, mac, ifname, aliases, ..of_it };
+        let ask = AddPort { ip, ip6, mac, ifname, aliases, limits, vlan, ..of_it };
         self.attach_sandbox(ask, sandbox).await
     }
 

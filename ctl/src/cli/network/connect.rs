@@ -29,7 +29,7 @@ pub(crate) struct Connect {
 impl Connect {
     /// Connects; as with docker, nothing is printed when that is done.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
-        let Wishes { ip, ip6, mac, aliases, ifname } = self.wishes;
+        let Wishes { ip, ip6, mac, aliases, ifname, limits, vlans } = self.wishes;
         let request = api::Connect {
             name: self.container,
             ip: ip.map(Into::into),
@@ -37,6 +37,8 @@ impl Connect {
             mac,
             ifname,
             aliases,
+            limits: limits.into(),
+            vlan: vlans.into(),
         };
         let path = format!("/v1/networks/{}/connect", segment(&self.network));
         let answer: Value = session.client.post(&path, &request).await?;
