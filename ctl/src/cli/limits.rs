@@ -12,28 +12,27 @@ use crate::model::{Limits, PortVlan, Vid, Vids};
 
 /// What a port may send, get and flood.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Drop what it sends faster than this
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, help_heading = "Limits", value_name = "RATE", value_parser = rate)]
     rate: Option<u64>,
     /// What it may send at once, such as 64kb [default: a tenth of a second of the rate, at least 256kb]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = size)]
     burst: Option<u64>,
     /// Delay what it gets faster than this
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, help_heading = "Limits", value_name = "RATE", value_parser = rate)]
     egress_rate: Option<u64>,
     /// What it may get at once [default: a hundredth of a second of the egress rate, at least 64kb]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = size)]
     egress_burst: Option<u64>,
     /// Flood no more broadcasts from it, in packets a second
-    #[arg(long, value_name = "PPS", value_parser = packets)]
+    #[arg(long, help_heading = "Limits", value_name = "PPS", value_parser = packets)]
     storm_broadcast: Option<u64>,
     /// Flood no more multicasts from it
-    #[arg(long, value_name = "PPS", value_parser = packets)]
+    #[arg(long, help_heading = "Limits", value_name = "PPS", value_parser = packets)]
     storm_multicast: Option<u64>,
     /// Flood no more packets to unknown stations from it
-    #[arg(long, value_name = "PPS", value_parser = packets)]
+    #[arg(long, help_heading = "Limits", value_name = "PPS", value_parser = packets)]
     storm_unknown: Option<u64>,
 }
 
@@ -47,16 +46,15 @@ impl From<LimitArgs> for Limits {
 
 /// What a port has to do with VLANs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "VLANs")]
 pub(crate) struct VlanArgs {
     /// Make it an access port of this VLAN: only those of the same VLAN are reached, without tags
-    #[arg(long, value_name = "VLAN", conflicts_with = "trunk")]
+    #[arg(long, help_heading = "VLANs", value_name = "VLAN", conflicts_with = "trunk")]
     vlan: Option<Vid>,
     /// Make it a trunk that carries these VLANs with their tags, such as 10,20-29; the source guard is off there
-    #[arg(long, value_name = "VLANS")]
+    #[arg(long, help_heading = "VLANs", value_name = "VLANS")]
     trunk: Option<Vids>,
     /// The VLAN of a trunk's frames without a tag; 0 is the network without VLANs [default: they are dropped]
-    #[arg(long, value_name = "VLAN", requires = "trunk", value_parser = clap::value_parser!(u16).range(0..=4094))]
+    #[arg(long, help_heading = "VLANs", value_name = "VLAN", requires = "trunk", value_parser = clap::value_parser!(u16).range(0..=4094))]
     native: Option<u16>,
 }
 
