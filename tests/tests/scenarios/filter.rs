@@ -326,7 +326,9 @@ fn recipes() -> Vec<&'static str> {
 #[test]
 fn the_recipes_of_the_document_do_what_they_say() {
     scenario(|lab| {
-        let [web_only, web_to_db, few_at_once] = recipes()[..] else { bail!("other recipes: {:?}", recipes()) };
+        let [web_only, web_to_db, resolver, few_at_once] = recipes()[..] else {
+            bail!("other recipes: {:?}", recipes())
+        };
         let edge = Edge::start(lab)?;
         let of = ["--network", "GREEN"];
         let web = edge.attach("GREEN", "web", &["-p", "8080:80", "-p", "8081:81"])?;
@@ -345,6 +347,17 @@ fn the_recipes_of_the_document_do_what_they_say() {
         service::refused(&web, at(81)?)?;
         service::refused(&other, at(5432)?)?;
         Talk::open(&db, SocketAddr::new(web.address4()?, 81))?.exchange(1000)?;
+
+        flush(&edge.daemon, &of)?;
+        let dns = edge.attach("GREEN", "dns", &["--ip", "10.30.0.53"])?;
+        let old = edge.attach("GREEN", "old", &["--ip", "10.30.0.20"])?;
+        let _services = (services(&dns, &[53])?, services(&old, &[5432])?);
+        load(&edge.daemon, &of, resolver)?;
+        for asked in ["8.8.8.8:53", "10.30.0.1:53", "10.30.0.53:53"] {
+            let seen = service::who(&other, asked.parse()?)?;
+            ensure!(seen.ip().to_string() == "10.30.0.1", "seen as {seen} when asking {asked}");
+        }
+        Talk::open(&other, "192.0.2.80:5432".parse()?)?.exchange(1000)?;
 
         flush(&edge.daemon, &of)?;
         load_filter(&edge.daemon, &[], few_at_once.trim())?;
