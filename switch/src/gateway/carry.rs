@@ -133,9 +133,9 @@ impl Switch {
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
         if let Some(end) = rewrite.dst.filter(|end| self.is_gateway_of(zone, end.ip)) {
             // A rule has redirected it.
-            let rewrite = Rewrite { src: None, dst: Some(end) };
-            let Some(packet) = self.retarget(rewrite, packet, out) else { return };
-            return self.answer_as_gateway(None, packet, out);
+            let dst = Rewrite { src: None, dst: Some(end) };
+            let Some(packet) = self.retarget(dst, packet, out) else { return };
+            return self.answer_translated(None, rewrite.only_src(), packet, out);
         }
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,

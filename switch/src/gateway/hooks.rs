@@ -21,7 +21,7 @@ use super::prefixes::Prefixes;
 use super::{Packet, bridge_of, zone_of};
 use crate::filter::{Filters, LogLine, Mark, Scope};
 use crate::flow::Egress;
-use crate::{BridgeId, DropReason, Out, PortId, Switch};
+use crate::{BridgeId, DropReason, Gateway, Out, PortId, Switch};
 
 /// A packet's way through the hooks, as far as it has come.
 #[derive(Debug)]
@@ -309,10 +309,19 @@ impl Switch {
     ) -> Verdict {
         let Switch { filters, router, bridges, .. } = self;
         let Some(mut program) = filters.lend(scope, passage.family) else { return Verdict::Accept };
-        let mtu = bridges.get(&passage.network).map_or(1500, |bridge| u32::from(bridge.settings.mtu));
+        let settings = bridges.get(&passage.network).map(|bridge| &bridge.settings);
+        let mtu = settings.map_or(1500, |settings| u32::from(settings.mtu));
+        let gateway = settings.and_then(|settings| settings.gateway.as_ref());
         let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(passage.network) };
-        let mut around =
-            Around { filters, tracker: &router.tracker, host: &router.host, subnets: &router.subnets, zone, mtu };
+        let mut around = Around {
+            filters,
+            tracker: &router.tracker,
+            host: &router.host,
+            subnets: &router.subnets,
+            gateway,
+            zone,
+            mtu,
+        };
         let tracking = match &passage.known {
             Known::Nothing => Tracking::None,
             Known::Untracked => Tracking::Untracked,
@@ -374,6 +383,7 @@ struct Around<'a> {
     tracker: &'a Tracker,
     host: &'a Host,
     subnets: &'a Prefixes<BridgeId>,
+    gateway: Option<&'a Gateway>,
     zone: Zone,
     mtu: u32,
 }
@@ -389,6 +399,7 @@ impl Surroundings for Around<'_> {
             ip if ip.is_unspecified() => AddressKinds::UNSPEC,
             ip if ip.is_multicast() => AddressKinds::MULTICAST,
             _ if broadcast => AddressKinds::BROADCAST,
+            ip if self.gateway.is_some_and(|gateway| gateway.has(ip)) => AddressKinds::LOCAL,
             ip if ip.is_loopback() || self.host.owns(ip) => AddressKinds::LOCAL,
             ip if self.subnets.get(ip).is_empty() && self.host.route(ip).is_none() => AddressKinds::UNREACHABLE,
             _ => AddressKinds::UNICAST,

@@ -8,6 +8,7 @@ use wire::icmp::Trouble;
 use wire::protocol;
 
 use super::begin::{Lead, Origin, aimed};
+use super::hooks::Known;
 use super::host::{is_host_link, is_routable, mask};
 use super::{Packet, zone_of};
 use crate::{BridgeId, DropReason, Out, Switch};
@@ -201,6 +202,11 @@ impl Switch {
 
     /// Answers what is said to the gateway itself, if rules let it in. A connection with it is remembered for rules' sake.
     pub(super) fn answer_as_gateway(&mut self, fresh: Option<&Fresh>, packet: Packet, out: &mut Out) {
+        self.answer_translated(fresh, Rewrite::default(), packet, out);
+    }
+
+    /// The same to a packet whose source changes for the gateway, too: two connections would mix.
+    pub(super) fn answer_translated(&mut self, fresh: Option<&Fresh>, mut src: Rewrite, packet: Packet, out: &mut Out) {
         let aim = packet.aim();
         let Some(packet) = self.retarget(Rewrite { src: None, dst: aim }, packet, out) else { return };
         let Some(mut packet) = self.input(packet, out) else { return };
@@ -208,9 +214,17 @@ impl Switch {
             let destination = aim.map_or(Destination::Keep, Destination::To);
             let plan = Plan { reply_zone: fresh.zone(), destination, source: Source::Keep };
             match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
-                Ok(hit) => _ = passage.begins(hit),
+                Ok(hit) => {
+                    passage.begins(hit);
+                    src = self.router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default().only_src();
+                }
                 Err(reason) => return self.not_made(reason, packet, out),
             }
+        }
+        let Some(mut packet) = self.retarget(src, packet, out) else { return };
+        // What it says is found by its own ends, even an error: nobody has forwarded its cause.
+        if let Some(passage) = packet.passage.as_mut() {
+            passage.known = Known::Nothing;
         }
         match packet.headers.key.protocol() {
             protocol::ICMP | protocol::ICMPV6 => {
@@ -226,7 +240,26 @@ impl Switch {
                 self.send_reset(&packet, false, out);
                 self.drop_packet(DropReason::NoService, packet, out);
             }
-            _ => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),
+            protocol::UDP => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),
+            _ => {
+                let trouble = Trouble::ProtocolUnreachable { named_at: protocol_named_at(&packet) };
+                self.refuse(DropReason::NoService, Some(trouble), packet, out);
+            }
         }
     }
+}
+
+/// Where an IPv6 packet names its protocol: its last "next header" field, in bytes from its start.
+fn protocol_named_at(packet: &Packet) -> u32 {
+    let bytes = packet.frame.bytes().get(usize::from(packet.headers.l3)..).unwrap_or_default();
+    let (mut named, mut next) = (6, 40);
+    let end = usize::from(packet.headers.l4 - packet.headers.l3);
+    while next + 8 <= end
+        && let (Some(number), Some(len)) = (bytes.get(named), bytes.get(next + 1))
+    {
+        // A fragment header has no length (RFC 8200 section 4.5).
+        let len = if *number == 44 { 8 } else { 8 + usize::from(*len) * 8 };
+        (named, next) = (next, next + len);
+    }
+    named as u32
 }

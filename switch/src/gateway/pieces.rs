@@ -138,25 +138,28 @@ impl Imprint {
 
     /// Makes a later fragment's header what the first one's became.
     pub(super) fn put(self, packet: &mut Packet) {
-        let (l3, at) = (usize::from(packet.headers.l3), ttl_at(&packet.headers));
-        let service = service(&packet.frame, &packet.headers) ^ self.service;
-        match packet.headers.layer3 {
-            Layer3::Ipv4 => {
-                put_v4(&mut packet.frame, l3, 0, |[first, _]| [first, service]);
-                put_v4(&mut packet.frame, l3, 8, |[_, protocol]| [self.ttl, protocol]);
-            }
-            Layer3::Ipv6 => {
-                let Some([a, b]) = packet.frame.bytes_mut().get_mut(l3..).and_then(|header| header.first_chunk_mut())
-                else {
-                    return;
-                };
-                (*a, *b) = (*a & 0xf0 | service >> 4, *b & 0x0f | service << 4);
-                if let Some(ttl) = packet.frame.bytes_mut().get_mut(at) {
-                    *ttl = self.ttl;
-                }
-            }
+        let Packet { frame, headers, .. } = packet;
+        set_service(frame, headers, service(frame, headers) ^ self.service);
+        match headers.layer3 {
+            Layer3::Ipv4 => put_v4(frame, headers.l3.into(), 8, |[_, protocol]| [self.ttl, protocol]),
+            Layer3::Ipv6 => _ = frame.bytes_mut().get_mut(ttl_at(headers)).map(|ttl| *ttl = self.ttl),
             Layer3::Arp | Layer3::Other => {}
         }
+    }
+}
+
+/// Sets the type of service, or the traffic class.
+pub(super) fn set_service(frame: &mut Frame, headers: &Headers, service: u8) {
+    let l3 = usize::from(headers.l3);
+    match headers.layer3 {
+        Layer3::Ipv4 => put_v4(frame, l3, 0, |[first, _]| [first, service]),
+        Layer3::Ipv6 => {
+            let header = frame.bytes_mut().get_mut(l3..).unwrap_or_default();
+            if let [a, b, ..] = header {
+                (*a, *b) = (*a & 0xf0 | service >> 4, *b & 0x0f | service << 4);
+            }
+        }
+        Layer3::Arp | Layer3::Other => {}
     }
 }
 
@@ -164,7 +167,8 @@ fn ttl_at(headers: &Headers) -> usize {
     usize::from(headers.l3) + if headers.layer3 == Layer3::Ipv4 { 8 } else { 7 }
 }
 
-fn service(frame: &Frame, headers: &Headers) -> u8 {
+/// The type of service, or the traffic class.
+pub(super) fn service(frame: &Frame, headers: &Headers) -> u8 {
     let header = frame.bytes().get(usize::from(headers.l3)..).unwrap_or_default();
     match (headers.layer3, header) {
         (Layer3::Ipv4, [_, service, ..]) => *service,

@@ -42,11 +42,34 @@ impl Switch {
         let Some(mut packet) = self.output_untracked(&output, packet, out) else { return };
         let zone = if about.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
         self.track_own(zone, &mut packet);
-        let Some(mut packet) = self.output(&output, packet, out) else { return };
-        if translate_own(&mut packet).is_err() {
+        let Some(packet) = self.output(&output, packet, out) else { return };
+        let Some(mut packet) = self.reset_meets_nat(packet, out) else { return };
+        if translate_own(&mut packet).is_err() || !packet.parse_again() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
-        out.frames.push((packet.from, packet.frame));
+        let dst = packet.headers.key.dst();
+        if dst == about.headers.key.src() {
+            return out.frames.push((packet.from, packet.frame));
+        }
+        // Its cause was not of the connection that it is about: whose it is is elsewhere.
+        match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+            Some(Ok(exit)) => self.leave_by(exit, packet, out),
+            _ => self.drop_packet(DropReason::NotRouted, packet, out),
+        }
+    }
+
+    /// A reset instead of a connection's first packet meets the rules that would have given that one its source, as in the
+    /// kernel: they count it, and no more.
+    fn reset_meets_nat(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let known = packet.passage.as_ref().map(|passage| &passage.known);
+        let is_reset = packet.headers.key.protocol() == protocol::TCP;
+        match known {
+            Some(Known::New(connection)) if is_reset && connection.related => {
+                let egress = Egress::Port(packet.from);
+                Some(self.meet_nat_out(egress, packet, out)?.1)
+            }
+            _ => Some(packet),
+        }
     }
 
     /// Finds the connection of what the gateway says, if it is not about one.

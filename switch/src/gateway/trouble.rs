@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
-use wire::Time;
 use wire::icmp::{self, Trouble};
+use wire::{Frame, Time, parse};
 
 use super::Packet;
 use super::carry::OUTSIDE;
+use super::pieces::{service, set_service};
 use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
 /// Errors a second, of each network and of the outside, in the long run (RFC 1812 section 4.3.2.8 and RFC 4443 section 2.4
@@ -15,6 +16,8 @@ use crate::{BridgeId, DropReason, Out, PortId, Switch};
 const PER_SECOND: f64 = 200.0;
 /// Errors at once.
 const BURST: f64 = 100.0;
+/// The congestion marks in a type of service.
+const ECN: u8 = 3;
 
 /// How many errors may be sent to whom: a token bucket for each network, `None` for the outside.
 #[derive(Debug, Default)]
@@ -52,7 +55,6 @@ impl Switch {
     pub(super) fn send_reset(&mut self, packet: &Packet, about_connection: bool, out: &mut Out) -> bool {
         let bridge = self.ports.get(&packet.from).map(|port| port.settings.bridge);
         let mut reply = out.pool.get();
-        let host = self.router.host.mac;
         if packet.from == PortId::TUNNEL
             || !wire::reset(&mut reply, &packet.frame, &packet.headers)
             || !self.router.limits.allows(packet.now, bridge)
@@ -60,15 +62,28 @@ impl Switch {
             out.pool.put(reply);
             return false;
         }
-        if let (PortId::HOST, Some(mac), Some(src)) = (packet.from, host, packet.headers.key.src()) {
-            let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
-            wire::set_link(&mut reply, link, to);
+        if packet.from == PortId::HOST && !self.address_outside(packet, &mut reply) {
+            out.pool.put(reply);
+            return false;
         }
         if about_connection {
-            self.say_about(packet, reply, out)
+            self.say_about(packet, reply, out);
         } else {
-            self.say(packet, reply, out)
+            // An answer is of the class of what it answers.
+            if let Ok(headers) = parse(reply.bytes()) {
+                let class = service(&packet.frame, &packet.headers) & !ECN;
+                set_service(&mut reply, &headers, class);
+            }
+            self.say(packet, reply, out);
         }
+        true
+    }
+
+    /// Gives what is said to the outside its link addresses. `false`: there is no way there.
+    fn address_outside(&self, about: &Packet, reply: &mut Frame) -> bool {
+        let (Some(mac), Some(src)) = (self.router.host.mac, about.headers.key.src()) else { return false };
+        let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
+        wire::set_link(reply, link, to);
         true
     }
 
@@ -81,6 +96,8 @@ impl Switch {
         let (speaker, link) = match (from, gateway) {
             // Outside, only the address that was spoken to is known.
             (PortId::HOST, _) => (Some(dst), OUTSIDE),
+            // Who was spoken to answers (RFC 1122 section 3.2.2).
+            (_, Some(gateway)) if gateway.has(dst) => (Some(dst), gateway.mac),
             (_, Some(gateway)) if !is_broadcast(gateway, dst) => (gateway.address_towards(src), gateway.mac),
             _ => return,
         };
@@ -90,10 +107,8 @@ impl Switch {
         {
             return out.pool.put(reply);
         }
-        if from == PortId::HOST {
-            let Some(mac) = self.router.host.mac else { return out.pool.put(reply) };
-            let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
-            wire::set_link(&mut reply, link, to);
+        if from == PortId::HOST && !self.address_outside(packet, &mut reply) {
+            return out.pool.put(reply);
         }
         self.say_about(packet, reply, out);
     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::ends::Ends;
+
 /// Protocol numbers.
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
@@ -39,6 +41,11 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
+    /// The same between other ends.
+    pub(crate) fn between(&self, ends: Ends) -> Envelope {
+        Envelope { src: ends.src.0, dst: ends.dst.0, ..self.clone() }
+    }
+
     fn pseudo(&self, protocol: u8, len: usize) -> Vec<u8> {
         let mut bytes = octets(self.src);
         bytes.extend(octets(self.dst));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::bytes::{ICMP, ICMPV6, checksum};
+use crate::picks::Picks;
 use crate::rules::ANNOUNCEMENTS;
 use crate::talk::Event;
 
@@ -73,8 +74,10 @@ impl Conn {
         })
     }
 
-    fn key(&self) -> Key {
-        (self.protocol, self.original, self.reply)
+    fn key(&self, picks: Picks) -> Key {
+        let class =
+            |ends: Ends| (ends.0, picks.class(self.protocol, ends.1), ends.2, picks.class(self.protocol, ends.3));
+        (self.protocol, class(self.original), class(self.reply))
     }
 
     fn shown(&self) -> String {
@@ -87,9 +90,14 @@ impl Conn {
 const SLACK: u32 = 5;
 
 /// The first thing in which two outcomes differ, and the event at which that was.
-pub(crate) fn difference(kernel: &Outcome, ours: &Outcome, events: &[Event]) -> Option<(Option<usize>, String)> {
+pub(crate) fn difference(
+    kernel: &Outcome,
+    ours: &Outcome,
+    events: &[Event],
+    picks: Picks,
+) -> Option<(Option<usize>, String)> {
     for (at, ((theirs, mine), event)) in kernel.seen.iter().zip(&ours.seen).zip(events).enumerate() {
-        let (theirs, mine) = (packets(theirs, event.cut), packets(mine, event.cut));
+        let (theirs, mine) = (packets(theirs, event.cut, picks), packets(mine, event.cut, picks));
         if theirs != mine {
             return Some((Some(at), format!("event {at}\n  kernel {}\n  switch {}", shown(&theirs), shown(&mine))));
         }
@@ -115,21 +123,19 @@ pub(crate) fn difference(kernel: &Outcome, ours: &Outcome, events: &[Event]) -> 
             }
         }
     }
-    let table =
-        |conns: &[Conn]| -> BTreeMap<Key, Conn> { conns.iter().map(|conn| (conn.key(), conn.clone())).collect() };
-    let (theirs, mine) = (table(&kernel.conns), table(&ours.conns));
-    for key in theirs.keys().chain(mine.keys()) {
-        let (theirs, mine) = (theirs.get(key), mine.get(key));
-        let same = match (theirs, mine) {
-            (Some(theirs), Some(mine)) => {
-                theirs.shown() == mine.shown() && theirs.timeout.abs_diff(mine.timeout) <= SLACK
-            }
-            _ => false,
-        };
+    let all = |conns: &[Conn]| -> Vec<(Key, String, u32)> {
+        let mut all: Vec<_> = conns.iter().map(|conn| (conn.key(picks), conn.shown(), conn.timeout)).collect();
+        all.sort();
+        all
+    };
+    let (theirs, mine) = (all(&kernel.conns), all(&ours.conns));
+    for at in 0..theirs.len().max(mine.len()) {
+        let (theirs, mine) = (theirs.get(at), mine.get(at));
+        let same = theirs.zip(mine).is_some_and(|(theirs, mine)| {
+            (&theirs.0, &theirs.1) == (&mine.0, &mine.1) && theirs.2.abs_diff(mine.2) <= SLACK
+        });
         if !same {
-            let show = |conn: Option<&Conn>| conn.map(|conn| format!("{} {}", conn.shown(), conn.timeout));
-            let (theirs, mine) = (show(theirs), show(mine));
-            return Some((None, format!("connection {key:?}\n  kernel {theirs:?}\n  switch {mine:?}")));
+            return Some((None, format!("connection {at}\n  kernel {theirs:?}\n  switch {mine:?}")));
         }
     }
     None
@@ -140,7 +146,7 @@ fn shown(packets: &[(usize, String)]) -> String {
 }
 
 /// The packets of an event, as text. An error about a datagram in pieces quotes what each has seen of it: all, or the first.
-fn packets(frames: &[(usize, Vec<u8>)], cut: bool) -> Vec<(usize, String)> {
+fn packets(frames: &[(usize, Vec<u8>)], cut: bool, picks: Picks) -> Vec<(usize, String)> {
     let mut whole: Vec<(usize, Vec<u8>)> = Vec::new();
     let mut pieces: BTreeMap<(usize, Vec<u8>), Vec<Piece>> = BTreeMap::new();
     for (side, frame) in frames {
@@ -166,7 +172,11 @@ fn packets(frames: &[(usize, Vec<u8>)], cut: bool) -> Vec<(usize, String)> {
     if cut {
         whole.iter_mut().for_each(|(_, packet)| leave_out_quote(packet));
     }
-    whole.into_iter().map(|(side, packet)| (side, text(packet))).collect()
+    let text = |(side, mut packet): (usize, Vec<u8>)| {
+        let note = picks.put(&mut packet);
+        (side, text(packet, picks != Picks::None) + note)
+    };
+    whole.into_iter().map(text).collect()
 }
 
 fn leave_out_quote(packet: &mut Vec<u8>) {
@@ -246,7 +256,7 @@ fn set_length(packet: &mut [u8]) {
 }
 
 /// A packet without what may differ: IPv4's identification, and the checksum over it, which must be right.
-fn text(mut packet: Vec<u8>) -> String {
+fn text(mut packet: Vec<u8>, translated: bool) -> String {
     let mut note = "";
     if packet.first().is_some_and(|first| first >> 4 == 4) && packet.len() >= 20 {
         let header = header4(&packet).min(packet.len());
@@ -255,8 +265,9 @@ fn text(mut packet: Vec<u8>) -> String {
         }
         packet[4..6].fill(0);
         packet[10..12].fill(0);
-        // The gateway's errors are atomic, the kernel's have an identification (RFC 6864): DF goes with it.
-        if packet[9] == ICMP && packet[12] == 10 && packet[15] == 1 {
+        // The gateway's errors are atomic, the kernel's have an identification (RFC 6864): DF goes with it. They may come
+        // under any address where something is translated.
+        if packet[9] == ICMP && (translated || packet[12] == 10 && packet[15] == 1) {
             packet[6] &= !0x40;
         }
     }

@@ -13,8 +13,10 @@ use tests::Netns;
 use wire::{Frame, checksum};
 
 use crate::compare::{Conn, Outcome};
+use crate::ends::Learnt;
+use crate::rules::Rules;
 use crate::talk::Event;
-use crate::world::{HOSTS, ROUTER_MAC, SIDES, address, gateway, mac, prefix};
+use crate::world::{NEIGHBOURS, ROUTER_MAC, SIDES, address, gateway, mac, prefix};
 
 /// Which of the kernel's two implementations of iptables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +46,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Lets events pass the kernel under these rules, in a namespace of their own. So many packets are expected to come out for
 /// each of them.
-pub(crate) fn run(
-    tables: Tables,
-    family: Family,
-    rules: &str,
-    events: &[Event],
-    expected: &[usize],
-) -> Result<Outcome> {
+pub(crate) fn run(tables: Tables, rules: &Rules, events: &[Event], expected: &[usize]) -> Result<Outcome> {
+    let (family, polite, rules) = (rules.family, rules.translate, &*rules.text());
     let netns = Netns::create()?;
     netns.enter(|| {
         for (name, value) in SYSCTLS {
@@ -60,12 +57,13 @@ pub(crate) fn run(
         feed("ip", &["-batch", "-"], &links(family))?;
         feed(&program(tables, family, "restore"), &[], rules)?;
         let mut frame = Frame::new();
-        let (mut seen, mut waited) = (Vec::new(), Duration::ZERO);
+        let (mut seen, mut waited, mut learnt) = (Vec::new(), Duration::ZERO, Learnt::new(polite));
         for (event, &expected) in events.iter().zip(expected) {
             let mut frames = Vec::new();
-            for bytes in &event.frames {
+            let (side, sent, ends) = learnt.frames(event);
+            for bytes in &sent {
                 frame.fill(bytes);
-                ensure!(taps[event.side].send(&mut frame)? == port::Sent::Done, "the kernel takes no frame");
+                ensure!(taps[side].send(&mut frame)? == port::Sent::Done, "the kernel takes no frame");
                 collect(&mut taps, &mut frame, &mut frames)?;
             }
             while frames.len() < expected && waited < PATIENCE {
@@ -74,6 +72,7 @@ pub(crate) fn run(
                 waited += start.elapsed();
                 collect(&mut taps, &mut frame, &mut frames)?;
             }
+            learnt.learn(event, ends, &frames);
             seen.push(frames);
         }
         let saved = feed(&program(tables, family, "save"), &["-c"], "")?;
@@ -96,7 +95,7 @@ fn links(family: Family) -> String {
         text += &format!("link set dev {name} address {router} addrgenmode none\nlink set dev {name} up\n");
         let nodad = if family == Family::Ipv6 { " nodad" } else { "" };
         text += &format!("addr add {}/{} dev {name}{nodad}\n", gateway(family, side), prefix(family));
-        for host in 0..HOSTS {
+        for host in 0..NEIGHBOURS {
             let (address, mac) = (address(family, side, host), hex(mac(side, host)));
             text += &format!("neigh add {address} lladdr {mac} nud permanent dev {name}\n");
         }

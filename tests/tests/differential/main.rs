@@ -6,8 +6,10 @@
 
 mod bytes;
 mod compare;
+mod ends;
 mod kernel;
 mod ours;
+mod picks;
 mod random;
 mod rules;
 mod shrink;
@@ -67,8 +69,12 @@ fn rules_mean_what_they_mean_to_the_kernel() {
         let mut random = Random::of(asked.seed, number as u64);
         let rules = Rules::random(family, &mut random, RULES);
         let cuts = !rules.read_lengths();
-        let case = Case { tables, rules, events: talk::events(family, random, asked.packets, cuts) };
-        if let Some((_, what)) = case.difference().unwrap_or_else(|error| panic!("set {number}: {error:#}")) {
+        let translate = rules.translate;
+        let case = Case { tables, rules, events: talk::events(family, random, asked.packets, cuts, translate) };
+        // A busy host puts off what the kernel sends, and ports that it picks by chance may be anybody's: what differs
+        // differs again.
+        let differs = || case.difference().unwrap_or_else(|error| panic!("set {number}: {error:#}"));
+        if let Some((_, what)) = differs().and_then(|_| differs()) {
             println!("set {number}: {what}");
             failed.push((number, case));
         }

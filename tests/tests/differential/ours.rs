@@ -10,8 +10,10 @@ use switch::{BridgeId, BridgeSettings, Gateway, Limits, Out, Place, PortId, Port
 use wire::{Frame, Mac, Time};
 
 use crate::compare::{Conn, Outcome};
+use crate::ends::Learnt;
+use crate::rules::Rules;
 use crate::talk::Event;
-use crate::world::{HOSTS, ROUTER_MAC, SIDES, address, gateway, mac, prefix};
+use crate::world::{NEIGHBOURS, ROUTER_MAC, SIDES, address, gateway, mac, prefix};
 
 const NETWORK: BridgeId = BridgeId(1);
 const SEED: u64 = 7;
@@ -20,19 +22,22 @@ const SEED: u64 = 7;
 const STEP: Duration = Duration::from_millis(5);
 
 /// Lets events pass the engine under these rules.
-pub(crate) fn run(family: Family, rules: &str, events: &[Event]) -> Result<Outcome> {
+pub(crate) fn run(rules: &Rules, events: &[Event]) -> Result<Outcome> {
+    let (family, polite, rules) = (rules.family, rules.translate, &*rules.text());
     let mut now = Time::from_secs(1);
     let mut switch = router(now, family);
     let set = load(family, rules).map_err(|error| anyhow!("the switch refuses the rules: {error}\n{rules}"))?;
     switch.set_rules(None, family, Some(Box::new(Program::new(set))));
     let mut out = Out::new(16);
-    let mut seen = Vec::new();
+    let (mut seen, mut learnt) = (Vec::new(), Learnt::new(polite));
     for event in events {
         let mut frames = Vec::new();
-        for bytes in &event.frames {
-            switch.process(now, PortId(event.side as u32), &mut vec![Frame::from_bytes(bytes)], &mut out);
+        let (side, sent, ends) = learnt.frames(event);
+        for bytes in &sent {
+            switch.process(now, PortId(side as u32), &mut vec![Frame::from_bytes(bytes)], &mut out);
             frames.extend(out.frames.drain(..).map(|(port, frame)| (port.0 as usize, frame.bytes().to_vec())));
         }
+        learnt.learn(event, ends, &frames);
         seen.push(frames);
         now = now + STEP;
     }
@@ -61,14 +66,14 @@ fn router(now: Time, family: Family) -> Switch {
         text.parse().expect("a subnet")
     };
     let addresses = vec![subnet(0), subnet(1)];
-    let gateway = Some(Gateway { mac: Mac(ROUTER_MAC), addresses, internal: true, host_access: false });
+    let gateway = Some(Gateway { mac: Mac(ROUTER_MAC), addresses, internal: false, host_access: false });
     let settings = BridgeSettings { gateway, ..BridgeSettings::new("net", None, 1500) };
     switch.apply(now, Update::Bridge { id: NETWORK, settings });
     for (side, name) in SIDES.iter().enumerate() {
         let id = PortId(side as u32);
         let settings = PortSettings { name: (*name).into(), bridge: NETWORK, guard: None };
         switch.apply(now, Update::Port { id, settings });
-        for host in 0..HOSTS {
+        for host in 0..NEIGHBOURS {
             let addresses: Vec<IpAddr> = vec![address(family, side, host)];
             let endpoint =
                 Update::Endpoint { bridge: NETWORK, mac: Mac(mac(side, host)), addresses, place: Place::Port(id) };

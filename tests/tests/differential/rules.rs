@@ -9,6 +9,8 @@ use crate::world::{HOSTS, ROUTER_MAC, address, mac};
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) family: Family,
+    /// Whether there is a table nat.
+    pub(crate) translate: bool,
     tables: Vec<TableText>,
 }
 
@@ -63,17 +65,22 @@ impl Rules {
         smaller
     }
 
+    /// Whether ports are picked by chance even where there is another choice.
+    pub(crate) fn pick_by_chance(&self) -> bool {
+        self.tables.iter().any(|table| table.rules.iter().any(|rule| rule.contains("--random")))
+    }
+
     /// So many rules.
     pub(crate) fn random(family: Family, random: &mut Random, count: usize) -> Rules {
-        let mut maker = Maker { family, random };
+        let translate = random.percent(50);
+        let mut maker = Maker { family, translate, random };
         let mut tables = Vec::new();
-        for (name, chains, heads) in [
-            ("raw", &["PREROUTING", "OUTPUT"][..], &["PREROUTING"][..]),
-            ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"], &["PREROUTING", "FORWARD"]),
-            ("filter", &["INPUT", "FORWARD", "OUTPUT"], &["FORWARD"]),
-        ] {
+        for (name, chains) in TABLES {
+            if name == "nat" && !translate {
+                continue;
+            }
             let policy = if name == "filter" && maker.random.percent(30) { "DROP" } else { "ACCEPT" };
-            let chains = chains.iter().map(|&chain| (chain, if chain == "FORWARD" { policy } else { "ACCEPT" }));
+            let with_policy = |&chain: &&'static str| (chain, if chain == "FORWARD" { policy } else { "ACCEPT" });
             let (mut fixed, mut rules) = (Vec::new(), Vec::new());
             match name {
                 "raw" if family == Family::Ipv6 => fixed.push(ANNOUNCEMENTS.to_owned()),
@@ -87,16 +94,33 @@ impl Rules {
                 _ => {}
             }
             for _ in 0..maker.random.below(count / 2) + count / 6 {
-                rules.push(maker.rule(name, heads));
+                rules.push(maker.rule(name));
             }
-            tables.push(TableText { name, chains: chains.collect(), fixed, rules });
+            tables.push(TableText { name, chains: chains.iter().map(with_policy).collect(), fixed, rules });
         }
-        Rules { family, tables }
+        Rules { family, translate, tables }
     }
 }
 
+/// Tables and their built-in chains.
+const TABLES: [(&str, &[&str]); 4] = [
+    ("raw", &["PREROUTING", "OUTPUT"]),
+    ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]),
+    ("nat", &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"]),
+    ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
+];
+
+/// Where rules of a table begin: most of them where most packets pass.
+const HEADS: [(&str, &[&str]); 4] = [
+    ("raw", &["PREROUTING", "PREROUTING", "OUTPUT"]),
+    ("mangle", &["PREROUTING", "PREROUTING", "FORWARD", "FORWARD", "INPUT", "OUTPUT", "POSTROUTING"]),
+    ("nat", &["PREROUTING", "POSTROUTING"]),
+    ("filter", &["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"]),
+];
+
 struct Maker<'r> {
     family: Family,
+    translate: bool,
     random: &'r mut Random,
 }
 
@@ -109,16 +133,24 @@ impl Maker<'_> {
         if self.random.percent(25) { "! " } else { "" }
     }
 
-    fn rule(&mut self, table: &str, heads: &[&str]) -> String {
-        let chain = if self.random.percent(60) {
+    fn rule(&mut self, table: &str) -> String {
+        let heads = HEADS.iter().find(|(name, _)| *name == table).map_or(&[][..], |(_, heads)| heads);
+        // Chains of the user are for those where everything may be asked; which translations may stand there depends on
+        // where they are called.
+        let (chain, level) = if table == "nat" || self.random.percent(60) {
             (self.random.pick(heads).to_owned(), 0)
         } else {
             let number = self.random.below(CHAINS);
             (format!("c{number}"), number + 1)
         };
+        let leaving = matches!(&*chain, "OUTPUT" | "POSTROUTING");
         let (protocol, transport) = self.transport();
-        let target = self.target(table, chain.1, protocol);
-        let mut words = vec![format!("-A {}", chain.0)];
+        let target = match (table, leaving) {
+            ("nat", _) => self.translation(leaving, protocol),
+            (_, true) => self.target(table, CHAINS, protocol, false),
+            (_, false) => self.target(table, level, protocol, chain != "INPUT"),
+        };
+        let mut words = vec![format!("-A {chain}")];
         words.extend(transport);
         for side in ["-s", "-d"] {
             if self.random.percent(25) {
@@ -126,16 +158,69 @@ impl Maker<'_> {
             }
         }
         if self.random.percent(15) {
-            words.push(format!("{}-i {}", self.not(), self.random.pick(&["a", "b", "a+", "eth0"])));
+            let option = if leaving { "-o" } else { "-i" };
+            words.push(format!("{}{option} {}", self.not(), self.random.pick(&["a", "b", "a+", "eth0"])));
         }
         for _ in 0..self.random.pick(&[0, 0, 1, 1, 2]) {
             let one = self.matching(table);
-            if !words.iter().any(|word| word.split(' ').take(2).eq(one.split(' ').take(2))) {
+            let again = words.iter().any(|word| word.split(' ').take(2).eq(one.split(' ').take(2)));
+            if !(again || leaving && one.starts_with("-m mac")) {
                 words.push(one);
             }
         }
         words.push(target);
         words.join(" ")
+    }
+
+    /// A target of the table nat, or nothing.
+    fn translation(&mut self, leaving: bool, protocol: &str) -> String {
+        let ported = matches!(protocol, "tcp" | "tcp syn" | "udp");
+        let flag = self.random.pick(&["", "", "", "--random", "--persistent"]);
+        let address = |maker: &mut Maker<'_>, hosts: std::ops::Range<usize>| {
+            let side = maker.random.below(2);
+            let host = hosts.start + maker.random.below(hosts.len());
+            let first = address(maker.family, side, host);
+            match maker.random.percent(40) {
+                true => {
+                    format!("{first}-{}", crate::world::address(maker.family, side, hosts.end - 1))
+                }
+                false => first.to_string(),
+            }
+        };
+        let with_port = |maker: &Maker<'_>, address: String, port: &str| match maker.family {
+            Family::Ipv4 => format!("{address}:{port}"),
+            Family::Ipv6 => format!("[{address}]:{port}"),
+        };
+        match (self.random.below(10), leaving) {
+            (0, _) => "-j ACCEPT".into(),
+            (1, _) => "-j RETURN".into(),
+            (2, _) => {
+                // Four hosts each, that are nobody else's.
+                let network = crate::world::address(self.family, self.random.below(2), if leaving { 18 } else { 14 });
+                format!("-j NETMAP --to {network}/{}", if self.v4() { 30 } else { 126 })
+            }
+            (3, false) if ported => {
+                format!("-j REDIRECT --to-ports {}", self.random.pick(&["5000", "8080-8081"]))
+            }
+            (3 | 4, false) => "-j REDIRECT".into(),
+            (3 | 4, true) if ported => format!("-j MASQUERADE --to-ports {}", self.random.pick(&["6000-6015", "6007"])),
+            (3..6, true) => format!("-j MASQUERADE {}", self.random.pick(&["", "", "--random", "--random-fully"])),
+            (6..8, true) if ported => {
+                let (to, ports) = (address(self, 8..12), self.random.pick(&["6000-6015", "5000-5001", "6003"]));
+                format!("-j SNAT --to-source {} {flag}", with_port(self, to, ports))
+            }
+            (6..10, true) => format!("-j SNAT --to-source {} {flag}", address(self, 8..12)),
+            (5..8, false) if ported => {
+                let to = address(self, 4..8);
+                let port = self.random.pick(&["5000", "5000-5001", "8080-8081"]);
+                format!("-j DNAT --to-destination {} {flag}", with_port(self, to, port))
+            }
+            _ => format!(
+                "-j DNAT --to-destination {} {}",
+                address(self, 4..8),
+                if flag == "--random" { "" } else { flag }
+            ),
+        }
     }
 
     fn network(&mut self) -> String {
@@ -263,7 +348,9 @@ impl Maker<'_> {
             }
             12 => format!("-m limit --limit 1/hour --limit-burst {}", 1 + self.random.below(9)),
             13 => {
-                let mode = self.random.pick(&["srcip", "dstip", "srcip,dstip", "dstport", "srcip,dstport"]);
+                let modes = ["srcip", "dstip", "srcip,dstip", "dstport", "srcip,dstport"];
+                // Ports by chance may be the same, or not.
+                let mode = self.random.pick(&modes[..if self.translate { 3 } else { 5 }]);
                 let (name, how) = (self.random.next() as u32, self.random.pick(&["upto", "above"]));
                 let burst = 1 + self.random.below(4);
                 format!(
@@ -279,7 +366,7 @@ impl Maker<'_> {
         }
     }
 
-    fn target(&mut self, table: &str, level: usize, protocol: &str) -> String {
+    fn target(&mut self, table: &str, level: usize, protocol: &str, refuses: bool) -> String {
         let ttl = if self.v4() { ("TTL", "ttl") } else { ("HL", "hl") };
         match self.random.below(100) {
             0..20 => String::new(),
@@ -322,6 +409,7 @@ impl Maker<'_> {
                     }
                     _ => String::new(),
                 },
+                _ if !refuses => "-j DROP".into(),
                 _ => {
                     let kinds: &[&str] = match self.family {
                         Family::Ipv4 => &[

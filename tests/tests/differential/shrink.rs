@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::compare::Outcome;
 use crate::kernel::{self, Tables};
+use crate::picks::Picks;
 use crate::rules::Rules;
 use crate::talk::Event;
 use crate::{compare, ours};
@@ -26,15 +27,14 @@ impl Case {
     /// What differs, and at which event that is seen.
     pub(crate) fn difference(&self) -> Result<Option<(Option<usize>, String)>> {
         let (kernel, ours) = self.both(&self.events)?;
-        Ok(compare::difference(&kernel, &ours, &self.events))
+        Ok(compare::difference(&kernel, &ours, &self.events, Picks::of(&self.rules)))
     }
 
     /// What comes of the first events in the kernel and in the engine.
     fn both(&self, events: &[Event]) -> Result<(Outcome, Outcome)> {
-        let (family, text) = (self.rules.family, self.rules.text());
-        let ours = ours::run(family, &text, events)?;
+        let ours = ours::run(&self.rules, events)?;
         let expected: Vec<usize> = ours.seen.iter().map(Vec::len).collect();
-        Ok((kernel::run(self.tables, family, &text, events, &expected)?, ours))
+        Ok((kernel::run(self.tables, &self.rules, events, &expected)?, ours))
     }
 
     /// What both have tracked after each event.

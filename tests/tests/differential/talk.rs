@@ -1,25 +1,48 @@
 //! Conversations between hosts of both sides, and what disturbs them: packets in an order in which states matter, with odd
 //! flags, sequence numbers out of the window, errors about others' packets, datagrams in pieces.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use nat::rules::Family;
 
 use crate::bytes::{self, Envelope, ICMP, ICMPV6, TCP, UDP};
+use crate::ends::Ends;
 use crate::random::Random;
-use crate::world::{HOSTS, ROUTER_MAC, address, gateway, mac};
+use crate::world::{HOSTS, address, gateway};
 
-/// Frames that go in on one side, one after the other; several are pieces of one datagram.
-#[derive(Clone, Debug)]
+/// Makes packets between these ends.
+type Packets = Arc<dyn Fn(Ends) -> Vec<Vec<u8>> + Send + Sync>;
+/// Makes packets for a talk whose other side has seen it begin with these ends.
+type Make = Arc<dyn Fn(Option<&Ends>) -> (Ends, Vec<Vec<u8>>) + Send + Sync>;
+
+/// Packets that go in on one side, one after the other; several are pieces of one datagram.
+#[derive(Clone)]
 pub(crate) struct Event {
     pub(crate) side: usize,
-    pub(crate) frames: Vec<Vec<u8>>,
+    /// The talk that it is of.
+    pub(crate) talk: Option<usize>,
+    /// Whether a packet of its opener, from which the other side learns with whom it speaks.
+    pub(crate) opens: bool,
+    pub(crate) make: Make,
     /// What it is, for messages.
     pub(crate) what: String,
     /// Whether they are pieces of one datagram.
     pub(crate) cut: bool,
 }
 
+/// A packet that was sent, to be quoted.
+#[derive(Clone)]
+struct Sent {
+    ends: Ends,
+    opens: bool,
+    packets: Packets,
+}
+
 /// Ports that talks use; those of rules are near.
 const PORTS: [u16; 6] = [80, 81, 82, 443, 5000, 5001];
+/// Where ports may be picked by chance: of one class.
+pub(crate) const HIGH_PORTS: [u16; 6] = [5000, 5001, 8080, 8081, 9000, 9443];
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
@@ -37,7 +60,7 @@ struct Talk {
     /// The next sequence number of each side.
     next: [u32; 2],
     /// The last packet of each side.
-    last: [Vec<u8>; 2],
+    last: [Option<Sent>; 2],
 }
 
 /// Makes talks.
@@ -47,11 +70,15 @@ pub(crate) struct Talks {
     talks: Vec<Talk>,
     /// Whether datagrams may come in pieces.
     cuts: bool,
+    ports: [u16; 6],
+    /// Whether the router may be spoken to by another address.
+    translated: bool,
 }
 
 /// So many events; datagrams come in pieces only if they may.
-pub(crate) fn events(family: Family, random: Random, count: usize, cuts: bool) -> Vec<Event> {
-    let mut talks = Talks { family, random, talks: Vec::new(), cuts };
+pub(crate) fn events(family: Family, random: Random, count: usize, cuts: bool, translated: bool) -> Vec<Event> {
+    let ports = if translated { HIGH_PORTS } else { PORTS };
+    let mut talks = Talks { family, random, talks: Vec::new(), cuts, ports, translated };
     (0..count).map(|_| talks.event()).collect()
 }
 
@@ -66,6 +93,7 @@ impl Talks {
         match self.random.below(100) {
             0..12 => self.error(at),
             12..18 => self.stranger(),
+            18..24 => self.visit(),
             _ => match self.talks[at].protocol {
                 TCP => self.segment(at),
                 UDP => self.datagram(at),
@@ -78,15 +106,17 @@ impl Talks {
     fn begin(&mut self) {
         let random = &mut self.random;
         let icmp = if self.family == Family::Ipv4 { ICMP } else { ICMPV6 };
-        let protocol = random.pick(&[TCP, TCP, TCP, TCP, UDP, UDP, icmp, icmp, 253]);
+        // The kernel refuses (REJECT) IPv6 packets of other protocols by a checksum that translation does not keep right.
+        let other = if self.translated && self.family == Family::Ipv6 { icmp } else { 253 };
+        let protocol = random.pick(&[TCP, TCP, TCP, TCP, UDP, UDP, icmp, icmp, other]);
         let talk = Talk {
             protocol,
             hosts: [random.below(HOSTS), random.below(HOSTS)],
-            ports: [random.pick(&PORTS), random.pick(&PORTS)],
+            ports: [random.pick(&self.ports), random.pick(&self.ports)],
             opener: random.below(2),
             step: 0,
             next: [random.next() as u32, random.next() as u32],
-            last: [Vec::new(), Vec::new()],
+            last: [None, None],
         };
         self.talks.push(talk);
     }
@@ -109,16 +139,30 @@ impl Talks {
     }
 
     /// Sends a packet of a talk.
-    fn say(&mut self, at: usize, side: usize, envelope: &Envelope, packet: Vec<u8>, what: String) -> Event {
-        self.talks[at].last[side] = packet.clone();
-        let host = self.talks[at].hosts[side];
-        self.send(side, host, envelope, &[packet], what)
+    fn say(&mut self, at: usize, side: usize, packets: Packets, what: String) -> Event {
+        let talk = &mut self.talks[at];
+        let end = |side: usize| (address(self.family, side, talk.hosts[side]), talk.ports[side]);
+        let ends = Ends { src: end(side), dst: end(1 - side) };
+        let ends = match talk.protocol {
+            ICMP | ICMPV6 => Ends { src: (ends.src.0, talk.ports[1]), dst: (ends.dst.0, talk.ports[1]) },
+            _ => ends,
+        };
+        let opens = side == talk.opener;
+        talk.last[side] = Some(Sent { ends, opens, packets: packets.clone() });
+        let make = Arc::new(move |seen: Option<&Ends>| {
+            let ends = seen.filter(|_| !opens).map_or(ends, |seen| seen.reversed());
+            (ends, packets(ends))
+        });
+        let what = format!("{what} {:?} > {:?} talk {at}", ends.src, ends.dst);
+        Event { side, talk: Some(at), opens, make, what, cut: false }
     }
 
-    fn send(&self, side: usize, host: usize, envelope: &Envelope, packets: &[Vec<u8>], what: String) -> Event {
-        let frames = packets.iter().map(|packet| bytes::frame(mac(side, host), ROUTER_MAC, packet)).collect();
+    /// Sends a packet of no talk.
+    fn send(&self, side: usize, envelope: &Envelope, packet: Vec<u8>, what: String) -> Event {
+        let ends = Ends { src: (envelope.src, 0), dst: (envelope.dst, 0) };
         let what = format!("{what} {} > {} ttl {} tos {}", envelope.src, envelope.dst, envelope.ttl, envelope.tos);
-        Event { side, frames, what, cut: packets.len() > 1 }
+        let make = Arc::new(move |_: Option<&Ends>| (ends, vec![packet.clone()]));
+        Event { side, talk: None, opens: false, make, what, cut: false }
     }
 
     fn segment(&mut self, at: usize) -> Event {
@@ -180,54 +224,60 @@ impl Talks {
                 .to_vec(),
         };
         let window = self.random.pick(&[1_000, 60_000, 0, 65_535]);
-        let ports = (talk.ports[side], talk.ports[1 - side]);
         let hosts = talk.hosts;
-        let mut message = bytes::tcp(ports, flags, (seq, ack), window, &options, &vec![b'd'; data]);
         let envelope = self.envelope(side, hosts);
-        envelope.seal(TCP, &mut message, 16);
         if !odd {
             let used = data as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
             self.talks[at].next[side] = seq.wrapping_add(used);
         }
-        let what = format!("TCP {ports:?} flags {flags:#x} seq {seq} ack {ack} data {data} odd {odd}");
-        let packet = envelope.packet(TCP, &message);
-        self.say(at, side, &envelope, packet, what)
+        let (ttl, tos) = (envelope.ttl, envelope.tos);
+        let what = format!("TCP flags {flags:#x} seq {seq} ack {ack} data {data} odd {odd} ttl {ttl} tos {tos}");
+        let packets = Arc::new(move |ends: Ends| {
+            let message = bytes::tcp(ends.ports(), flags, (seq, ack), window, &options, &vec![b'd'; data]);
+            vec![envelope.between(ends).sealed(TCP, message, 16)]
+        });
+        self.say(at, side, packets, what)
     }
 
     fn datagram(&mut self, at: usize) -> Event {
         let talk = &self.talks[at];
-        let (hosts, ports) = (talk.hosts, talk.ports);
+        let hosts = talk.hosts;
         let side = if talk.step == 0 { talk.opener } else { self.random.below(2) };
         self.talks[at].step += 1;
         let data = vec![b'u'; self.random.below(60)];
         let envelope = self.envelope(side, hosts);
-        let ports = (ports[side], ports[1 - side]);
         if self.cuts && self.random.percent(25) {
-            return self.in_pieces(at, side, envelope, ports);
+            return self.in_pieces(at, side, envelope);
         }
-        let packet = envelope.sealed(UDP, bytes::udp(ports, &data), 6);
-        self.say(at, side, &envelope, packet, format!("UDP {ports:?} data {}", data.len()))
+        let what = format!("UDP data {} ttl {} tos {}", data.len(), envelope.ttl, envelope.tos);
+        let packets =
+            Arc::new(move |ends: Ends| vec![envelope.between(ends).sealed(UDP, bytes::udp(ends.ports(), &data), 6)]);
+        self.say(at, side, packets, what)
     }
 
     /// A datagram in pieces, now and then in another order. The kernel puts it together before it looks at its life, and
     /// takes its options from the first.
-    fn in_pieces(&mut self, at: usize, side: usize, envelope: Envelope, ports: (u16, u16)) -> Event {
+    fn in_pieces(&mut self, at: usize, side: usize, envelope: Envelope) -> Event {
         let envelope = Envelope { ttl: 64, df: false, options: Vec::new(), ..envelope };
         let data = vec![b'f'; 100 + self.random.below(2_000)];
-        let mut message = bytes::udp(ports, &data);
-        envelope.seal(UDP, &mut message, 6);
         let mut cuts = self.random.pick(&[&[48][..], &[16, 64], &[8, 16, 96]]).to_vec();
         if data.len() > 1_200 {
             cuts.push(1_024);
         }
-        let mut packets = envelope.pieces(UDP, &message, &cuts);
-        if self.random.percent(30) {
-            let turns = 1 + self.random.below(packets.len());
-            let count = packets.len();
-            packets.rotate_left(turns % count);
-        }
-        let what = format!("UDP {ports:?} data {} in {} pieces", data.len(), packets.len());
-        self.send(side, self.talks[at].hosts[side], &envelope, &packets, what)
+        let turns = if self.random.percent(30) { 1 + self.random.below(cuts.len()) } else { 0 };
+        let what = format!("UDP data {} in {} pieces from {turns}", data.len(), cuts.len() + 1);
+        let packets = Arc::new(move |ends: Ends| {
+            let (envelope, mut message) = (envelope.between(ends), bytes::udp(ends.ports(), &data));
+            envelope.seal(UDP, &mut message, 6);
+            let mut packets = envelope.pieces(UDP, &message, &cuts);
+            packets.rotate_left(turns);
+            packets
+        });
+        let quoted = self.talks[at].last[side].take();
+        let event = self.say(at, side, packets, what);
+        // Of which piece would an error be?
+        self.talks[at].last[side] = quoted;
+        Event { cut: true, ..event }
     }
 
     fn query(&mut self, at: usize) -> Event {
@@ -239,36 +289,39 @@ impl Talks {
         let pairs: &[(u8, u8)] = if v4 { &[(8, 0), (8, 0), (13, 14), (17, 18)] } else { &[(128, 129)] };
         let (query, answer) = pairs[usize::from(ports[0]) % pairs.len()];
         let (side, kind) = if there { (opener, query) } else { (1 - opener, answer) };
-        let (protocol, id) = (if v4 { ICMP } else { ICMPV6 }, u32::from(ports[1]));
-        let envelope = self.envelope(side, hosts);
-        let message = bytes::icmp(kind, 0, id << 16 | 1, &[b'i'; 24]);
-        let packet = envelope.sealed(protocol, message, 2);
-        self.say(at, side, &envelope, packet, format!("ICMP type {kind} id {id}"))
+        let protocol = if v4 { ICMP } else { ICMPV6 };
+        let mut envelope = self.envelope(side, hosts);
+        if self.translated {
+            // The gateway's answers keep extension headers.
+            envelope.extensions.clear();
+        }
+        let what = format!("ICMP type {kind} ttl {} tos {}", envelope.ttl, envelope.tos);
+        let packets = Arc::new(move |ends: Ends| {
+            let message = bytes::icmp(kind, 0, u32::from(ends.src.1) << 16 | 1, &[b'i'; 24]);
+            vec![envelope.between(ends).sealed(protocol, message, 2)]
+        });
+        self.say(at, side, packets, what)
     }
 
     fn other(&mut self, at: usize) -> Event {
         let hosts = self.talks[at].hosts;
         let side = self.random.below(2);
         let envelope = self.envelope(side, hosts);
-        let packet = envelope.sealed(253, vec![b'o'; 2 * self.random.below(15) + 2], 0);
-        self.say(at, side, &envelope, packet, "protocol 253".into())
+        let data = vec![b'o'; 2 * self.random.below(15) + 2];
+        let what = format!("protocol 253 ttl {} tos {}", envelope.ttl, envelope.tos);
+        let packets = Arc::new(move |ends: Ends| vec![envelope.between(ends).sealed(253, data.clone(), 0)]);
+        self.say(at, side, packets, what)
     }
 
     /// An error about the last packet of a talk's other side, from whom it was for or from somebody between.
     fn error(&mut self, at: usize) -> Event {
         let side = self.random.below(2);
         let talk = &self.talks[at];
-        let (mut hosts, quoted) = (talk.hosts, talk.last[1 - side].clone());
-        if quoted.is_empty() {
-            return self.stranger();
-        }
-        if self.random.percent(30) {
-            hosts[side] = self.random.below(HOSTS);
-        }
-        if self.random.percent(5) {
-            // To somebody else than who has sent it.
-            hosts[1 - side] = self.random.below(HOSTS);
-        }
+        let (hosts, Some(quoted)) = (talk.hosts, talk.last[1 - side].clone()) else { return self.stranger() };
+        let other = |random: &mut Random, side| Some(address(self.family, side, random.below(HOSTS)));
+        let between = if self.random.percent(30) { other(&mut self.random, side) } else { None };
+        // To somebody else than who has sent it.
+        let stray = if self.random.percent(5) { other(&mut self.random, 1 - side) } else { None };
         let v4 = self.family == Family::Ipv4;
         let kinds: &[(u8, u8)] = if v4 {
             &[(3, 0), (3, 1), (3, 3), (3, 4), (3, 13), (11, 0), (11, 1), (12, 0)]
@@ -277,12 +330,18 @@ impl Talks {
         };
         let (kind, code) = self.random.pick(kinds);
         let room = self.random.pick(if v4 { &[28, 48, 68, 200] } else { &[56, 68, 200, 300] });
-        let quote = &quoted[..quoted.len().min(room)];
         let envelope = self.envelope(side, hosts);
-        let message = bytes::icmp(kind, code, 1400, quote);
-        let packet = envelope.sealed(if v4 { ICMP } else { ICMPV6 }, message, 2);
-        let what = format!("ICMP error {kind}/{code} quoting {} bytes", quote.len());
-        self.send(side, hosts[side], &envelope, &[packet], what)
+        let what = format!("ICMP error {kind}/{code} quoting {room} bytes of talk {at} ttl {}", envelope.ttl);
+        let make = Arc::new(move |seen: Option<&Ends>| {
+            let seen = seen.filter(|_| quoted.opens).copied().unwrap_or(quoted.ends);
+            let packets = (quoted.packets)(seen);
+            let quote = &packets[0][..packets[0].len().min(room)];
+            let src: IpAddr = between.unwrap_or(seen.dst.0);
+            let ends = Ends { src: (src, 0), dst: (stray.unwrap_or(seen.src.0), 0) };
+            let message = bytes::icmp(kind, code, 1400, quote);
+            (ends, vec![envelope.between(ends).sealed(if v4 { ICMP } else { ICMPV6 }, message, 2)])
+        });
+        Event { side, talk: Some(at), opens: false, make, what, cut: false }
     }
 
     /// Something that belongs nowhere.
@@ -300,19 +359,45 @@ impl Talks {
             }
             1 => {
                 let data = vec![b'x'; 2 * self.random.below(10) + 2];
-                let number = self.random.pick(&[50, 4, 89, 103]);
+                let number = self.random.pick(&[89, 99, 200]);
                 let what = format!("protocol {number} {} bytes", data.len());
                 (envelope.sealed(number, data, 0), what)
             }
             _ => {
-                let ports = (9_999, self.random.pick(&PORTS));
+                let ports = (9_999, self.random.pick(&self.ports));
                 let mut packet = envelope.sealed(TCP, bytes::tcp(ports, SYN, (1, 0), 1_000, &[], &[]), 16);
                 let last = packet.len() - 3;
                 packet[last] ^= 0x55;
                 (packet, format!("TCP {ports:?} bad checksum"))
             }
         };
-        let _ = gateway(self.family, side);
-        self.send(side, hosts[side], &envelope, &[packet], what)
+        self.send(side, &envelope, packet, what)
+    }
+
+    /// Something for the router itself.
+    fn visit(&mut self) -> Event {
+        let side = self.random.below(2);
+        let hosts = [self.random.below(HOSTS), self.random.below(HOSTS)];
+        let envelope = self.envelope(side, hosts);
+        let (family, of) = (self.family, self.random.below(2));
+        let envelope =
+            Envelope { dst: gateway(family, of), ttl: 64, options: Vec::new(), extensions: Vec::new(), ..envelope };
+        let ports = (self.random.pick(&self.ports), self.random.pick(&self.ports));
+        let (packet, what) = match self.random.below(3) {
+            0 => {
+                let (protocol, kind) = if family == Family::Ipv4 { (ICMP, 8) } else { (ICMPV6, 128) };
+                (
+                    envelope.sealed(protocol, bytes::icmp(kind, 0, 7 << 16 | 1, &[b'r'; 24]), 2),
+                    "echo request".to_owned(),
+                )
+            }
+            1 => {
+                let flags = self.random.pick(&[SYN, SYN, ACK, FIN | ACK, RST, SYN | ACK]);
+                let message = bytes::tcp(ports, flags, (7, if flags & ACK == 0 { 0 } else { 9 }), 1_000, &[], &[]);
+                (envelope.sealed(TCP, message, 16), format!("TCP {ports:?} flags {flags:#x}"))
+            }
+            _ => (envelope.sealed(UDP, bytes::udp(ports, b"router"), 6), format!("UDP {ports:?}")),
+        };
+        self.send(side, &envelope, packet, what + " to router")
     }
 }

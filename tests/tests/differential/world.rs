@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nat::rules::Family;
 
-/// Hosts on each side.
+/// Hosts on each side that speak.
 pub(crate) const HOSTS: usize = 4;
+/// Hosts on each side; the rest are addresses that translations lead to, or hide behind.
+pub(crate) const NEIGHBOURS: usize = 22;
 /// The names of the sides' interfaces.
 pub(crate) const SIDES: [&str; 2] = ["a", "b"];
 /// The routers' MAC address, on both sides.
@@ -27,6 +29,13 @@ pub(crate) fn prefix(family: Family) -> u8 {
         Family::Ipv4 => 24,
         Family::Ipv6 => 64,
     }
+}
+
+/// Whose address it is: side and host.
+pub(crate) fn owner(ip: IpAddr) -> Option<(usize, usize)> {
+    let family = if ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+    let mut all = (0..2).flat_map(|side| (0..NEIGHBOURS).map(move |host| (side, host)));
+    all.find(|(side, host)| address(family, *side, *host) == ip)
 }
 
 fn numbered(family: Family, side: usize, number: u8) -> IpAddr {

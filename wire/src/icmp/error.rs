@@ -24,6 +24,11 @@ pub enum Trouble {
         /// As registered for ICMP type 3, or ICMPv6 type 1.
         code: u8,
     },
+    /// Nobody here speaks that protocol (3/2; 4/1).
+    ProtocolUnreachable {
+        /// Where an IPv6 packet names it: the place of that "next header" field, in bytes from the packet's start.
+        named_at: u32,
+    },
     /// Too big for the next link, and not to be fragmented (3/4; 2/0).
     TooBig {
         /// What would fit, in bytes of IP packet; at most 65,535 in IPv4.
@@ -50,6 +55,7 @@ impl Trouble {
             Trouble::PortUnreachable => (3, 3, 0),
             Trouble::Prohibited => (3, 13, 0),
             Trouble::Unreachable { code } => (3, code, 0),
+            Trouble::ProtocolUnreachable { .. } => (3, 2, 0),
             Trouble::TooBig { mtu } => (3, 4, mtu.min(0xffff)),
         }
     }
@@ -63,6 +69,7 @@ impl Trouble {
             Trouble::PortUnreachable => (1, 4, 0),
             Trouble::Prohibited => (1, 1, 0),
             Trouble::Unreachable { code } => (1, code, 0),
+            Trouble::ProtocolUnreachable { named_at } => (4, 1, named_at),
             Trouble::TooBig { mtu } => (2, 0, mtu),
         }
     }
