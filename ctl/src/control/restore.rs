@@ -30,6 +30,8 @@ impl Control {
         self.restore_filters(filters).await;
         // In the order in which they were attached: the first of a sandbox has its default route.
         endpoints.sort_by_key(|stored| stored.since);
+        // Rules name them from the start: what has been counted about one is not forgotten while another comes back.
+        self.state().arriving = endpoints.iter().map(|stored| (stored.record.id.clone(), stored.clone())).collect();
         for stored in endpoints {
             let name = stored.record.name.clone();
             let (id, network) = (stored.record.id.clone(), stored.network.clone());
@@ -41,6 +43,8 @@ impl Control {
                     let addresses: Vec<_> = stored.record.addresses.iter().map(|net| net.addr()).collect();
                     let mut changes = self.give_back(&mut self.state(), &network, &owner, &addresses, true);
                     changes.push(Change::no_endpoint(&id));
+                    self.state().arriving.remove(&id);
+                    self.renamed.notify_one();
                     self.state().event("given_up", format!("port {name}"), error.error);
                     self.state().touch(&network);
                     self.remember(changes).await;

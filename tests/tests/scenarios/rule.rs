@@ -47,7 +47,7 @@ fn listed(daemon: &Vswitchd, network: &str) -> Result<Vec<(Option<u64>, String)>
 #[test]
 fn rules_follow_whom_they_name() {
     scenario(|lab| {
-        let edge = Edge::start(lab)?;
+        let mut edge = Edge::start(lab)?;
         let daemon = &edge.daemon;
         let (a, b) = (edge.attach("GREEN", "a", &[])?, edge.attach("GREEN", "b", &[])?);
         let db = edge.attach("GREEN", "db", &["--alias", "store", "--label", "tier=data"])?;
@@ -89,6 +89,13 @@ fn rules_follow_whom_they_name() {
         };
         ensure!(refusal("x", "a b=c")?.contains("label"));
         ensure!(refusal("uplink", "a=b c")?.contains("another name"), "rules call another place so");
+        // A restart forgets neither names nor what was counted.
+        let before = edge.daemon.json(&["rule", "ls", "--network", "GREEN"])?;
+        ensure!(before.as_array().is_some_and(|rows| rows.iter().all(|row| row["packets"] != 0)), "{before}");
+        edge.daemon.stop()?;
+        edge.daemon.resume()?;
+        let after = edge.daemon.json(&["rule", "ls", "--network", "GREEN"])?;
+        ensure!(before == after, "before: {before}\nafter: {after}");
         Ok(())
     });
 }
