@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use nat::rules::{Connection, Family, Match, Statuses, Table, Tracking, load};
-use nat::{Address, Direction, Tuple};
+use nat::{Address, Tuple};
 use wire::{Frame, Mac, checksum, protocol};
 
 use crate::api::TracePacket;
@@ -82,14 +82,9 @@ fn tracking(state: &str, original: Tuple, mark: u32) -> Result<Tracking, Unclear
         "NEW" | "ESTABLISHED" | "RELATED" => Ok(Tracking::Known(Connection {
             established,
             related: state == "RELATED",
-            direction: Direction::Original,
-            original,
-            reply: original.reverse(),
             statuses,
-            source_translated: false,
-            destination_translated: false,
             mark,
-            expires: 0,
+            ..Connection::begun_by(original)
         })),
         "INVALID" => Ok(Tracking::None),
         "UNTRACKED" => Ok(Tracking::Untracked),

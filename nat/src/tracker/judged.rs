@@ -96,18 +96,6 @@ impl Connection {
 impl Fresh {
     /// The connection that a packet would begin.
     pub fn judged(&self) -> Connection {
-        let original = self.tuple();
-        Connection {
-            established: false,
-            related: false,
-            direction: Direction::Original,
-            original,
-            reply: original.reverse(),
-            statuses: Statuses(0),
-            source_translated: false,
-            destination_translated: false,
-            mark: 0,
-            expires: 0,
-        }
+        Connection::begun_by(self.tuple())
     }
 }

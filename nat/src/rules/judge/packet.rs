@@ -60,6 +60,24 @@ pub struct Connection {
     pub expires: u32,
 }
 
+impl Connection {
+    /// One that a packet with these ends begins, before anything is known of it.
+    pub fn begun_by(original: Tuple) -> Connection {
+        Connection {
+            established: false,
+            related: false,
+            direction: Direction::Original,
+            original,
+            reply: original.reverse(),
+            statuses: Statuses(0),
+            source_translated: false,
+            destination_translated: false,
+            mark: 0,
+            expires: 0,
+        }
+    }
+}
+
 /// What an address is to routing; a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressKinds(pub u16);

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use nat::Address;
 use nat::Tuple;
 use nat::rules::{
-    AddressKinds, Connection, Family, Hook, Log, Packet, Place, Program, Statuses, Surroundings, Table, Tracking,
-    Verdict, load,
+    AddressKinds, Connection, Family, Hook, Log, Packet, Place, Program, Surroundings, Table, Tracking, Verdict, load,
 };
-use nat::{Address, Direction};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{Frame, Time, parse};
@@ -233,15 +232,8 @@ fn tracking(family: Family, numbers: &mut Numbers<'_>) -> Tracking {
         1 => Tracking::Untracked,
         number => Tracking::Known(Connection {
             established: number == 2,
-            related: false,
-            direction: Direction::Original,
-            original,
-            reply: original.reverse(),
-            statuses: Statuses(0),
-            source_translated: false,
-            destination_translated: false,
             mark: numbers.below(5) as u32,
-            expires: 30,
+            ..Connection::begun_by(original)
         }),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use nat::Address;
 use nat::Tuple;
-use nat::rules::{Connection, Statuses, Tracking};
-use nat::{Address, Direction};
+use nat::rules::{Connection, Tracking};
 
 use super::world::{Bench, forward, udp};
 
@@ -114,18 +114,7 @@ fn fw_10_connlimit_counts_open_connections_and_forgets_closed_ones() {
     let address = |last: u8| Address::new([10, 0, 0, last].into()).unwrap();
     let tuple = |number: u8| Tuple { src: address(number), dst: address(200), src_port: 9, dst_port: 80, protocol: 17 };
     let come = |bench: &mut Bench, number: u8| {
-        bench.tracking = Tracking::Known(Connection {
-            established: false,
-            related: false,
-            direction: Direction::Original,
-            original: tuple(number),
-            reply: tuple(number).reverse(),
-            statuses: Statuses(0),
-            source_translated: false,
-            destination_translated: false,
-            mark: 0,
-            expires: 30,
-        });
+        bench.tracking = Tracking::Known(Connection { expires: 30, ..Connection::begun_by(tuple(number)) });
         bench.now = bench.now + Duration::from_millis(10);
         let dropped = bench.drops(&udp(&format!("10.0.0.{number}:9"), "10.0.0.200:80", b""));
         if !dropped {

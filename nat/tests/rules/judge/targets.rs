@@ -1,8 +1,8 @@
 //! What targets do to packets and marks, and what they say about translation.
 
 use nat::ipv4_header_is_sound;
-use nat::rules::{Connection, Family, Hook, Reject, Statuses, Table, Tracking, Translation, Verdict};
-use nat::{Address, Direction, Tuple};
+use nat::rules::{Connection, Family, Hook, Reject, Table, Tracking, Translation, Verdict};
+use nat::{Address, Tuple};
 use rstest::rstest;
 use wire::{Frame, Offload, checksum, parse};
 
@@ -51,18 +51,7 @@ fn marks_of_connections(#[case] target: &str, #[case] expected: u32) {
 fn known() -> Tracking {
     let address = |last: u8| Address::new([10, 0, 0, last].into()).unwrap();
     let original = Tuple { src: address(1), dst: address(2), src_port: 1, dst_port: 2, protocol: 17 };
-    Tracking::Known(Connection {
-        established: false,
-        related: false,
-        direction: Direction::Original,
-        original,
-        reply: original.reverse(),
-        statuses: Statuses(0),
-        source_translated: false,
-        destination_translated: false,
-        mark: 0x3300,
-        expires: 30,
-    })
+    Tracking::Known(Connection { mark: 0x3300, expires: 30, ..Connection::begun_by(original) })
 }
 
 #[rstest]
