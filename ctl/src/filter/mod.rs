@@ -2,6 +2,7 @@
 //! would do to a packet that is only described. The rules themselves are [`nat::rules`].
 
 mod described;
+mod expand;
 mod list;
 mod names;
 mod policy;
