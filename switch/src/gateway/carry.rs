@@ -131,10 +131,9 @@ impl Switch {
         }
         let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
-        if let Some(end) = rewrite.dst.filter(|end| self.is_gateway_of(zone, end.ip)) {
+        if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
             // A rule has redirected it.
-            let dst = Rewrite { src: None, dst: Some(end) };
-            let Some(packet) = self.retarget(dst, packet, out) else { return };
+            let Some(packet) = self.retarget(rewrite.only_dst(), packet, out) else { return };
             return self.answer_translated(None, rewrite.only_src(), packet, out);
         }
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
@@ -378,10 +377,10 @@ impl Switch {
         if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
-        if outer.dst.is_some_and(|end| self.is_gateway_of(zone, end.ip)) {
+        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
             return self.answer_as_gateway(None, packet, out);
         }
-        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
             Some(Ok(exit)) => exit,
             // No error about an error.

@@ -216,6 +216,9 @@ impl Switch {
             match self.router.tracker.commit(packet.now, fresh, &plan, &mut |_, _, _| true) {
                 Ok(hit) => {
                     passage.begins(hit);
+                    if let Known::Of(_, connection) = &passage.known {
+                        self.router.tracker.set_mark(hit.conn, connection.mark);
+                    }
                     src = self.router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default().only_src();
                 }
                 Err(reason) => return self.not_made(reason, packet, out),

@@ -57,8 +57,8 @@ impl Conn {
         if matches!(protocol, 1 | 58) {
             // An identifier, and the query's type on the other side, as the engine has it.
             let number = |name: &str, at: usize| all(name).get(at).and_then(|text| text.parse().ok()).unwrap_or(0);
-            let (kind, id) = (number("type", 0), number("id", 0));
-            (original.1, original.3, reply.1, reply.3) = (id, kind, kind, id);
+            let kind = number("type", 0);
+            (original.1, original.3, reply.1, reply.3) = (number("id", 0), kind, kind, number("id", 1));
         }
         let tcp = (protocol == 6).then(|| words[5].replace('_', ""));
         let mark = all("mark").first().and_then(|text| text.parse().ok()).unwrap_or(0);

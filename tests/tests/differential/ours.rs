@@ -11,6 +11,7 @@ use wire::{Frame, Mac, Time};
 
 use crate::compare::{Conn, Outcome};
 use crate::ends::Learnt;
+use crate::random::Random;
 use crate::rules::Rules;
 use crate::talk::Event;
 use crate::world::{NEIGHBOURS, ROUTER_MAC, SIDES, address, gateway, mac, prefix};
@@ -58,7 +59,8 @@ pub(crate) fn run(rules: &Rules, events: &[Event]) -> Result<Outcome> {
 }
 
 fn router(now: Time, family: Family) -> Switch {
-    let (random, is_free) = (Box::new(|| 4), Box::new(|_, _, _| true));
+    let mut numbers = Random::of(SEED, 0);
+    let (random, is_free) = (Box::new(move || numbers.next()), Box::new(|_, _, _| true));
     let limits = Limits { flows: 4_096, join_udp: true };
     let mut switch = Switch::with_translation(limits, SEED, Settings::LINUX, random, is_free);
     let subnet = |side: usize| {
