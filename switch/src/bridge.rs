@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use vxlan::VtepId;
-use wire::{Mac, Time};
+use wire::{FlowKey, Mac, Time};
 
 use crate::fdb::Fdb;
 use crate::station::{Origin, Spot, Station, Stations};
@@ -259,14 +259,10 @@ impl Bridge {
         }
     }
 
-    /// Whether an address is an endpoint's in another VLAN than this one: the gateway is in all of them, but leads from none
-    /// into another.
-    pub(crate) fn is_apart(&self, vlan: u16, address: Option<IpAddr>) -> bool {
-        if self.vlans.is_empty() {
-            return false;
-        }
-        let owner = address.and_then(|address| self.neighbours.get(&address));
-        owner.is_some_and(|mac| !self.is_gateway(*mac) && self.fdb.home(*mac) != vlan)
+    /// The station that sent a frame by a port, if it is in the table.
+    pub(crate) fn sender(&self, from: PortId, key: &FlowKey) -> Option<u32> {
+        let vlan = self.vlans.enter(from, key).ok()?;
+        self.fdb.find(vlan, key.src_mac()).copied()
     }
 
     /// Whether it is the gateway's address.

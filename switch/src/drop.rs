@@ -50,7 +50,7 @@ reasons! {
     NotMember,
     /// it would leave untagged, but has a second 802.1Q tag behind the first
     SecondTag,
-    /// to an endpoint of another VLAN, by way of the gateway
+    /// to an endpoint of another VLAN of the network, by way of the gateway
     OtherVlan,
     /// nobody else is in the network
     NobodyThere,

@@ -141,8 +141,7 @@ impl Switch {
         }
         let id = bridge.id;
         if bare && bridge.is_gateway(headers.key.dst_mac()) {
-            let apart = bridge.is_apart(vlan, headers.key.dst());
-            return Some(if apart { Verdict::Drop(DropReason::OtherVlan) } else { Verdict::Route(id) });
+            return Some(Verdict::Route(id));
         }
         let verdict = forward(bridge, &self.stations, &self.ports, (Spot::Port(from), vlan), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {

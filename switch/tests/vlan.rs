@@ -2,13 +2,15 @@
 
 mod world;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use nat::rules::{Family, Program, load};
 use proptest::prelude::*;
-use switch::{DropReason, FdbKind, Guard, Place, PortId, PortSettings, Update, VlanMode};
+use switch::{DropReason, FdbKind, Guard, Place, PortId, PortSettings, PublishId, Update, VlanMode};
 use wire::{Frame, Gso, Mac, Offload};
+use world::outside::{self, FAR, HOST, in_, published, tcp};
 use world::{Host, RED, arp, ip, mac, pair, raw, udp, v6};
 
 /// Ports: 1 and 2 in VLAN 10, 3 in VLAN 20, 4 a trunk of 10 and 20 to 29, 5 one with 10 as its native VLAN besides 20,
@@ -259,6 +261,99 @@ fn the_gateway_is_in_every_vlan_and_leads_from_none_into_another() {
     // A trunk's tagged frames have a router of their own.
     let tagged = tagged(&to(111, 113), 10);
     assert!(sent(&mut host, 14, &tagged).iter().all(|(port, bytes)| *port != 13 || bytes[..6] == gateway.0));
+}
+
+/// A host with a way out, and endpoints 111 and 113 in VLAN 10, 112 in VLAN 20, at ports 11 to 13.
+fn translating() -> Host {
+    let (mut host, _) = outside::host();
+    for (port, vlan) in [(11, 10), (12, 20), (13, 10)] {
+        endpoint(&mut host, port, 100 + port as u8, VlanMode::Access(vlan));
+    }
+    host
+}
+
+fn rules(host: &mut Host, text: &str) {
+    let program = Box::new(Program::new(load(Family::Ipv4, text).unwrap()));
+    host.switch.set_rules(None, Family::Ipv4, Some(program));
+}
+
+/// The ports that a TCP segment leaves by.
+fn segment(host: &mut Host, port: u32, dst: Mac, ends: ((u8, u16), (Ipv4Addr, u16)), flags: &str) -> Vec<u32> {
+    let ((src, from), to) = ends;
+    host.ports(PortId(port), &tcp((mac(src), dst), (ip(src), from), to, flags, (1, 2)))
+}
+
+#[test]
+fn a_published_port_is_no_way_into_another_vlan_of_its_network() {
+    let mut host = translating();
+    for (id, to) in [(1, 112), (2, 113)] {
+        let rule = published(None, (8_000 + id, 8_000 + id), ip(to), 80);
+        host.apply(Update::Publish { id: PublishId(id.into()), rule });
+    }
+    let gateway = outside::gateway_mac();
+    assert_eq!(host.ports(PortId::HOST, &tcp(in_(), (FAR, 1_000), (HOST, 8_001), "S", (1, 0))), [12], "from outside");
+    host.drops(DropReason::OtherVlan, |host| !segment(host, 11, gateway, ((111, 999), (HOST, 8_001)), "S").is_empty());
+    // Whoever agrees with it on the ends of a connection does not reach it either, by the gateway or past it.
+    host.ports(PortId(12), &to_all(66));
+    for dst in [gateway, mac(66), mac(111)] {
+        let heard = segment(&mut host, 12, dst, ((112, 80), (ip(111), 999)), "SA");
+        assert!(!heard.contains(&11) && !heard.contains(&13), "{heard:?} by {dst}");
+    }
+    assert_eq!(segment(&mut host, 11, gateway, ((111, 999), (HOST, 8_002)), "S"), [13], "its own VLAN");
+    assert_eq!(segment(&mut host, 13, mac(111), ((113, 80), (ip(111), 999)), "SA"), [11]);
+}
+
+#[test]
+fn no_rule_that_translates_leads_into_another_vlan() {
+    let mut host = translating();
+    let gateway = outside::gateway_mac();
+    rules(
+        &mut host,
+        "*nat\n-A PREROUTING -p tcp --dport 8001 -j DNAT --to-destination 10.10.10.112:80\n\
+         -A PREROUTING -p tcp --dport 8002 -j DNAT --to-destination 10.10.10.113:80\n\
+         -A POSTROUTING -p tcp -j SNAT --to-source 10.10.10.1\nCOMMIT\n",
+    );
+    for dst in [HOST, ip(1)] {
+        host.drops(DropReason::OtherVlan, |host| {
+            !segment(host, 11, gateway, ((111, 999), (dst, 8_001)), "S").is_empty()
+        });
+        assert_eq!(segment(&mut host, 11, gateway, ((111, 999), (dst, 8_002)), "S"), [13]);
+    }
+    // To an address of VLAN 20 past the gateway: what is translated is not sent where that address is at home.
+    let station = raw(mac(77), Mac::BROADCAST, 0x88b5, &[0; 46]);
+    host.open_port(14, RED);
+    set(&mut host, 14, VlanMode::Access(10));
+    sent(&mut host, 14, &station);
+    for flags in ["S", "A"] {
+        assert_eq!(segment(&mut host, 11, mac(77), ((111, 998), (ip(112), 80)), flags), [14]);
+    }
+}
+
+#[test]
+fn who_talks_in_translated_connections_behind_a_trunk_is_not_forgotten() {
+    let mut host = translating();
+    rules(&mut host, "*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n");
+    host.open_port(14, RED);
+    set(&mut host, 14, VlanMode::Trunk { tagged: [10].into_iter().collect(), native: None });
+    let segment = |host: &mut Host, flags| {
+        let frame = tcp((mac(200), mac(111)), (ip(200), 999), (ip(111), 80), flags, (1, 2));
+        host.ports(PortId(14), &tagged(&frame, 10))
+    };
+    let answer = |host: &mut Host, flags| {
+        host.ports(PortId(11), &tcp((mac(111), mac(200)), (ip(111), 80), (ip(200), 999), flags, (1, 2)))
+    };
+    assert_eq!(
+        (segment(&mut host, "S"), answer(&mut host, "SA"), segment(&mut host, "A")),
+        (vec![11], vec![14], vec![11])
+    );
+    for _ in 0..40 {
+        host.later(Duration::from_secs(20));
+        assert_eq!(segment(&mut host, "A"), [11]);
+        host.switch.maintain(host.now);
+    }
+    let known = host.switch.fdb(host.now).into_iter().find(|row| row.mac == mac(200));
+    assert_eq!(known.map(|row| row.vlan), Some(10));
+    assert_eq!(answer(&mut host, "A"), [14]);
 }
 
 #[test]

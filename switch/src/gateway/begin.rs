@@ -87,7 +87,7 @@ impl Switch {
 
     fn start_judged(&mut self, fresh: &Fresh, lead: Lead, way: Option<Way>, packet: Packet, out: &mut Out) {
         let tuple = aimed(&fresh.tuple(), lead.to);
-        let exit = self.exit(lead.zone, tuple.dst.ip(), &packet.headers);
+        let exit = self.exit(lead.zone, tuple.dst.ip(), &packet);
         let (way, change) = match (way, exit) {
             (Some(way), _) => (way, Change::bridged(None)),
             (None, Ok(exit)) => exit.unchanged(),
@@ -119,7 +119,7 @@ impl Switch {
         if change.is_routed() {
             change.leave(&mut packet);
         } else if !rewrite.is_empty()
-            && let Some(Ok(exit)) = packet.headers.key.dst().map(|dst| self.exit(zone, dst, &packet.headers))
+            && let Some(Ok(exit)) = packet.headers.key.dst().map(|dst| self.exit(zone, dst, &packet))
         {
             // Whose ends change has a router between; answers come by it, too.
             (way, change) = exit.unchanged();
@@ -160,8 +160,8 @@ impl Switch {
     /// untranslated: such answers are bridged, and from now on they are translated.
     fn void_bridged(&mut self, packet: &Packet) {
         let bridge = self.ports.get(&packet.from).and_then(|port| self.bridges.get(&port.settings.bridge));
-        if let Some(bridge) = bridge {
-            bridge.renew(&mut self.stations, packet.headers.key.src_mac());
+        if let Some(slot) = bridge.and_then(|bridge| bridge.sender(packet.from, &packet.headers.key)) {
+            self.stations.renew(slot);
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use nat::rules::Counters;
 use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Tracked, Zone};
 use wire::icmp::Trouble;
-use wire::{FlowKey, Fragment, Headers, Layer3, Mac, Time, parse, protocol};
+use wire::{FlowKey, Fragment, Layer3, Mac, Time, parse, protocol};
 
 use super::{Packet, bridge_of};
 use crate::filter::Mark;
@@ -94,15 +94,22 @@ impl Exit {
 pub(super) type NoWay = (DropReason, Option<Trouble>);
 
 impl Switch {
-    /// The way to an address in a zone.
-    pub(super) fn exit(&self, zone: Zone, dst: IpAddr, headers: &Headers) -> Result<Exit, NoWay> {
+    /// The way of a packet to an address in a zone. Whoever leads it there, a published port, a rule or somebody who knows
+    /// the ends of a connection: none leads from one VLAN of a network into another.
+    pub(super) fn exit(&self, zone: Zone, dst: IpAddr, packet: &Packet) -> Result<Exit, NoWay> {
         let Some(id) = bridge_of(zone) else { return self.exit_outside(dst) };
         let bridge = self.bridges.get(&id).ok_or((DropReason::NoNetwork, None))?;
         let gateway = bridge.settings.gateway.as_ref().ok_or((DropReason::NotRouted, None))?;
         let unreachable = (DropReason::NoEndpoint, Some(Trouble::HostUnreachable));
         let mac = *bridge.neighbours.get(&dst).ok_or(unreachable)?;
-        let (egress, stamp) = forward::towards(bridge, &self.stations, &self.ports, mac, &headers.key)
-            .map_err(|reason| (reason, None))?;
+        let key = &packet.headers.key;
+        let is_own =
+            self.ports.get(&packet.from).map_or(packet.from != PortId::HOST, |port| port.settings.bridge == id);
+        if is_own && bridge.vlans.enter(packet.from, key) != Ok(bridge.fdb.home(mac)) {
+            return Err((DropReason::OtherVlan, None));
+        }
+        let (egress, stamp) =
+            forward::towards(bridge, &self.stations, &self.ports, mac, key).map_err(|reason| (reason, None))?;
         Ok(Exit { egress, stamp, src: gateway.mac, dst: mac, mtu: u32::from(bridge.settings.mtu) })
     }
 
@@ -136,7 +143,7 @@ impl Switch {
             let Some(packet) = self.retarget(rewrite.only_dst(), packet, out) else { return };
             return self.answer_translated(None, rewrite.only_src(), packet, out);
         }
-        let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+        let exit = match dst.map(|dst| self.exit(zone, dst, &packet)) {
             Some(Ok(exit)) => exit,
             Some(Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
             None => return self.drop_packet(DropReason::NotRouted, packet, out),
@@ -219,7 +226,7 @@ impl Switch {
         if !nat::ipv4_header_is_sound(packet.frame.bytes(), &packet.headers) {
             return self.drop_packet(DropReason::Malformed, packet, out);
         }
-        match self.exit(zone, dst, &packet.headers) {
+        match self.exit(zone, dst, &packet) {
             Ok(exit) => self.carry_once(exit, packet, out, |_| Ok(())),
             Err((reason, trouble)) => self.refuse(reason, trouble, packet, out),
         }
@@ -269,16 +276,16 @@ impl Switch {
         if !tells || packet.headers.fragment != Fragment::Whole {
             return;
         }
-        let src = self.source_stamp(packet.from, key.src_mac());
+        let src = self.source_stamp(packet.from, &key);
         let mut flow = Flow::new(key, egress, self.epoch, src, dst, packet.now);
         flow.change = Some(Box::new(change));
         self.flows.insert(flow);
     }
 
-    fn source_stamp(&self, from: PortId, mac: Mac) -> Stamp {
+    fn source_stamp(&self, from: PortId, key: &FlowKey) -> Stamp {
         let bridge = self.ports.get(&from).and_then(|port| self.bridges.get(&port.settings.bridge));
-        let slot = bridge.and_then(|bridge| bridge.fdb.get(&mac));
-        slot.map_or(Stamp::NONE, |slot| self.stations.stamp(*slot))
+        let slot = bridge.and_then(|bridge| bridge.sender(from, key));
+        slot.map_or(Stamp::NONE, |slot| self.stations.stamp(slot))
     }
 
     /// Tells a cached flow's connection of a packet, and what it says.
@@ -381,7 +388,7 @@ impl Switch {
         if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
             return self.answer_as_gateway(None, packet, out);
         }
-        let exit = match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+        let exit = match dst.map(|dst| self.exit(zone, dst, &packet)) {
             Some(Ok(exit)) => exit,
             // No error about an error.
             Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),

@@ -85,7 +85,7 @@ impl Switch {
         if !nat::ipv4_header_is_sound(packet.frame.bytes(), &packet.headers) {
             return self.drop_packet(DropReason::Malformed, packet, out);
         }
-        match self.exit(zone_of(id), dst, &packet.headers) {
+        match self.exit(zone_of(id), dst, &packet) {
             Ok(exit) => self.forward_changed(exit.unchanged(), true, packet, out),
             Err((reason, trouble)) => self.refuse(reason, trouble, packet, out),
         }

@@ -52,7 +52,7 @@ impl Switch {
             return out.frames.push((packet.from, packet.frame));
         }
         // Its cause was not of the connection that it is about: whose it is is elsewhere.
-        match dst.map(|dst| self.exit(zone, dst, &packet.headers)) {
+        match dst.map(|dst| self.exit(zone, dst, &packet)) {
             Some(Ok(exit)) => self.leave_by(exit, packet, out),
             _ => self.drop_packet(DropReason::NotRouted, packet, out),
         }
