@@ -116,12 +116,12 @@ impl Tracker {
         let (towards, dst_binding) = self.towards_destination(&fresh.tuple, plan.destination)?;
         let mut is_free = |public: &Public| is_free(public.protocol, public.ip.ip(), public.port);
         let (leaves, src_binding) = match &plan.source {
-            Source::Keep => (self.keep(towards, plan.reply_zone)?, NOBODY),
+            Source::Keep => (self.keep(now, towards, plan.reply_zone)?, NOBODY),
             Source::Fixed(end) => {
                 let (src, src_port) = fixed(&towards, *end, towards.src, towards.src_port)?;
                 (Tuple { src, src_port, ..towards }, NOBODY)
             }
-            Source::Map(pool) => self.map(fresh.zone, towards, plan.reply_zone, pool, &mut is_free)?,
+            Source::Map(pool) => self.map(now, fresh.zone, towards, plan.reply_zone, pool, &mut is_free)?,
         };
         let reply = leaves.reverse();
         let itself = reply == fresh.tuple && plan.reply_zone == fresh.zone;
@@ -159,22 +159,28 @@ impl Tracker {
     }
 
     /// Whether answers to packets with these ends would be taken for those of another connection.
-    pub fn is_taken(&self, reply_zone: Zone, leaves: &Tuple) -> bool {
-        self.table.find(reply_zone, &leaves.reverse()).is_some()
+    pub fn is_taken(&self, now: Time, reply_zone: Zone, leaves: &Tuple) -> bool {
+        self.taken(Tick::of(now), reply_zone, leaves)
     }
 
-    fn keep(&mut self, towards: Tuple, reply_zone: Zone) -> Result<Tuple, Reason> {
-        if !self.is_taken(reply_zone, &towards) {
+    fn taken(&self, now: Tick, reply_zone: Zone, leaves: &Tuple) -> bool {
+        let found = self.table.find(reply_zone, &leaves.reverse()).and_then(|(slot, _)| self.table.at(slot));
+        found.is_some_and(|conn| now < conn.expires)
+    }
+
+    fn keep(&mut self, now: Tick, towards: Tuple, reply_zone: Zone) -> Result<Tuple, Reason> {
+        if !self.taken(now, reply_zone, &towards) {
             return Ok(towards);
         }
         // Two ways to one place (two published ports of one server), by one port: the second gets another.
         self.counters.remapped += 1;
-        self.pick(towards, reply_zone, towards.src, &Ports::OfClass, &mut |_| true).map_err(|_| Reason::Clash)
+        self.pick(now, towards, reply_zone, towards.src, &Ports::OfClass, &mut |_| true).map_err(|_| Reason::Clash)
     }
 
     /// The first port of `ip` that makes the answers unique.
     fn pick(
         &mut self,
+        now: Tick,
         towards: Tuple,
         reply_zone: Zone,
         ip: Address,
@@ -184,19 +190,20 @@ impl Tracker {
         let protocol = towards.protocol;
         if !has_ports(protocol) {
             let leaves = Tuple { src: ip, ..towards };
-            return if self.is_taken(reply_zone, &leaves) { Err(Reason::NoPort) } else { Ok(leaves) };
+            return if self.taken(now, reply_zone, &leaves) { Err(Reason::NoPort) } else { Ok(leaves) };
         }
         candidates(protocol, towards.src_port, ports, &mut *self.random)
             .map(|src_port| Tuple { src: ip, src_port, ..towards })
             .find(|leaves| {
                 let public = Public { ip, port: leaves.src_port, protocol };
-                !self.is_taken(reply_zone, leaves) && self.bindings.find_public(&public).is_none() && is_free(&public)
+                !self.taken(now, reply_zone, leaves) && self.bindings.find_public(&public).is_none() && is_free(&public)
             })
             .ok_or(Reason::NoPort)
     }
 
     fn map(
         &mut self,
+        now: Tick,
         zone: Zone,
         towards: Tuple,
         reply_zone: Zone,
@@ -222,7 +229,7 @@ impl Tracker {
         };
         let persistent = match pool.mapping {
             Mapping::EndpointIndependent if has_ports(towards.protocol) => {
-                return self.bind(zone, towards, reply_zone, &Choice { addresses, ports }, is_free);
+                return self.bind(now, zone, towards, reply_zone, &Choice { addresses, ports }, is_free);
             }
             Mapping::EndpointIndependent => true,
             Mapping::Symmetric { persistent } => persistent,
@@ -234,7 +241,7 @@ impl Tracker {
         let tries = if has_ports(towards.protocol) { 1 } else { addresses.len() };
         for step in 0..tries {
             let ip = addresses[(start + step) % addresses.len()];
-            if let Ok(leaves) = self.pick(towards, reply_zone, ip, &ports, is_free) {
+            if let Ok(leaves) = self.pick(now, towards, reply_zone, ip, &ports, is_free) {
                 return Ok((leaves, NOBODY));
             }
         }
@@ -243,6 +250,7 @@ impl Tracker {
 
     fn bind(
         &mut self,
+        now: Tick,
         zone: Zone,
         towards: Tuple,
         reply_zone: Zone,
@@ -254,13 +262,13 @@ impl Tracker {
         let at = self.bindings.get_or_make(inside, choice, per_host, &mut *self.random, is_free)?;
         let public = self.binding(at).ok_or(Reason::NoBinding)?.public;
         let leaves = Tuple { src: public.ip, src_port: public.port, ..towards };
-        if !self.is_taken(reply_zone, &leaves) {
+        if !self.taken(now, reply_zone, &leaves) {
             return Ok((leaves, at));
         }
         // Two ways to one place from one endpoint: only another public port keeps them apart.
         self.bindings.drop_if_unused(at);
         self.counters.remapped += 1;
-        Ok((self.pick(towards, reply_zone, public.ip, &choice.ports, is_free)?, NOBODY))
+        Ok((self.pick(now, towards, reply_zone, public.ip, &choice.ports, is_free)?, NOBODY))
     }
 }
 

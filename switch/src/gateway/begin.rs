@@ -182,9 +182,10 @@ impl Switch {
             }
             Some(Translation::Source(_) | Translation::Masquerade(_)) | None => return Some(packet),
         };
-        let (random, tracker) = (self.filters.random(), &self.router.tracker);
-        let aim =
-            pick::destination(&nat, &tuple, random, |end| tracker.is_taken(fresh.zone(), &aimed(&tuple, Some(end))));
+        let (now, random, tracker) = (packet.now, self.filters.random(), &self.router.tracker);
+        let aim = pick::destination(&nat, &tuple, random, |end| {
+            tracker.is_taken(now, fresh.zone(), &aimed(&tuple, Some(end)))
+        });
         if let Some(passage) = packet.passage.as_mut().filter(|_| aimed(&tuple, Some(aim)) != tuple) {
             passage.aim = Some(aim);
             if let Known::New(connection) = &mut passage.known {
@@ -239,7 +240,7 @@ impl Switch {
         };
         let free = known.filter(|end| {
             let leaves = nat::Address::new(end.ip).map(|src| Tuple { src, src_port: end.port, ..*tuple });
-            leaves.is_some_and(|leaves| !self.router.tracker.is_taken(lead.zone, &leaves))
+            leaves.is_some_and(|leaves| !self.router.tracker.is_taken(packet.now, lead.zone, &leaves))
         });
         free.map_or_else(|| Origin::wanted(ip, nat), Origin::Fixed)
     }

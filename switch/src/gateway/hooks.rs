@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nat::rules::{
     self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Translation, Verdict,
 };
-use nat::{End, Hit, Reason, Tracked, Tracker, Tuple, Zone};
+use nat::{End, Hit, Reason, Rewrite, Tracked, Tracker, Tuple, Zone};
 use wire::checksum::verify_transport;
 use wire::icmp::Trouble;
 use wire::{Layer3, Time};
@@ -60,7 +60,8 @@ const RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Prerouting)];
 const INPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Input), (Table::Filter, Hook::Input)];
 const FORWARD: [(Table, Hook); 2] = [(Table::Mangle, Hook::Forward), (Table::Filter, Hook::Forward)];
 const OUTPUT_RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Output)];
-const OUTPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Output), (Table::Filter, Hook::Output)];
+const OUTPUT_MANGLE: [(Table, Hook); 1] = [(Table::Mangle, Hook::Output)];
+const OUTPUT_FILTER: [(Table, Hook); 1] = [(Table::Filter, Hook::Output)];
 const POSTROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Postrouting)];
 const NAT_IN: [(Table, Hook); 1] = [(Table::Nat, Hook::Prerouting)];
 const NAT_OUT: [(Table, Hook); 1] = [(Table::Nat, Hook::Postrouting)];
@@ -198,7 +199,10 @@ impl Switch {
 
     /// What rules say about the gateway's own packet.
     pub(super) fn output(&mut self, output: &str, packet: Packet, out: &mut Out) -> Option<Packet> {
-        let packet = self.meet(&OUTPUT, output, packet, out)?;
+        let packet = self.meet(&OUTPUT_MANGLE, output, packet, out)?;
+        // Its receiver may be known by another address to rules; from whom it is changes last.
+        let packet = self.translate_own((Rewrite::only_dst, Rewrite::only_src), packet, out)?;
+        let packet = self.meet(&OUTPUT_FILTER, output, packet, out)?;
         self.meet(&POSTROUTING, output, packet, out)
     }
 

@@ -225,8 +225,11 @@ impl Switch {
             }
         }
         let Some(mut packet) = self.retarget(src, packet, out) else { return };
-        // What it says is found by its own ends, even an error: nobody has forwarded its cause.
-        if let Some(passage) = packet.passage.as_mut() {
+        // What it says is found by its own ends, even an error: nobody has forwarded its cause. So it is in the kernel, but
+        // for protocols that nobody takes.
+        let known =
+            matches!(packet.headers.key.protocol(), protocol::TCP | protocol::UDP | protocol::ICMP | protocol::ICMPV6);
+        if let Some(passage) = packet.passage.as_mut().filter(|_| known) {
             passage.known = Known::Nothing;
         }
         match packet.headers.key.protocol() {

@@ -3,7 +3,7 @@
 //! its own ends. Networks without rules are answered at once.
 
 use nat::rules::{Connection, Family};
-use nat::{Untranslatable, Zone};
+use nat::{Rewrite, Zone};
 use wire::{Frame, Layer3, parse, protocol};
 
 use super::hooks::{Known, Passage};
@@ -43,10 +43,8 @@ impl Switch {
         let zone = if about.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
         self.track_own(zone, &mut packet);
         let Some(packet) = self.output(&output, packet, out) else { return };
-        let Some(mut packet) = self.reset_meets_nat(packet, out) else { return };
-        if translate_own(&mut packet).is_err() || !packet.parse_again() {
-            return self.drop_packet(DropReason::Untranslatable, packet, out);
-        }
+        let Some(packet) = self.reset_meets_nat(packet, out) else { return };
+        let Some(packet) = self.translate_own((Rewrite::only_src, Rewrite::only_dst), packet, out) else { return };
         let dst = packet.headers.key.dst();
         if dst == about.headers.key.src() {
             return out.frames.push((packet.from, packet.frame));
@@ -83,21 +81,37 @@ impl Switch {
             passage.known = known;
         }
     }
+
+    /// Gives what the gateway says half of the ends that its receiver knows, and the other half to what an error quotes: its
+    /// cause may have been translated when it was answered.
+    pub(super) fn translate_own(
+        &mut self,
+        (half, of_quoted): (Half, Half),
+        mut packet: Packet,
+        out: &mut Out,
+    ) -> Option<Packet> {
+        let known = packet.passage.as_ref().map(|passage| &passage.known);
+        let Some(Known::New(connection) | Known::Of(_, connection)) = known else { return Some(packet) };
+        let (outer, inner) = connection.rewrite_error();
+        if inner.is_empty() {
+            return Some(packet);
+        }
+        let icmp = matches!(packet.headers.key.protocol(), protocol::ICMP | protocol::ICMPV6);
+        let (frame, headers) = (&mut packet.frame, &packet.headers);
+        let translated = match connection.related && icmp {
+            true => nat::translate_error(frame, headers, &half(outer), &of_quoted(inner)),
+            false => nat::translate(frame, headers, &half(outer)),
+        };
+        if translated.is_err() || !packet.parse_again() {
+            self.drop_packet(DropReason::Untranslatable, packet, out);
+            return None;
+        }
+        Some(packet)
+    }
 }
 
-/// Gives what the gateway says the ends that its receiver knows: its cause may have been translated when it was answered.
-fn translate_own(packet: &mut Packet) -> Result<(), Untranslatable> {
-    let Packet { frame, headers, passage, .. } = packet;
-    let Some(Known::New(connection) | Known::Of(_, connection)) = passage.as_ref().map(|passage| &passage.known) else {
-        return Ok(());
-    };
-    let icmp = matches!(headers.key.protocol(), protocol::ICMP | protocol::ICMPV6);
-    if connection.related && icmp {
-        let (outer, inner) = connection.rewrite_error();
-        return if inner.is_empty() { Ok(()) } else { nat::translate_error(frame, headers, &outer, &inner) };
-    }
-    nat::translate(frame, headers, &connection.rewrite())
-}
+/// Half of a translation.
+type Half = fn(Rewrite) -> Rewrite;
 
 /// The connection of what is said about one of its packets.
 fn related(connection: &Connection) -> Connection {

@@ -176,6 +176,8 @@ impl Maker<'_> {
     fn translation(&mut self, leaving: bool, protocol: &str) -> String {
         let ported = matches!(protocol, "tcp" | "tcp syn" | "udp");
         let flag = self.random.pick(&["", "", "", "--random", "--persistent"]);
+        // Rules ask for destination ports: they are never picked by chance here.
+        let keeps = if flag == "--random" { "" } else { flag };
         let address = |maker: &mut Maker<'_>, hosts: std::ops::Range<usize>| {
             let side = maker.random.below(2);
             let host = hosts.start + maker.random.below(hosts.len());
@@ -206,20 +208,16 @@ impl Maker<'_> {
             (3 | 4, true) if ported => format!("-j MASQUERADE --to-ports {}", self.random.pick(&["6000-6015", "6007"])),
             (3..6, true) => format!("-j MASQUERADE {}", self.random.pick(&["", "", "--random", "--random-fully"])),
             (6..8, true) if ported => {
-                let (to, ports) = (address(self, 8..12), self.random.pick(&["6000-6015", "5000-5001", "6003"]));
+                let (to, ports) = (address(self, 8..12), self.random.pick(&["6000-6015", "6008-6011", "6003"]));
                 format!("-j SNAT --to-source {} {flag}", with_port(self, to, ports))
             }
             (6..10, true) => format!("-j SNAT --to-source {} {flag}", address(self, 8..12)),
             (5..8, false) if ported => {
                 let to = address(self, 4..8);
                 let port = self.random.pick(&["5000", "5000-5001", "8080-8081"]);
-                format!("-j DNAT --to-destination {} {flag}", with_port(self, to, port))
+                format!("-j DNAT --to-destination {} {keeps}", with_port(self, to, port))
             }
-            _ => format!(
-                "-j DNAT --to-destination {} {}",
-                address(self, 4..8),
-                if flag == "--random" { "" } else { flag }
-            ),
+            _ => format!("-j DNAT --to-destination {} {keeps}", address(self, 4..8)),
         }
     }
 
@@ -383,7 +381,9 @@ impl Maker<'_> {
             }
             72..76 => format!("-j LOG --log-prefix \"seen {}: \"", self.random.below(9)),
             76..100 => match table {
-                "raw" if self.random.percent(50) => self.random.pick(&["-j NOTRACK", "-j CT --notrack"]).into(),
+                "raw" if !self.translate && self.random.percent(50) => {
+                    self.random.pick(&["-j NOTRACK", "-j CT --notrack"]).into()
+                }
                 "raw" => String::new(),
                 "mangle" => match self.random.below(7) {
                     0 => format!("-j DSCP --set-dscp {}", self.random.pick(&[0, 10, 46])),
