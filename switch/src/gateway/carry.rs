@@ -79,6 +79,10 @@ pub(super) struct Exit {
 }
 
 impl Exit {
+    pub(super) const fn egress(&self) -> Egress {
+        self.egress
+    }
+
     /// Out there, with its ends as they are.
     pub(super) fn unchanged(self) -> (Way, Change) {
         self.with(None, Rewrite::default())

@@ -201,8 +201,15 @@ impl Switch {
     pub(super) fn output(&mut self, output: &str, packet: Packet, out: &mut Out) -> Option<Packet> {
         let packet = self.meet(&OUTPUT_MANGLE, output, packet, out)?;
         // Its receiver may be known by another address to rules; from whom it is changes last.
+        let before = packet.headers.key.dst();
         let packet = self.translate_own((Rewrite::only_dst, Rewrite::only_src), packet, out)?;
         let packet = self.meet(&OUTPUT_FILTER, output, packet, out)?;
+        let dst = packet.headers.key.dst();
+        let way = if dst == before { None } else { self.way_in(&packet).zip(dst) };
+        if let Some(Ok(exit)) = way.map(|(zone, dst)| self.exit(zone, dst, &packet)) {
+            let output = self.name_of(exit.egress(), dst);
+            return self.meet(&POSTROUTING, &output, packet, out);
+        }
         self.meet(&POSTROUTING, output, packet, out)
     }
 
