@@ -29,7 +29,7 @@ impl Switch {
         for frame in frames.by_ref() {
             taken += 1;
             bytes += frame.len() as u64;
-            if policed && !self.within_rate(now, from, frame.len()) {
+            if policed && !self.within_rate(now, from, &frame) {
                 self.discard(from, DropReason::RateExceeded, frame, out);
                 continue;
             }

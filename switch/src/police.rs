@@ -7,19 +7,19 @@ mod bucket;
 mod shaper;
 mod storm;
 
-use wire::Time;
+use wire::{Frame, Time};
 
 pub(crate) use bucket::Bucket;
 pub(crate) use shaper::{Offer, Shaper};
 pub use storm::{Storm, StormLine};
-pub(crate) use storm::{Storms, packets};
+pub(crate) use storm::{Storms, packets, wire_len};
 
 use crate::{DropReason, PortId, Switch};
 
 /// So many bits a second, and so much at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Bits in a second, Ethernet headers included; at least 1. A super-frame counts as long as it is.
+    /// Bits in a second, Ethernet headers included, also those that a super-frame's packets will have; at least 1.
     pub bits: u64,
     /// Bytes that may come at once; 128 MiB at the most. A longer frame passes when all of it is there, and is paid off after.
     pub burst: u32,
@@ -48,10 +48,13 @@ pub(crate) struct Police {
 }
 
 impl Police {
-    /// `None`: nothing is limited here.
-    pub(crate) fn new(now: Time, limits: &Policing) -> Option<Box<Police>> {
-        let storms = Storms::new(now, limits);
-        let ingress = limits.ingress.map(|rate| Bucket::bytes(now, rate));
+    /// Limits from now on, in place of others. `None`: nothing is limited here.
+    fn new(now: Time, limits: &Policing, old: Option<&Police>) -> Option<Box<Police>> {
+        let (mut storms, mut ingress) = (Storms::new(now, limits), limits.ingress.map(|rate| Bucket::bytes(now, rate)));
+        if let Some(old) = old {
+            storms = storms.after(now, &old.storms);
+            ingress = ingress.map(|bucket| old.ingress.iter().fold(bucket, |bucket, old| bucket.after(now, old)));
+        }
         (ingress.is_some() || storms.any()).then(|| Box::new(Police { ingress, storms }))
     }
 }
@@ -59,7 +62,7 @@ impl Police {
 impl Switch {
     pub(crate) fn set_policing(&mut self, now: Time, id: PortId, limits: &Policing) {
         if let Some(port) = self.ports.get_mut(&id) {
-            port.police = Police::new(now, limits);
+            port.police = Police::new(now, limits, port.police.as_deref());
         }
     }
 
@@ -69,10 +72,12 @@ impl Switch {
         self.ports.get(&from).is_some_and(|port| port.police.is_some())
     }
 
-    /// Whether a frame of this length may come in.
-    pub(crate) fn within_rate(&mut self, now: Time, from: PortId, len: usize) -> bool {
+    /// Whether a frame may come in.
+    pub(crate) fn within_rate(&mut self, now: Time, from: PortId, frame: &Frame) -> bool {
         let police = self.ports.get_mut(&from).and_then(|port| port.police.as_mut());
-        police.and_then(|police| police.ingress.as_mut()).is_none_or(|bucket| bucket.take(now, Bucket::cost(len)))
+        police
+            .and_then(|police| police.ingress.as_mut())
+            .is_none_or(|bucket| bucket.take(now, Bucket::cost(wire_len(frame))))
     }
 
     /// Whether so many packets of this kind may be flooded; if not, why, told once a minute.

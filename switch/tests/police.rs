@@ -58,8 +58,12 @@ fn cached_flows_are_limited_and_a_limit_taken_away_is_gone() {
     };
     assert_eq!(batch(&mut host), 3);
     assert_eq!(host.dropped(DropReason::RateExceeded), 7);
-    host.apply(Update::Policing { id: A, limits: ingress(8_000_000, 6_000) });
-    assert_eq!(batch(&mut host), 6, "a change applies to the next frame");
+    // A change applies to the next frame, and is no new burst: a byte takes a microsecond, then half of one.
+    host.apply(Update::Policing { id: A, limits: Policing { broadcast: Some(9), ..ingress(8_000_000, 3_000) } });
+    assert_eq!(batch(&mut host), 0);
+    host.apply(Update::Policing { id: A, limits: ingress(16_000_000, 6_000) });
+    host.later(Duration::from_millis(2));
+    assert_eq!(batch(&mut host), 4);
     host.apply(Update::Policing { id: A, limits: Policing::default() });
     assert_eq!(batch(&mut host), 10);
 }
@@ -76,6 +80,32 @@ fn a_super_frame_counts_all_its_bytes_and_passes_a_smaller_burst() {
     host.drops(DropReason::RateExceeded, |host| !host.ports(A, &frame).is_empty());
     host.later(Duration::from_micros(1));
     assert_eq!(host.ports(A, &frame), [2, 3]);
+}
+
+#[test]
+fn a_super_frame_of_tiny_segments_pays_for_all_its_headers() {
+    let mut host = limited(ingress(8_000_000, 20_000));
+    let mut send = |len: usize, size: u16| {
+        let mut frame = Frame::from_bytes(&udp(11, 22, len));
+        frame.offload = Offload::segmented(wire::Gso::Udp, size, 42, 34, 6);
+        host.send_frame(A, frame).0.len()
+    };
+    // 42 + 1,000 bytes in 100 packets: 5,200 of 20,000.
+    let passed: Vec<usize> = (0..5).map(|_| send(1_000, 10)).collect();
+    assert_eq!(passed, [2, 2, 2, 0, 0]);
+    // What it says of itself is taken at its word, whatever it is.
+    for size in [0, 1, u16::MAX] {
+        send(18, size);
+    }
+}
+
+#[test]
+fn storm_limits_that_stay_are_no_new_burst() {
+    let mut host = limited(Policing { unknown: Some(100), ..Policing::default() });
+    let passed = |host: &mut Host| (0..20).filter(|_| !host.ports(A, &flood(Storm::Unknown)).is_empty()).count();
+    assert_eq!(passed(&mut host), 10);
+    host.apply(Update::Policing { id: A, limits: Policing { unknown: Some(100), ..ingress(1_000_000, 20_000) } });
+    assert_eq!(passed(&mut host), 0);
 }
 
 #[test]

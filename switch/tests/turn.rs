@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use port::{Tap, TapOptions, Underlay};
 use switch::turn::{Config, Handle, Notice, View};
-use switch::{BridgeSettings, DropReason, Place, PortId, PortSettings, Update, Vni};
+use switch::{BridgeSettings, DropReason, Place, Policing, PortId, PortSettings, Rate, Update, Vni};
 use wire::Mac;
 use world::{RED, ip, mac};
 
@@ -145,6 +145,22 @@ fn frames_for_a_port_without_a_link_are_counted() {
         wait.recv_timeout(Duration::from_secs(10)).expect("the link is removed");
         assert!(links().contains("one") && !links().contains("two"));
         shout("one");
+        daemon.await_drop(DropReason::PortGone);
+    });
+}
+
+#[test]
+fn frames_that_wait_for_a_port_when_it_is_removed_are_counted() {
+    within(|| {
+        let daemon = Daemon::start(None);
+        daemon.port(1, "one");
+        let id = daemon.port(2, "two");
+        // A frame that is held is due in some tenths of a second.
+        let limits = Policing { egress: Some(Rate { bits: 1_000, burst: 100 }), ..Policing::default() };
+        daemon.handle.apply(vec![Update::Policing { id, limits }]);
+        (0..8).for_each(|_| shout("one"));
+        daemon.await_drop(DropReason::ShaperFull);
+        daemon.handle.apply(vec![Update::RemovePort { id }]);
         daemon.await_drop(DropReason::PortGone);
     });
 }

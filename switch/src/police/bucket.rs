@@ -46,9 +46,28 @@ impl Bucket {
         packets.min(u64::from(u32::MAX)).saturating_mul(PARTS) as i64
     }
 
+    /// Goes on where `old` was: another rate is no new burst.
+    pub(crate) fn after(mut self, now: Time, old: &Bucket) -> Bucket {
+        let mut old = old.clone();
+        old.fill(now, old.capacity);
+        self.level = old.level.min(self.capacity);
+        self
+    }
+
+    /// What is there when it is full.
+    pub(crate) fn capacity(&self) -> i64 {
+        self.capacity
+    }
+
     /// Takes a cost out if it is there. What costs more than fits is let through by a full bucket, which then owes.
     pub(crate) fn take(&mut self, now: Time, cost: i64) -> bool {
-        self.fill(now);
+        self.take_late(now, Duration::ZERO, cost)
+    }
+
+    /// The same for those who had to wait and would have gone before, had anybody looked: it is filled, above its capacity if
+    /// need be, by what `late` brings at the most. What they do not take is gone when [`Bucket::take`] is next asked.
+    pub(crate) fn take_late(&mut self, now: Time, late: Duration, cost: i64) -> bool {
+        self.make_up(now, late);
         if self.level < cost.min(self.capacity) {
             return false;
         }
@@ -58,35 +77,25 @@ impl Bucket {
 
     /// When [`Bucket::take`] will let this cost through, if nothing else is taken before.
     pub(crate) fn ready_at(&self, cost: i64) -> Time {
-        self.filled + self.time_for(cost.min(self.capacity))
+        self.filled + self.wait(cost.min(self.capacity))
     }
 
-    /// How long it takes from `now` on until so much has come in, what is there included.
-    pub(crate) fn wait(&mut self, now: Time, cost: i64) -> Duration {
-        self.fill(now);
-        self.time_for(cost)
-    }
-
-    fn time_for(&self, cost: i64) -> Duration {
+    /// How long it takes, since it was last filled, until so much has come in, what is there included.
+    pub(crate) fn wait(&self, cost: i64) -> Duration {
         let missing = cost.saturating_sub(self.level).max(0) as u64;
         Duration::from_nanos(missing.div_ceil(self.rate))
     }
 
-    /// Fills it, above its capacity if need be, by what `late` brings at the most: for those who had to wait and would have
-    /// gone before, had anybody looked.
+    /// Fills it for [`Bucket::take_late`].
     pub(crate) fn make_up(&mut self, now: Time, late: Duration) {
         let more = (late.as_nanos() as u64).saturating_mul(self.rate).min(1 << 61) as i64;
-        self.fill_to(now, self.capacity.saturating_add(more));
+        self.fill(now, self.capacity.saturating_add(more));
     }
 
-    fn fill(&mut self, now: Time) {
-        self.fill_to(now, self.capacity);
-    }
-
-    fn fill_to(&mut self, now: Time, most: i64) {
+    fn fill(&mut self, now: Time, most: i64) {
         let elapsed = now.since(self.filled).as_nanos();
         let room = most.saturating_sub(self.level).max(0) as u128;
-        self.level += (elapsed * u128::from(self.rate)).min(room) as i64;
+        self.level = (self.level + (elapsed * u128::from(self.rate)).min(room) as i64).min(most);
         self.filled = self.filled.max(now);
     }
 }
@@ -131,6 +140,29 @@ mod tests {
         let mut slow = Bucket::packets(Time::ZERO, 0, u32::MAX);
         assert!(slow.take(Time::ZERO, Bucket::cost_of_packets(u64::MAX)));
         assert_eq!(slow.ready_at(Bucket::cost_of_packets(1)), Time::from_secs(1));
+    }
+
+    #[test]
+    fn what_lateness_brought_is_gone_when_nobody_waits() {
+        let start = Time::from_secs(1);
+        let mut bucket = Bucket::bytes(start, rate(8_000, 1_000));
+        assert!(bucket.take(start, Bucket::cost(1_000)));
+        let late = start + Duration::from_secs(60);
+        assert!(bucket.take_late(late, Duration::from_secs(5), Bucket::cost(1_000)), "six seconds' kilobytes");
+        assert!(bucket.take(late, Bucket::cost(1_000)), "a burst");
+        assert!(!bucket.take(late, Bucket::cost(1)), "and no more");
+    }
+
+    #[test]
+    fn another_rate_is_no_new_burst() {
+        let start = Time::from_secs(1);
+        let mut bucket = Bucket::bytes(start, rate(8_000, 3_000));
+        assert!(bucket.take(start, Bucket::cost(2_500)));
+        let mut smaller = Bucket::bytes(start, rate(16_000, 1_000)).after(start, &bucket);
+        assert!(smaller.take(start, Bucket::cost(500)) && !smaller.take(start, Bucket::cost(1)));
+        let later = Time::from_secs(2);
+        let mut larger = Bucket::bytes(later, rate(8_000, 9_000)).after(later, &bucket);
+        assert!(larger.take(later, Bucket::cost(1_500)) && !larger.take(later, Bucket::cost(1)));
     }
 
     proptest! {

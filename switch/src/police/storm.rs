@@ -65,6 +65,16 @@ impl Storms {
         Storms { kinds: [limits.broadcast, limits.multicast, limits.unknown].map(|rate| rate.map(bucket)) }
     }
 
+    /// Goes on where others were.
+    pub(super) fn after(mut self, now: Time, old: &Storms) -> Storms {
+        for (kind, old) in self.kinds.iter_mut().zip(&old.kinds) {
+            if let (Some((bucket, told)), Some((old, was_told))) = (kind, old) {
+                (*bucket, *told) = (bucket.clone().after(now, old), *was_told);
+            }
+        }
+        self
+    }
+
     pub(super) fn any(&self) -> bool {
         self.kinds.iter().any(Option::is_some)
     }
@@ -85,9 +95,28 @@ impl Storms {
 
 /// Packets that a frame is on a wire: a super-frame is many.
 pub(crate) fn packets(frame: &Frame, headers: &Headers) -> u64 {
+    segments(frame, headers.payload.into()) as u64
+}
+
+/// Bytes that a frame is on a wire: each packet of a super-frame has headers of its own. Only its metadata says where they
+/// end; who sends wrong ones pays for what he says.
+pub(crate) fn wire_len(frame: &Frame) -> usize {
+    let Some((start, _)) = frame.offload.partial_checksum().filter(|_| frame.offload.gso() != Gso::None) else {
+        return frame.len();
+    };
+    let start = usize::from(start);
+    let transport = match frame.offload.gso() {
+        Gso::Udp => 8,
+        _ => frame.bytes().get(start + 12).map_or(20, |offset| usize::from(offset >> 4).max(5) * 4),
+    };
+    let header = (start + transport).min(frame.len());
+    frame.len() + (segments(frame, header) - 1).saturating_mul(header)
+}
+
+fn segments(frame: &Frame, header: usize) -> usize {
     let size = usize::from(frame.offload.gso_size());
     if frame.offload.gso() == Gso::None || size == 0 {
         return 1;
     }
-    frame.len().saturating_sub(usize::from(headers.payload)).div_ceil(size).max(1) as u64
+    frame.len().saturating_sub(header).div_ceil(size).max(1)
 }

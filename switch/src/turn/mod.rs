@@ -27,7 +27,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use port::{Datagrams, Received, Steering, Tap, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
-use crate::{Datagram, Limits, Out, PortId, Switch, Update};
+use crate::{Datagram, DropReason, Limits, Out, PortId, Switch, Update};
 use closer::Closer;
 use flush::Flushes;
 use handle::Command;
@@ -364,8 +364,10 @@ impl Turn {
             Update::RemovePort { id } => self.remove(id),
             Update::RemoveBridge { id } => self.switch.ports_of(id).into_iter().for_each(|port| self.remove(port)),
             Update::Policing { id, ref limits } => {
-                for frame in self.shapers.set(now, id, limits.egress) {
-                    self.send(id, frame);
+                let freed = self.shapers.set(now, id, limits.egress, &mut self.out.pool);
+                match limits.egress {
+                    Some(_) => self.lose(id, DropReason::ShaperFull, freed),
+                    None => freed.into_iter().for_each(|frame| self.send(id, frame)),
                 }
             }
             _ => {}
@@ -387,7 +389,8 @@ impl Turn {
 
     fn remove(&mut self, id: PortId) {
         self.detach(id);
-        self.shapers.set(self.round, id, None);
+        let freed = self.shapers.set(self.round, id, None, &mut self.out.pool);
+        self.lose(id, DropReason::PortGone, freed);
     }
 
     fn detach(&mut self, id: PortId) {
@@ -400,7 +403,8 @@ impl Turn {
     fn release(&mut self, id: PortId) -> Option<Tap> {
         let tap = self.taps.remove(&id)?;
         self.shares.forget(id);
-        self.shapers.clear(id);
+        let freed = self.shapers.clear(id, &mut self.out.pool);
+        self.lose(id, DropReason::PortGone, freed);
         if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
             tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
         }

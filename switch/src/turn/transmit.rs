@@ -36,19 +36,24 @@ impl Turn {
 
     /// Sends a frame now, later, or not at all, by its port's rate.
     fn shape(&mut self, id: PortId, frame: Frame) {
-        match self.shapers.offer(self.round, id, frame) {
+        match self.shapers.offer(self.round, id, frame, &mut self.out.pool) {
             Offer::Pass(frame) => self.send(id, frame),
             Offer::Held => {}
-            Offer::Full(frame) => {
-                self.switch.transmitted(id, frame.len(), Err(DropReason::ShaperFull));
-                self.out.pool.put(frame);
-            }
+            Offer::Full(frame) => self.lose(id, DropReason::ShaperFull, [frame]),
+        }
+    }
+
+    /// Gives up frames that were for a port.
+    pub(super) fn lose(&mut self, id: PortId, reason: DropReason, frames: impl IntoIterator<Item = Frame>) {
+        for frame in frames {
+            self.switch.transmitted(id, frame.len(), Err(reason));
+            self.out.pool.put(frame);
         }
     }
 
     /// Sends what has waited for its time.
     pub(super) fn release_shaped(&mut self) {
-        while let Some((id, frame)) = self.shapers.due(self.round) {
+        while let Some((id, frame)) = self.shapers.due(self.round, &mut self.out.pool) {
             self.send(id, frame);
         }
     }
