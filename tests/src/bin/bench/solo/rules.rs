@@ -115,7 +115,7 @@ fn write(host: &Host, count: u32) -> Result<std::path::PathBuf> {
 }
 
 fn restore(host: &Host, file: &Path) -> Result<()> {
-    host.exec(&["iptables-restore", "-w", &file.display().to_string()]).map(drop)
+    host.exec(&["iptables-restore", &file.display().to_string()]).map(drop)
 }
 
 /// A datagram of each source port to each sink: no connection twice before all had their turn.
