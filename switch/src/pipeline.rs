@@ -140,8 +140,8 @@ impl Switch {
             return None;
         }
         let id = bridge.id;
-        if bare && bridge.is_gateway(headers.key.dst_mac()) {
-            return Some(Verdict::Route(id));
+        if bridge.is_gateway(headers.key.dst_mac()) {
+            return Some(if bare { Verdict::Route(id) } else { Verdict::Drop(DropReason::RoutedTag) });
         }
         let verdict = forward(bridge, &self.stations, &self.ports, (Spot::Port(from), vlan), &headers.key);
         if let Verdict::Output(egress, dst) = verdict {

@@ -91,12 +91,14 @@ impl Vlans {
         }
     }
 
-    /// The VLAN of a frame that came by a port. A tag without a VLAN is a priority and no more (section 9.6).
+    /// The VLAN of a frame that came by a port. A tag without a VLAN is a priority and no more (section 9.6); what sees no
+    /// tags sends none, and a service tag names none of these VLANs.
     pub(crate) fn enter(&self, from: PortId, key: &FlowKey) -> Result<u16, DropReason> {
         let vid = key.tag() & VID;
         match self.ports.get(&from) {
             None | Some(VlanMode::Plain) => Ok(UNTAGGED),
-            Some(VlanMode::Access(vlan)) if vid == 0 || vid == *vlan => Ok(*vlan),
+            Some(_) if key.is_service_tagged() => Err(DropReason::NotMember),
+            Some(VlanMode::Access(vlan)) if vid == 0 => Ok(*vlan),
             Some(VlanMode::Trunk { native: Some(native), .. }) if vid == 0 || vid == *native => Ok(*native),
             Some(VlanMode::Trunk { tagged, .. }) if tagged.contains(vid) => Ok(vid),
             Some(VlanMode::Access(_) | VlanMode::Trunk { .. }) => Err(DropReason::NotMember),
@@ -115,7 +117,7 @@ impl Vlans {
             // Tags pass as they are among plain ports.
             None | Some(VlanMode::Plain) if vlan == UNTAGGED => return Ok(Leave::AsIs),
             // And nowhere else: there they would name another VLAN.
-            _ if vlan == UNTAGGED && vid != 0 => false,
+            _ if vlan == UNTAGGED && (vid != 0 || key.is_service_tagged()) => false,
             Some(VlanMode::Access(member)) => *member == vlan,
             Some(VlanMode::Trunk { native, tagged }) => {
                 if *native != Some(vlan) && tagged.contains(vlan) {

@@ -56,8 +56,7 @@ fn vl_01_an_access_port_is_in_one_vlan_and_sees_no_tags() {
     let frame = to_all(11);
     let everywhere = [(2, frame.clone()), (4, tagged(&frame, 10)), (5, frame.clone())];
     assert_eq!(sent(&mut host, 1, &frame), everywhere);
-    assert_eq!(sent(&mut host, 1, &tagged(&frame, 10)), everywhere, "its own tag");
-    for other in [20, 11, 1, 4094] {
+    for other in [10, 20, 11, 1, 4094] {
         host.drops(DropReason::NotMember, |host| !sent(host, 1, &tagged(&frame, other)).is_empty());
     }
     assert_eq!(sent(&mut host, 3, &frame), [(4, tagged(&frame, 20)), (5, tagged(&frame, 20))]);
@@ -122,10 +121,8 @@ fn vl_05_each_vlan_learns_by_itself() {
 fn vl_06_no_tag_is_uncovered_by_taking_off_the_first() {
     let mut host = network();
     // From VLAN 10, with a second tag that names VLAN 20: it stays inside.
-    for outer in [0, 10] {
-        let twice = tagged(&tagged(&to_all(11), 20), outer);
-        assert_eq!(sent(&mut host, 1, &twice), [(4, tagged(&tagged(&to_all(11), 20), 10))], "the trunk with tags");
-    }
+    let twice = tagged(&tagged(&to_all(11), 20), 0);
+    assert_eq!(sent(&mut host, 1, &twice), [(4, tagged(&tagged(&to_all(11), 20), 10))], "the trunk with tags");
     sent(&mut host, 2, &to_all(22));
     let to_one = tagged(&tagged(&udp(11, 22, 18), 20), 10);
     host.drops(DropReason::SecondTag, |host| !sent(host, 4, &to_one).is_empty());
@@ -134,6 +131,28 @@ fn vl_06_no_tag_is_uncovered_by_taking_off_the_first() {
     set(&mut host, 5, VlanMode::Trunk { tagged: [20].into_iter().collect(), native: Some(0) });
     assert_eq!(sent(&mut host, 6, &to_all(66)), [(5, to_all(66))]);
     host.drops(DropReason::NobodyThere, |host| !sent(host, 6, &tagged(&to_all(66), 20)).is_empty());
+}
+
+#[test]
+fn vl_06_a_service_tag_names_no_vlan_here() {
+    let mut host = network();
+    let service = |tag: u16| [&to_all(11)[..12], &[0x88, 0xa8], &tag.to_be_bytes(), &to_all(11)[12..]].concat();
+    // Also when the same with a customer's tag is in the cache.
+    sent(&mut host, 2, &to_all(22));
+    let to_one = tagged(&udp(77, 22, 18), 10);
+    assert_eq!(sent(&mut host, 4, &to_one).len(), 1);
+    let mut disguised = to_one.clone();
+    disguised[12..14].copy_from_slice(&[0x88, 0xa8]);
+    host.drops(DropReason::NotMember, |host| !sent(host, 4, &disguised).is_empty());
+    for (port, tag) in [(1, 10), (1, 0), (4, 10), (5, 20), (5, 10)] {
+        host.drops(DropReason::NotMember, |host| !sent(host, port, &service(tag)).is_empty());
+    }
+    // Plain ports pass it among themselves, and to nobody else.
+    set(&mut host, 5, VlanMode::Trunk { tagged: [20].into_iter().collect(), native: Some(0) });
+    host.open_port(7, RED);
+    for tag in [0, 10, 20] {
+        assert_eq!(sent(&mut host, 6, &service(tag)), [(7, service(tag))]);
+    }
 }
 
 #[test]
@@ -188,7 +207,7 @@ fn guards_and_answers_hold_within_a_vlan() {
     let heard: Vec<u32> = who_has(&mut host, 11, 111, 113, None).iter().map(|(port, _)| *port).collect();
     assert_eq!(heard, [1, 2, 4, 5, 12]);
     host.drops(DropReason::GuardMac, |host| !sent(host, 11, &udp(112, 113, 18)).is_empty());
-    host.drops(DropReason::GuardIp, |host| !sent(host, 11, &tagged(&tagged(&udp(111, 112, 18), 7), 10)).is_empty());
+    host.drops(DropReason::GuardIp, |host| !sent(host, 11, &tagged(&tagged(&udp(111, 112, 18), 7), 0)).is_empty());
     assert_eq!(sent(&mut host, 11, &udp(111, 112, 18)), [(12, udp(111, 112, 18))]);
     let unknown: Vec<u32> = sent(&mut host, 11, &udp(111, 113, 18)).iter().map(|(port, _)| *port).collect();
     assert_eq!(unknown, [1, 2, 4, 5, 12], "to those who have no such station");
@@ -258,9 +277,13 @@ fn the_gateway_is_in_every_vlan_and_leads_from_none_into_another() {
     host.drops(DropReason::OtherVlan, |host| !sent(host, 11, &to(111, 112)).is_empty());
     host.drops(DropReason::OtherVlan, |host| !sent(host, 11, &to(111, 114)).is_empty());
     assert_eq!(sent(&mut host, 11, &to(111, 113)).iter().map(|(port, _)| *port).collect::<Vec<_>>(), [13]);
-    // A trunk's tagged frames have a router of their own.
-    let tagged = tagged(&to(111, 113), 10);
-    assert!(sent(&mut host, 14, &tagged).iter().all(|(port, bytes)| *port != 13 || bytes[..6] == gateway.0));
+    // A trunk's tagged frames have a router of their own, by another address.
+    let frame = tagged(&to(111, 113), 10);
+    host.drops(DropReason::RoutedTag, |host| !sent(host, 14, &frame).is_empty());
+    // An access port speaks no tags: what it hears from the gateway has none.
+    for vlan in [10, 20] {
+        host.drops(DropReason::NotMember, |host| !sent(host, 11, &tagged(&question, vlan)).is_empty());
+    }
 }
 
 /// A host with a way out, and endpoints 111 and 113 in VLAN 10, 112 in VLAN 20, at ports 11 to 13.
@@ -391,7 +414,7 @@ fn is_member(mode: &VlanMode, vlan: u16) -> bool {
 fn entered(mode: &VlanMode, vid: u16) -> Option<u16> {
     match mode {
         VlanMode::Plain => Some(0),
-        VlanMode::Access(own) => (vid == 0 || vid == *own).then_some(*own),
+        VlanMode::Access(own) => (vid == 0).then_some(*own),
         VlanMode::Trunk { native, .. } if vid == 0 || Some(vid) == *native => *native,
         VlanMode::Trunk { tagged, .. } => tagged.contains(vid).then_some(vid),
     }

@@ -8,18 +8,21 @@ use crate::Mac;
 /// Who talks to whom: addresses, protocol and ports, and where the frame came in.
 ///
 /// Eight words: destination MAC and tag, source MAC and EtherType, source address, destination address (IPv4 mapped into
-/// IPv6, RFC 4291 section 2.5.5.2), ports with protocol and fragment mark, ingress.
+/// IPv6, RFC 4291 section 2.5.5.2), ports with protocol, fragment mark and kind of tag, ingress.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct FlowKey {
     words: [u64; 8],
 }
 
 const MAPPED: u64 = 0xffff << 32;
+/// In the word of ports and protocol: the tag is a service tag.
+const SERVICE: u64 = 1 << 16;
 
 impl FlowKey {
-    pub(crate) fn link(dst: Mac, src: Mac, tag: u16, ether_type: u16) -> FlowKey {
+    pub(crate) fn link(dst: Mac, src: Mac, (tag, is_service): (u16, bool), ether_type: u16) -> FlowKey {
         let mut words = [0; 8];
         words[0] = dst.to_u64() << 16 | u64::from(tag);
+        words[6] = if is_service { SERVICE } else { 0 };
         words[1] = src.to_u64() << 16 | u64::from(ether_type);
         FlowKey { words }
     }
@@ -37,8 +40,8 @@ impl FlowKey {
     }
 
     pub(crate) fn set_transport(&mut self, protocol: u8, fragment: u8, src_port: u16, dst_port: u16) {
-        self.words[6] =
-            u64::from(src_port) << 48 | u64::from(dst_port) << 32 | u64::from(protocol) << 8 | u64::from(fragment);
+        let transport = u64::from(src_port) << 48 | u64::from(dst_port) << 32 | u64::from(protocol) << 8;
+        self.words[6] = self.words[6] & SERVICE | transport | u64::from(fragment);
     }
 
     /// Sets where the frame came in: a number that the switch chose for a port or a tunnel network.
@@ -64,6 +67,11 @@ impl FlowKey {
     /// The first 802.1Q tag (PCP, DEI, VID); 0 without.
     pub fn tag(&self) -> u16 {
         self.words[0] as u16
+    }
+
+    /// Whether that tag is a service tag (0x88a8), which names no VLAN of a customer's (IEEE 802.1Q section 5.5).
+    pub fn is_service_tagged(&self) -> bool {
+        self.words[6] & SERVICE != 0
     }
 
     /// EtherType behind the tag, if any.

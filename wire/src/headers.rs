@@ -95,7 +95,8 @@ pub fn parse(frame: &[u8]) -> Result<Headers, Malformed> {
     let src = Mac([ethernet[6], ethernet[7], ethernet[8], ethernet[9], ethernet[10], ethernet[11]]);
     let mut kind = u16::from_be_bytes([ethernet[12], ethernet[13]]);
     let mut tag = None;
-    if kind == ether_type::VLAN || kind == ether_type::QINQ {
+    let is_service = kind == ether_type::QINQ;
+    if kind == ether_type::VLAN || is_service {
         let (vlan, behind) = rest.split_first_chunk::<4>().ok_or(Malformed::Truncated)?;
         tag = Some(u16::from_be_bytes([vlan[0], vlan[1]]));
         kind = u16::from_be_bytes([vlan[2], vlan[3]]);
@@ -103,7 +104,7 @@ pub fn parse(frame: &[u8]) -> Result<Headers, Malformed> {
     }
     let l3 = (frame.len() - rest.len()) as u16;
     let mut headers = Headers {
-        key: FlowKey::link(dst, src, tag.unwrap_or(0), kind),
+        key: FlowKey::link(dst, src, (tag.unwrap_or(0), is_service), kind),
         tag,
         layer3: Layer3::Other,
         l3,

@@ -25,16 +25,16 @@ pub fn untag(frame: &mut Frame) {
     }
 }
 
-/// Gives a frame this tag (PCP, DEI, VID), in place of its first one if it has any. `false`, and nothing changed, if there is
+/// Gives a frame this 802.1Q tag (PCP, DEI, VID), in place of its first one if it has any, a service tag too. `false`, and nothing changed, if there is
 /// no room. Headers parsed before no longer fit.
 pub fn set_tag(frame: &mut Frame, tag: u16) -> bool {
-    let kind = frame.bytes().get(12..16).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-    if matches!(kind, Some(ether_type::VLAN | ether_type::QINQ)) {
-        frame.bytes_mut()[14..16].copy_from_slice(&tag.to_be_bytes());
-        return true;
-    }
     let [a, b] = ether_type::VLAN.to_be_bytes();
     let [c, d] = tag.to_be_bytes();
+    let kind = frame.bytes().get(12..16).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    if matches!(kind, Some(ether_type::VLAN | ether_type::QINQ)) {
+        frame.bytes_mut()[12..16].copy_from_slice(&[a, b, c, d]);
+        return true;
+    }
     let fits = frame.put_in(12, &[a, b, c, d]);
     if fits {
         frame.offload = frame.offload.moved_down(4);
@@ -74,6 +74,13 @@ mod tests {
     }
 
     #[test]
+    fn a_service_tag_is_replaced_as_a_whole() {
+        let mut frame = Frame::from_bytes(&[&[1; 12][..], &[0x88, 0xa8, 0x20, 7], &[8, 0], &[9; 46]].concat());
+        assert!(set_tag(&mut frame, 10));
+        assert_eq!(frame.bytes(), [&[1; 12][..], &[0x81, 0, 0, 10], &[8, 0], &[9; 46]].concat());
+    }
+
+    #[test]
     fn a_frame_without_room_or_addresses_stays_as_it_is() {
         for len in [0, 11, Frame::MAX_LEN - 3, Frame::MAX_LEN] {
             let mut frame = Frame::from_bytes(&vec![7; len]);
@@ -90,6 +97,7 @@ mod tests {
                 let tagged = matches!(&bytes[12..], [0x81, 0x00, _, _, ..] | [0x88, 0xa8, _, _, ..]);
                 prop_assert_eq!(frame.len(), bytes.len() + if tagged { 0 } else { 4 });
                 prop_assert_eq!(&frame.bytes()[..12], &bytes[..12]);
+                prop_assert_eq!(&frame.bytes()[12..14], &[0x81, 0x00]);
                 prop_assert_eq!(&frame.bytes()[16..], &bytes[if tagged { 16 } else { 12 }..]);
             }
         }
