@@ -22,7 +22,7 @@ pub(crate) struct LimitArgs {
     /// Delay what it gets faster than this
     #[arg(long, help_heading = "Limits", value_name = "RATE", value_parser = rate)]
     egress_rate: Option<u64>,
-    /// What it may get at once [default: a hundredth of a second of the egress rate, at least 64kb]
+    /// What it may get at once, at least 64kb [default: a hundredth of a second of the egress rate]
     #[arg(long, help_heading = "Limits", value_name = "SIZE", value_parser = size)]
     egress_burst: Option<u64>,
     /// Flood no more broadcasts from it, in packets a second

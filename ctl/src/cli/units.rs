@@ -48,7 +48,7 @@ fn power(prefix: &str) -> Option<u32> {
     ["k", "m", "g", "t"].iter().position(|name| *name == prefix).map(|at| at as u32 + 1)
 }
 
-/// A number, with a fraction of up to six digits, and a unit.
+/// A number, with a fraction of up to six digits, and a unit. What is less than one is none that could be meant: 0 is no limit.
 fn scaled(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     if text.eq_ignore_ascii_case("none") {
         return Some(0);
@@ -62,7 +62,8 @@ fn scaled(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     }
     let millionths = format!("{fraction:0<6}").parse::<u128>().ok()?;
     let value = u128::from(whole.parse::<u64>().ok()?) * 1_000_000 + millionths;
-    u64::try_from(value.checked_mul(u128::from(unit(name)?))? / 1_000_000).ok()
+    let scaled = u64::try_from(value.checked_mul(u128::from(unit(name)?))? / 1_000_000).ok()?;
+    (scaled != 0 || value == 0).then_some(scaled)
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
             assert_eq!(rate(text), Ok(bits), "{text}");
         }
         for bad in
-            ["", "mbit", "-1mbit", "1xbit", "1 mbit", "1mb", "1.mbit", ".5mbit", "1e3", "99999999999999tbit", "1ibit"]
+            ["", "mbit", "-1mbit", "1xbit", "1 mbit", "1mb", "1.mbit", ".5mbit", "1e3", "99999999999999tbit", "0.5bit"]
         {
             assert!(rate(bad).is_err(), "{bad}");
         }
@@ -101,11 +102,11 @@ mod tests {
         {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "kb", "1x", "1kbb", "-1"] {
+        for bad in ["", "kb", "1x", "1kbb", "-1", "0.5", "0.000001kb"] {
             assert!(size(bad).is_err(), "{bad}");
         }
         assert_eq!((packets("100"), packets("none")), (Ok(100), Ok(0)));
-        assert!(packets("1k").is_err());
+        assert!(packets("1k").is_err() && packets("0.9").is_err());
     }
 
     #[test]

@@ -30,8 +30,29 @@ struct Wish {
     aliases: Vec<String>,
     labels: BTreeMap<String, String>,
     allow_spoof: bool,
+    /// As they were asked for: 0 is none.
     limits: Limits,
     vlan: Option<PortVlan>,
+}
+
+impl Wish {
+    /// Checks that it asks for nothing that the endpoint is not which is there already.
+    fn is_met_by(&self, there: &StoredEndpoint) -> Result<(), Error> {
+        let conflict = |why: String, remedy: String| Err(Error::conflict(format!("port {}", self.name), why, remedy));
+        let (name, network) = (&self.name, &self.record.name);
+        if there.limits.changed(&self.limits) != there.limits {
+            let why = format!("it is attached to network {network} already, with other limits");
+            return conflict(why, format!("change them with `vsctl set-port {network} {name}`"));
+        }
+        match (&self.vlan, &there.vlan) {
+            (Some(wanted), vlan) if Some(wanted) != vlan.as_ref() => {
+                let place = vlan.as_ref().map_or("in no VLAN".to_owned(), |vlan| format!("with VLAN {vlan}"));
+                let why = format!("it is attached to network {network} already, {place}");
+                conflict(why, format!("`vsctl del-port {name} {network}` first"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Control {
@@ -198,15 +219,16 @@ impl Control {
             let why = format!("network {} is an overlay, which carries no VLANs", record.name);
             return Err(Error::conflict(object, why, "make one overlay network for each VLAN"));
         }
-        let limits = Limits::default().changed(&ask.limits);
-        limits.check().map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
-        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, vlan, .. } = ask;
+        let checked = Limits::default().changed(&ask.limits).check();
+        checked.map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
+        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, limits, vlan, .. } = ask;
         let wish =
             Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, labels, allow_spoof, limits, vlan };
         Ok(wish)
     }
 
-    /// What is there under that name: the same endpoint is the answer; a living other one is in the way; a dead one goes.
+    /// What is there under that name: the same endpoint is the answer, unless other limits or VLANs are wanted; a living other
+    /// one is in the way; a dead one goes.
     async fn already(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<Option<Port>, Error> {
         let others: Vec<Endpoint> = {
             let state = self.state();
@@ -218,6 +240,7 @@ impl Control {
             let there = &endpoint.stored.sandbox;
             if (there.dev, there.ino) == (wish.sandbox.dev, wish.sandbox.ino) && self.plane.alive(there)? {
                 if endpoint.stored.network == wish.record.id {
+                    wish.is_met_by(&endpoint.stored)?;
                     return Ok(self.port(id).await);
                 }
             } else if self.plane.alive(there)? {
@@ -266,7 +289,7 @@ impl Control {
             network: network.into(),
             sandbox: wish.sandbox.clone(),
             allow_spoof: wish.allow_spoof,
-            limits: wish.limits,
+            limits: Limits::default().changed(&wish.limits),
             vlan: wish.vlan.clone(),
             since: model::now_millis(),
         };

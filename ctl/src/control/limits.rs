@@ -97,6 +97,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_again_with_other_limits_or_vlans_is_a_conflict() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        let network = CreateNetwork { name: "LAN".into(), ..CreateNetwork::default() };
+        host.control.create_network(network).await.unwrap();
+        let vlan = |text: &str| Some(serde_json::from_str(text).unwrap());
+        let ask = AddPort {
+            name: "web".into(),
+            limits: Limits { rate: Some(10_000_000), ..Limits::default() },
+            vlan: vlan(r#"{"access":10}"#),
+            ..AddPort::default()
+        };
+        let port = attach(&host, ask.clone()).await.unwrap();
+        let bare = AddPort { limits: Limits::default(), vlan: None, ..ask.clone() };
+        let none = AddPort { limits: Limits { egress_rate: Some(0), ..Limits::default() }, ..bare.clone() };
+        for same in [ask.clone(), bare.clone(), none] {
+            assert_eq!(attach(&host, same).await.unwrap().endpoint_id, port.endpoint_id);
+        }
+        let rate = |rate| AddPort { limits: Limits { rate: Some(rate), ..Limits::default() }, ..bare.clone() };
+        let refused = [rate(0), rate(20_000_000)].map(|other| attach(&host, other));
+        for refused in refused {
+            let refused = refused.await.unwrap_err();
+            assert!(refused.kind == Kind::Conflict && refused.remedy.contains("set-port LAN web"), "{refused:?}");
+        }
+        let other = AddPort { vlan: vlan(r#"{"access":20}"#), ..bare.clone() };
+        let refused = attach(&host, other).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict);
+        assert!(refused.error.contains("VLAN 10") && refused.remedy.contains("del-port web LAN"), "{}", refused.error);
+    }
+
+    #[tokio::test]
     async fn vlans_are_for_networks_of_one_host_and_a_trunk_has_no_guard() {
         let (store, _dir) = store().await;
         let host = Host::start(1, &store).await;

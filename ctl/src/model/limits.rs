@@ -17,7 +17,7 @@ pub struct Limits {
     /// To the container, in bits a second; what comes faster waits for a moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress_rate: Option<u64>,
-    /// Bytes to the container that may go at once; none: a hundredth of a second's, at least 64 KiB.
+    /// Bytes to the container that may go at once, at least 64 KiB; none: a hundredth of a second's, but no less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress_burst: Option<u64>,
     /// Broadcasts that are flooded, in packets a second.
@@ -35,6 +35,9 @@ pub struct Limits {
 const RATES: std::ops::RangeInclusive<u64> = 8_000..=1_000_000_000_000;
 /// The longest burst, in bytes.
 const MAX_BURST: u64 = 128 << 20;
+
+/// The shortest egress burst, in bytes: a longer frame would leave a debt, and keep everything out until it is paid off.
+const LEAST_EGRESS_BURST: u64 = 64 << 10;
 
 /// Why limits are none: what is wrong, and what helps.
 pub type BadLimits = (String, String);
@@ -84,6 +87,10 @@ impl Limits {
                 ));
             }
         }
+        if let Some(burst) = self.egress_burst.filter(|burst| *burst < LEAST_EGRESS_BURST) {
+            let why = format!("egress burst of {burst} bytes is less than 64kb, a super-frame");
+            return Err((why, "leave it out, or choose a longer one".into()));
+        }
         let storms = [self.storm_broadcast, self.storm_multicast, self.storm_unknown];
         match storms.into_iter().flatten().find(|pps| *pps > u64::from(u32::MAX)) {
             Some(pps) => Err((format!("{pps} packets a second are out of range"), "choose fewer".into())),
@@ -102,7 +109,7 @@ impl Limits {
         let pps = |pps: Option<u64>| pps.map(|pps| u32::try_from(pps).unwrap_or(u32::MAX));
         Policing {
             ingress: rate(self.rate, self.burst, 10, 256 << 10),
-            egress: rate(self.egress_rate, self.egress_burst, 100, 64 << 10),
+            egress: rate(self.egress_rate, self.egress_burst, 100, LEAST_EGRESS_BURST),
             broadcast: pps(self.storm_broadcast),
             multicast: pps(self.storm_multicast),
             unknown: pps(self.storm_unknown),
@@ -138,6 +145,9 @@ mod tests {
         assert!(bad(Limits { egress_rate: Some(1 << 60), ..Limits::default() }).contains("1tbit"));
         assert!(bad(Limits { burst: Some(1), ..Limits::default() }).contains("without a rate"));
         assert!(bad(Limits { rate: Some(8_000), burst: Some(1 << 40), ..Limits::default() }).contains("128mb"));
+        let egress = |burst| Limits { egress_rate: Some(8_000), egress_burst: Some(burst), ..Limits::default() };
+        assert!(bad(egress(65_535)).contains("super-frame"));
+        assert_eq!(egress(65_536).check(), Ok(()));
         assert!(bad(Limits { storm_broadcast: Some(1 << 32), ..Limits::default() }).contains("range"));
         assert_eq!(Limits::default().check(), Ok(()));
     }
