@@ -46,14 +46,22 @@ impl Switch {
         }
     }
 
-    pub(crate) fn take(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
+    fn take(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
         match from {
             PortId::HOST => self.take_outside(now, frame, out),
-            _ => self.take_local(now, from, frame, out),
+            _ => self.take_local(now, from, frame, false, out),
         }
     }
 
-    fn take_local(&mut self, now: Time, from: PortId, mut frame: Frame, out: &mut Out) {
+    /// Takes a frame that had to wait, and was counted when it came.
+    pub(crate) fn take_again(&mut self, now: Time, from: PortId, frame: Frame, out: &mut Out) {
+        match from {
+            PortId::HOST => self.take_outside(now, frame, out),
+            _ => self.take_local(now, from, frame, true, out),
+        }
+    }
+
+    fn take_local(&mut self, now: Time, from: PortId, mut frame: Frame, counted: bool, out: &mut Out) {
         let mut headers = match parse(frame.bytes()) {
             Ok(headers) => headers,
             Err(_) => return self.discard(from, DropReason::Malformed, frame, out),
@@ -74,7 +82,7 @@ impl Switch {
             Some(Verdict::Output(egress, _)) => self.emit(from, egress, frame, &headers, out),
             Some(Verdict::Flood) => {
                 let kind = Storm::of(headers.key.dst_mac());
-                if let Err(reason) = self.within_storm(now, from, kind, packets(&frame, &headers)) {
+                if !counted && let Err(reason) = self.within_storm(now, from, kind, packets(&frame, &headers)) {
                     return self.discard(from, reason, frame, out);
                 }
                 if let Some(packet) = self.judge_flood(Packet::new(now, from, frame, headers), out) {

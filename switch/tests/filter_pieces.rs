@@ -5,7 +5,7 @@ mod world;
 use std::net::Ipv4Addr;
 
 use nat::rules::{Counters, Family, Program, load};
-use switch::{DropReason, PortId};
+use switch::{DropReason, Policing, PortId, Update};
 use wire::{Frame, checksum};
 use world::outside::{FAR, gateway_mac, host, pieces, udp};
 use world::{Host, RED, ip, mac};
@@ -64,6 +64,24 @@ fn fragments_that_came_before_the_first_wait_for_what_is_decided_about_it() {
         filter(&mut host, DNS_ONLY);
         assert_eq!(count(&mut host, a, b, datagram(ip(3), port).into_iter().rev()), expected);
     }
+}
+
+#[test]
+fn fragments_that_waited_are_a_flood_once() {
+    let (mut host, a) = host();
+    host.open_port(2, RED);
+    filter(&mut host, DNS_ONLY);
+    // Eight packets a second may be flooded: four datagrams of two fragments to a station that nobody knows.
+    let limits = Policing { unknown: Some(8), ..Policing::default() };
+    host.apply(Update::Policing { id: a, limits });
+    let link = (mac(2), mac(99));
+    let datagrams = (0..4).flat_map(|id| {
+        let mut whole = udp(link, (ip(2), 4_000), (ip(99), 53), 64, 2_000);
+        whole[19] = id;
+        pieces(whole, 1_500).into_iter().rev()
+    });
+    assert_eq!(count(&mut host, a, PortId(2), datagrams), 8);
+    assert_eq!(host.switch.counters().dropped_in_all(), 0);
 }
 
 #[test]

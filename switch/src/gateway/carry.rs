@@ -423,7 +423,7 @@ impl Switch {
         for (packet, way) in waiting {
             match way {
                 Some((id, way)) => self.take_bridged(id, way, Packet { now, ..packet }, out),
-                None => self.take(now, packet.from, packet.frame, out),
+                None => self.take_again(now, packet.from, packet.frame, out),
             }
         }
     }
