@@ -176,6 +176,13 @@ impl Control {
             let why = "rules call another place by that name";
             return Err(invalid(why, "choose another name"));
         }
+        let another = "rules mean somebody else by it (any, host, outside, an address)";
+        if !filter::can_name(&ask.name) {
+            return Err(invalid(another, "choose another name"));
+        }
+        if let Some(alias) = ask.aliases.iter().find(|alias| model::is_name(alias) && !filter::can_name(alias)) {
+            return Err(invalid(&format!("alias {alias}: {another}"), "choose another alias"));
+        }
         let container_id = ask.container_id.unwrap_or_default();
         if !container_id.is_empty() && !model::is_name(&container_id) {
             return Err(invalid("not a container id", name_rule));
@@ -357,7 +364,9 @@ impl Control {
         };
         // Rules know its name before its first frame.
         self.state().arriving.insert(id.clone(), stored.clone());
-        let plugged = match self.follow_names().await {
+        let plugged = match self.follow_names(Some(&stored)).await {
+            // What came back has the rules of before, which knew it.
+            Err(_) if replace => self.plane.plug(&stored.sandbox, plug).await,
             Ok(()) => self.plane.plug(&stored.sandbox, plug).await,
             // Without its rules it would pass where it must not.
             Err(Error { kind, error, remedy, .. }) => {
@@ -374,7 +383,9 @@ impl Control {
                 return Err((error, stored));
             }
         }
-        if let Err(error) = self.disk.write(vec![Change::endpoint(&stored)]).await {
+        let written = self.disk.write(vec![Change::endpoint(&stored)]).await;
+        // What came back is written down already.
+        if let Err(error) = written.or_else(|error| if replace { Ok(()) } else { Err(error) }) {
             self.state().arriving.remove(&id);
             self.renamed.notify_one();
             self.withdraw(&network.id, port, &stored.record).await;

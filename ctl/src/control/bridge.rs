@@ -62,7 +62,14 @@ impl Control {
             self.plane.apply(updates);
             id
         };
-        self.arm_bridge(network).await;
+        if let Err(error) = self.arm_bridge(network).await {
+            // Nobody has entered it: the caller holds the gate.
+            if let Some(network) = self.state().networks.get_mut(network) {
+                network.bridge = None;
+            }
+            self.plane.apply(vec![Update::RemoveBridge { id }]);
+            return Err(error);
+        }
         self.plane.reach(&record.name, reached(&record), record.mtu).await;
         if record.is_global() {
             let prefix = key::endpoints(network);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Control;
 use super::state::Network;
 use crate::api::{Error, Kind};
-use crate::state::{Change, Memory, StoredEndpoint};
+use crate::state::{Change, Memory, StoredEndpoint, filter_scope};
 
 impl Control {
     /// Takes in what the state file has, and attaches again what still lives.
@@ -15,8 +15,8 @@ impl Control {
             memory;
         {
             let mut state = self.state();
-            for (key, why) in unreadable {
-                state.event("state_refused", format!("state row {key}"), why);
+            for (key, why) in &unreadable {
+                state.event("state_refused", format!("state row {key}"), why.clone());
             }
             state.networks = networks.into_iter().map(|record| (record.id.clone(), Network::new(record, 0))).collect();
             state.peers = peers.into_iter().collect();
@@ -27,7 +27,8 @@ impl Control {
             state.cluster = cluster;
         }
         self.predefine().await;
-        self.restore_filters(filters).await;
+        let unread = unreadable.iter().filter_map(|(key, _)| filter_scope(key)).collect();
+        self.restore_filters(filters, unread).await;
         // In the order in which they were attached: the first of a sandbox has its default route.
         endpoints.sort_by_key(|stored| stored.since);
         // Rules name them from the start: what has been counted about one is not forgotten while another comes back.

@@ -52,6 +52,10 @@ pub(super) struct State {
     pub(super) arriving: BTreeMap<String, StoredEndpoint>,
     /// Rules as they were loaded; the engine has their counters.
     pub(super) filters: BTreeMap<Scope, Arc<RuleSet>>,
+    /// Scopes whose rules stand in the file and cannot be read: nothing passes there.
+    pub(super) unread: BTreeSet<Scope>,
+    /// What policies that deny had counted when rules were looked at last.
+    pub(super) denied: BTreeMap<Scope, Vec<nat::rules::Counters>>,
     refused: VecDeque<(String, u64)>,
     last_published: u32,
     next_bridge: u32,

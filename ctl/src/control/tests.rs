@@ -165,7 +165,7 @@ impl Host {
         self.ask(AddPort { network: network.into(), name: name.into(), mac: Some(mac), ..AddPort::default() }).await
     }
 
-    async fn ask(&self, ask: AddPort) -> Result<api::Port, api::Error> {
+    pub(super) async fn ask(&self, ask: AddPort) -> Result<api::Port, api::Error> {
         let (path, ino) = (PathBuf::from(format!("/{}", ask.name)), ino(&ask.name));
         let sandbox = Reference { path, pid: None, dev: 1, ino, started: None };
         self.control.attach_sandbox(ask, sandbox).await

@@ -12,13 +12,13 @@ mod trace;
 mod words;
 
 pub use described::{Described, Unclear};
-pub use list::{Entry, FAMILIES, chain, entries};
-pub use names::Names;
-pub use policy::{ICC_OPTION, POLICY_CHAIN, Policy};
+pub use list::{Entry, FAMILIES, alike, chain, entries, named, renewed, words_of};
+pub use names::{Names, called};
+pub use policy::{ICC_OPTION, POLICY_CHAIN, Policy, closed, denied};
 pub use scope::{Scope, family_name, family_named};
-pub use stored::StoredRules;
+pub use stored::{StoredRules, Unreadable};
 pub use trace::{Between, Layer, trace};
-pub use words::{Act, CHAIN, Who, Words};
+pub use words::{Act, CHAIN, Who, Words, can_name};
 
 /// Names of rules for places where packets come in or go out, beside sandboxes. No sandbox may have one.
 pub const PLACES: [&str; 3] = ["uplink", "vsw0", "tunnel"];

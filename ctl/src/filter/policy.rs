@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use nat::rules::{Family, Hook, Rule, RuleSet, Table, load};
+use nat::rules::{Counters, Family, Hook, Rule, RuleSet, Table, load};
 
 use super::Unclear;
 
@@ -60,30 +60,50 @@ impl Policy {
     }
 
     /// What the engine is to judge by; `None`: nothing is judged. The rules of the network come first, in their order.
-    pub fn arm(self, family: Family, rules: Option<&RuleSet>) -> Option<RuleSet> {
+    /// What is denied goes on to count from `denied`, which [`denied`] has read.
+    pub fn arm(self, family: Family, rules: Option<&RuleSet>, denied: &[Counters]) -> Option<RuleSet> {
         match self {
             Policy::Allow => rules.cloned(),
             Policy::Deny => {
                 let mut all = rules.cloned().unwrap_or_else(|| RuleSet::new(family));
                 all.put_last(Table::Filter, Hook::Forward, POLICY_CHAIN, denial(family));
+                if !denied.is_empty() {
+                    let mut counters = all.counters();
+                    let known = counters.iter_mut().rev().zip(denied.iter().rev());
+                    known.for_each(|(now, before)| *now = *before);
+                    all.set_counters(&counters);
+                }
                 Some(all)
             }
         }
     }
 }
 
+/// Out of the counters of armed rules, those of what is denied.
+pub fn denied(counters: &[Counters]) -> &[Counters] {
+    // The chain's own is before those of its rules.
+    &counters[counters.len().saturating_sub(DENIAL.len() + 1)..]
+}
+
+/// In place of rules that cannot be read: nothing of the family passes.
+pub fn closed(family: Family) -> RuleSet {
+    let drop = load(family, "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n");
+    drop.unwrap_or_else(|_| RuleSet::new(family))
+}
+
 /// To and from the outside and the host the policy says nothing. What else there is, on this host or behind a tunnel, is
 /// of the network.
+const DENIAL: [&str; 6] = [
+    "-i uplink -j RETURN",
+    "-i vsw0 -j RETURN",
+    "-o uplink -j RETURN",
+    "-o vsw0 -j RETURN",
+    "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+    "-j DROP",
+];
+
 fn denial(family: Family) -> Vec<Rule> {
-    let lines = [
-        "-i uplink -j RETURN",
-        "-i vsw0 -j RETURN",
-        "-o uplink -j RETURN",
-        "-o vsw0 -j RETURN",
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        "-j DROP",
-    ];
-    let lines: String = lines.iter().map(|line| format!("-A {POLICY_CHAIN} {line}\n")).collect();
+    let lines: String = DENIAL.iter().map(|line| format!("-A {POLICY_CHAIN} {line}\n")).collect();
     let set = load(family, &format!("*filter\n:{POLICY_CHAIN} - [0:0]\n{lines}COMMIT\n"));
     set.map(|set| set.rules_of(Table::Filter, POLICY_CHAIN).to_vec()).unwrap_or_default()
 }
@@ -100,29 +120,39 @@ mod tests {
     #[test]
     fn what_is_denied_stands_behind_everything() {
         for family in [Family::Ipv4, Family::Ipv6] {
-            let text = save(&Policy::Deny.arm(family, load(family, TEXT).ok().as_ref()).unwrap(), false);
+            let text = save(&Policy::Deny.arm(family, load(family, TEXT).ok().as_ref(), &[]).unwrap(), false);
             assert!(text.contains("-A FORWARD -j own\n-A FORWARD -j VSWITCH-POLICY\n-A own"), "{text}");
             assert!(text.ends_with("RELATED,ESTABLISHED -j ACCEPT\n-A VSWITCH-POLICY -j DROP\nCOMMIT\n"), "{text}");
-            let alone = Policy::Deny.arm(family, None).unwrap();
+            let alone = Policy::Deny.arm(family, None, &[]).unwrap();
             assert_eq!((alone.len(), alone.family), (7, family));
             // The last counter is that of what is denied.
             let all = load(
                 family,
                 "*raw\n-A PREROUTING -j ACCEPT\nCOMMIT\n*nat\nCOMMIT\n*filter\n:x - [0:0]\n-A x -j DROP\nCOMMIT\n",
             );
-            let mut all = Policy::Deny.arm(family, all.ok().as_ref()).unwrap();
+            let mut all = Policy::Deny.arm(family, all.ok().as_ref(), &[]).unwrap();
             let mut counters = all.counters();
             counters.last_mut().unwrap().packets = 7;
             assert!(all.set_counters(&counters));
             assert!(save(&all, true).contains("[7:0] -A VSWITCH-POLICY -j DROP"));
-            assert_eq!(Policy::Allow.arm(family, None), None);
+            // It goes on to count behind other rules.
+            let again = Policy::Deny.arm(family, None, denied(&all.counters())).unwrap();
+            assert!(save(&again, true).contains("[7:0] -A VSWITCH-POLICY -j DROP"));
+            assert_eq!(Policy::Allow.arm(family, None, &[]), None);
+        }
+    }
+
+    #[test]
+    fn nothing_passes_what_is_closed() {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            assert!(save(&closed(family), false).contains(":FORWARD DROP"));
         }
     }
 
     #[test]
     fn counters_are_those_of_the_rules_before_it() {
         let set = load(Family::Ipv4, TEXT).unwrap();
-        let armed = Policy::Deny.arm(Family::Ipv4, Some(&set)).unwrap();
+        let armed = Policy::Deny.arm(Family::Ipv4, Some(&set), &[]).unwrap();
         let mut zero = set.clone();
         assert!(zero.set_counters(&vec![Default::default(); set.counters().len()]) && zero != set);
         zero.take_counters(&Program::new(armed).rule_set());

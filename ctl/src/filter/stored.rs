@@ -35,6 +35,11 @@ impl StoredRules {
         StoredRules { network: scope.network.clone(), family, text: save(rules, true) }
     }
 
+    /// Whose they are; `None` for a family that this version does not know.
+    pub fn scope(&self) -> Option<Scope> {
+        Some(Scope { network: self.network.clone(), family: family_named(&self.family)? })
+    }
+
     /// Reads them again.
     ///
     /// # Errors

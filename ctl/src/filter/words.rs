@@ -22,7 +22,7 @@ const COMMENT: usize = 255;
 const PORTS: usize = 15;
 
 /// One end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// Everybody.
     Any,
@@ -37,7 +37,7 @@ pub enum Who {
 }
 
 /// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
     /// It passes, and answers to it.
     Allow,
@@ -48,7 +48,7 @@ pub enum Act {
 }
 
 /// A rule in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Words {
     /// Where packets come from.
     pub from: Who,
@@ -93,6 +93,11 @@ impl FromStr for Who {
             },
         }
     }
+}
+
+/// Whether rules can mean a sandbox by this name.
+pub fn can_name(name: &str) -> bool {
+    matches!(name.parse(), Ok(Who::Name(_)))
 }
 
 /// `KEY` or `KEY=VALUE`, as it may stand in a comment between other words.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use super::{Change, Disk, Error};
-use crate::filter::{Scope, StoredRules, family_name};
+use crate::filter::{Scope, StoredRules, family_name, family_named};
 use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan};
 use crate::publish::Publication;
 use crate::sandbox::Reference;
@@ -133,6 +133,13 @@ fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
 }
 
 /// No network's id is empty: those are the rules of all.
+/// Whose rules a row with that key has; `None` if it is another row.
+pub fn filter_scope(key: &str) -> Option<Scope> {
+    let (network, family) = key.strip_prefix("filter/")?.split_once('/')?;
+    let network = Some(network.to_owned()).filter(|network| !network.is_empty());
+    Some(Scope { network, family: family_named(family)? })
+}
+
 fn filter_key(network: Option<&str>, family: &str) -> String {
     format!("filter/{}/{family}", network.unwrap_or_default())
 }

@@ -8,4 +8,4 @@ mod memory;
 
 pub use disk::{Change, Disk, Error};
 pub use lock::Lock;
-pub use memory::{Memory, Release, StaticEntry, StoredEndpoint};
+pub use memory::{Memory, Release, StaticEntry, StoredEndpoint, filter_scope};

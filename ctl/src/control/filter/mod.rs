@@ -1,6 +1,9 @@
 //! Packet filters: texts are read and made ready beside the control thread, written down, and swapped in with one message
 //! to the engine. A text that is refused changes nothing. One change at a time, and who holds its lock waits for no other.
 
+mod check;
+mod follow;
+mod listed;
 mod restore;
 mod rule;
 mod scopes;
@@ -11,28 +14,45 @@ mod trace;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use nat::rules::{Counters, LoadError, Program, RuleSet, load_onto, save};
+use nat::rules::{Counters, Hook, LoadError, Program, RuleSet, Table, save};
 use switch::BridgeId;
 use tokio::sync::MutexGuard;
 
 use super::Control;
 use super::state::State;
 use crate::api::{Error, FilterOf, FilterRow, LoadHow, Rejected};
-use crate::filter::{POLICY_CHAIN, Policy, Scope, StoredRules};
+use crate::filter::{CHAIN, Policy, Scope, StoredRules, closed, denied, named, renewed};
 use crate::state::Change;
 
 /// Rules that were made ready for the engine and the state file.
 struct Ready {
+    scope: Scope,
     rules: Arc<RuleSet>,
     program: Box<Program>,
     change: Change,
 }
 
 impl Ready {
-    fn of(scope: &Scope, policy: Policy, rules: RuleSet) -> Ready {
-        let change = Change::filter(&StoredRules::of(scope, &rules));
-        let armed = policy.arm(scope.family, Some(&rules)).unwrap_or_else(|| RuleSet::new(scope.family));
-        Ready { program: Box::new(Program::new(armed)), rules: Arc::new(rules), change }
+    /// Fails when what is written down could not be read again at the next start.
+    fn of(scope: &Scope, behind: &Behind, rules: RuleSet) -> Result<Ready, LoadError> {
+        let stored = StoredRules::of(scope, &rules);
+        stored.read().map_err(|error| check::unreadable(&error))?;
+        let change = Change::filter(&stored);
+        let armed = behind.arm(scope.family, Some(&rules)).unwrap_or_else(|| RuleSet::new(scope.family));
+        Ok(Ready { scope: scope.clone(), program: Box::new(Program::new(armed)), rules: Arc::new(rules), change })
+    }
+}
+
+/// What the engine has behind the rules of a scope: the policy of its network, and what that has denied.
+#[derive(Clone)]
+struct Behind {
+    policy: Policy,
+    denied: Vec<Counters>,
+}
+
+impl Behind {
+    fn arm(&self, family: nat::rules::Family, rules: Option<&RuleSet>) -> Option<RuleSet> {
+        self.policy.arm(family, rules, &self.denied)
     }
 }
 
@@ -44,21 +64,31 @@ impl Control {
     pub async fn load_filter(self: &Arc<Self>, of: FilterOf, how: LoadHow, text: Bytes) -> Result<FilterRow, Rejected> {
         let scope = self.scope(of).await?;
         let object = self.filter_object(&scope);
-        let gate = self.filtering.lock().await;
+        let gate = self.hold(&scope).await?;
         let base = self.rules_now(&gate, &scope).await?;
         let refused = |error| Rejected::Text { object: object.clone(), error };
-        let policy = self.state().policy_of(&scope);
+        let behind = self.state().behind(&scope);
         let (place, base) = (scope.clone(), base.unwrap_or_else(|| Arc::new(RuleSet::new(scope.family))));
+        let control = self.clone();
         let reading = move || {
-            let rules = read(base, how, &text)?;
-            Ok(if how.test { Err(row_of(&place, &rules)) } else { Ok(Ready::of(&place, policy, rules)) })
+            let mut rules = check::read(base, how, &text)?;
+            // Words of a text are of names, and who has those is known here.
+            let wanted = named(&rules);
+            let names = control.state().names(place.network.as_deref(), Some(&wanted));
+            let chain =
+                renewed(&rules, |name| names.addresses(name)).map_err(|unclear| check::words(&text, &unclear))?;
+            if let Some(chain) = chain {
+                rules.put_chain(Table::Filter, Hook::Forward, CHAIN, chain);
+                check::few(&rules, &text)?;
+            }
+            Ok(if how.test { Err(row_of(&place, &rules)) } else { Ok(Ready::of(&place, &behind, rules)?) })
         };
         let ready = match beside(&object, reading).await?.map_err(refused)? {
             Ok(ready) => ready,
             Err(tested) => return Ok(self.named_row(tested, &scope)),
         };
         let rules = ready.rules.clone();
-        self.put_filter(&gate, &scope, ready).await?;
+        self.put_all(&gate, vec![ready]).await?;
         let text = format!("{} rules", rules.len());
         self.state().event("filter_loaded", object, text);
         Ok(self.named_row(row_of(&scope, &rules), &scope))
@@ -82,15 +112,18 @@ impl Control {
     pub async fn flush_filter(self: &Arc<Self>, of: FilterOf) -> Result<(), Error> {
         let scope = self.scope(of).await?;
         let object = self.filter_object(&scope);
-        let _gate = self.filtering.lock().await;
-        if !self.state().filters.contains_key(&scope) {
+        let gate = self.hold(&scope).await?;
+        if !self.state().has_rules(&scope) {
             return Ok(());
         }
+        // For what the policy has denied.
+        self.rules_now(&gate, &scope).await?;
         let written = self.disk.write(vec![Change::no_filter(&scope)]).await;
         written.map_err(|error| Error::failed(object.clone(), error.to_string()))?;
         let mut state = self.state();
         let before = state.filters.remove(&scope);
-        let policy = state.policy_of(&scope).arm(scope.family, None).map(|rules| Box::new(Program::new(rules)));
+        state.unread.remove(&scope);
+        let policy = state.behind(&scope).arm(scope.family, None).map(|rules| Box::new(Program::new(rules)));
         self.load_into_engine(&state, &scope, policy);
         state.event("filter_flushed", object, "no rules are left");
         drop(state);
@@ -116,15 +149,20 @@ impl Control {
         Ok(rows)
     }
 
-    /// Writes rules down and swaps them in. The caller holds the lock.
-    async fn put_filter(&self, _: &MutexGuard<'_, ()>, scope: &Scope, ready: Ready) -> Result<(), Error> {
-        let Ready { rules, program, change } = ready;
-        let written = self.disk.write(vec![change]).await;
-        written.map_err(|error| Error::failed(self.filter_object(scope), error.to_string()))?;
-        let before = {
+    /// Writes rules down and swaps them in, all together or none. The caller holds the lock.
+    async fn put_all(&self, _: &MutexGuard<'_, ()>, all: Vec<Ready>) -> Result<(), Error> {
+        let Some(first) = all.first() else { return Ok(()) };
+        let object = self.filter_object(&first.scope);
+        let written = self.disk.write(all.iter().map(|ready| ready.change.clone()).collect()).await;
+        written.map_err(|error| Error::failed(object, error.to_string()))?;
+        let before: Vec<_> = {
             let mut state = self.state();
-            self.load_into_engine(&state, scope, Some(program));
-            state.filters.insert(scope.clone(), rules)
+            let put = |Ready { scope, rules, program, .. }| {
+                self.load_into_engine(&state, &scope, Some(program));
+                state.unread.remove(&scope);
+                state.filters.insert(scope, rules)
+            };
+            all.into_iter().map(put).collect()
         };
         discard(before);
         Ok(())
@@ -134,12 +172,23 @@ impl Control {
     async fn rules_now(&self, _: &MutexGuard<'_, ()>, scope: &Scope) -> Result<Option<Arc<RuleSet>>, Error> {
         let (rules, place, policy) = {
             let state = self.state();
-            let Some(rules) = state.filters.get(scope).cloned() else { return Ok(None) };
-            (rules, state.filter_place(scope), state.policy_of(scope))
+            (state.filters.get(scope).cloned(), state.filter_place(scope), state.policy_of(scope))
         };
-        let Some(place) = place else { return Ok(Some(rules)) };
-        let Some(counters) = self.plane.rule_counters(place, scope.family).await else { return Ok(Some(rules)) };
+        let Some(place) = place.filter(|_| rules.is_some() || policy == Policy::Deny) else { return Ok(rules) };
+        let Some(counters) = self.plane.rule_counters(place, scope.family).await else { return Ok(rules) };
+        if policy == Policy::Deny {
+            self.state().denied.insert(scope.clone(), denied(&counters).to_vec());
+        }
+        let Some(rules) = rules else { return Ok(None) };
         beside(&self.filter_object(scope), move || Some(counted(rules, policy, &counters))).await
+    }
+
+    /// The lock, for a change of a scope that is still there.
+    async fn hold(&self, scope: &Scope) -> Result<MutexGuard<'_, ()>, Error> {
+        let gate = self.filtering.lock().await;
+        // It may have been removed while this waited.
+        scope.network.as_deref().map_or(Ok(()), |id| self.state().network(id).map(drop))?;
+        Ok(gate)
     }
 
     /// Replaces what the engine has for a scope, where it has a place for it.
@@ -178,61 +227,26 @@ impl State {
         }
     }
 
+    /// Whether there are rules of a scope, if only some that cannot be read.
+    fn has_rules(&self, scope: &Scope) -> bool {
+        self.filters.contains_key(scope) || self.unread.contains(scope)
+    }
+
+    /// The rules that a scope's packets meet. Nothing passes those that cannot be read.
+    fn rules_of(&self, scope: &Scope) -> Option<Arc<RuleSet>> {
+        let unread = || self.unread.contains(scope).then(|| Arc::new(closed(scope.family)));
+        self.filters.get(scope).cloned().or_else(unread)
+    }
+
+    fn behind(&self, scope: &Scope) -> Behind {
+        Behind { policy: self.policy_of(scope), denied: self.denied.get(scope).cloned().unwrap_or_default() }
+    }
+
     /// What becomes of packets within a network that no rule decides about.
     fn policy_of(&self, scope: &Scope) -> Policy {
         let network = scope.network.as_ref().and_then(|id| self.networks.get(id));
         network.map_or(Policy::Allow, |network| network.record.policy())
     }
-}
-
-/// Reads a text; what it does not name is kept.
-fn read(base: Arc<RuleSet>, how: LoadHow, text: &[u8]) -> Result<RuleSet, LoadError> {
-    let text = std::str::from_utf8(text).map_err(|error| {
-        let at = error.valid_up_to();
-        let line = 1 + text[..at].iter().filter(|byte| **byte == b'\n').count();
-        let rest = &text[at..];
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len()).min(60);
-        let word = String::from_utf8_lossy(&rest[..end]).into_owned();
-        LoadError { line, word, reason: "it is not UTF-8".into() }
-    })?;
-    refuse_policy(text)?;
-    if how.noflush {
-        let rules = load_onto(RuleSet::clone(&base), text, how.counters)?;
-        return refuse_translation(text).map(|()| rules);
-    }
-    let fresh = load_onto(RuleSet::new(base.family), text, how.counters)?;
-    refuse_translation(text)?;
-    let mut rules = RuleSet::clone(&base);
-    rules.replace(fresh);
-    Ok(rules)
-}
-
-/// Refuses a chain of the name that the network's policy has in the engine.
-fn refuse_policy(text: &str) -> Result<(), LoadError> {
-    let names = |line: &str| {
-        let word = line.trim().strip_prefix(':')?.split_whitespace().next()?;
-        (word == POLICY_CHAIN).then(|| word.to_owned())
-    };
-    let found = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, names(line)?)));
-    found.map_or(Ok(()), |(line, word)| {
-        let reason = "the chain of that name is the network's policy: see `vsctl network create --policy`";
-        Err(LoadError { line, word, reason: reason.into() })
-    })
-}
-
-/// Refuses rules in the chain INPUT of the table nat: the gateway answers whoever speaks to it by the source that it has.
-fn refuse_translation(text: &str) -> Result<(), LoadError> {
-    let mut nat = false;
-    for (number, line) in text.lines().map(str::trim).enumerate() {
-        nat = line.strip_prefix('*').map_or(nat, |table| table == "nat");
-        let mut words = line.split_ascii_whitespace().skip_while(|word| word.starts_with('['));
-        if nat && words.next() == Some("-A") && words.next() == Some("INPUT") {
-            let reason = "the chain INPUT of the table nat takes no rules: what is said to the gateway keeps its source; \
-                          PREROUTING and POSTROUTING translate";
-            return Err(LoadError { line: number + 1, word: "INPUT".into(), reason: reason.into() });
-        }
-    }
-    Ok(())
 }
 
 /// The rules with other counters, if these are theirs.
@@ -241,7 +255,7 @@ fn counted(rules: Arc<RuleSet>, policy: Policy, counters: &[Counters]) -> Arc<Ru
     if policy == Policy::Allow {
         return if fresh.set_counters(counters) { Arc::new(fresh) } else { rules };
     }
-    let Some(mut armed) = policy.arm(rules.family, Some(&rules)) else { return rules };
+    let Some(mut armed) = policy.arm(rules.family, Some(&rules), &[]) else { return rules };
     if !armed.set_counters(counters) {
         return rules;
     }
@@ -251,7 +265,6 @@ fn counted(rules: Arc<RuleSet>, policy: Policy, counters: &[Counters]) -> Arc<Ru
 
 /// What is said of a rule set, without the network's name.
 fn row_of(scope: &Scope, rules: &RuleSet) -> FilterRow {
-    use nat::rules::Table;
     let tables: Vec<_> = Table::ALL.into_iter().filter_map(|table| rules.table(table)).collect();
     let all = tables.iter().flat_map(|table| table.chains()).flat_map(|chain| &chain.rules);
     let (packets, bytes) = all.fold((0u64, 0u64), |(packets, bytes), rule| {

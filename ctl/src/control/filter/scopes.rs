@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nat::rules::{Family, Program};
 
 use super::{beside, discard};
+use crate::api::Error;
 use crate::control::Control;
 use crate::filter::{Policy, Scope, StoredRules};
 use crate::state::Change;
@@ -16,26 +17,30 @@ fn scopes(network: &str) -> [Scope; 2] {
 
 impl Control {
     /// The network's bridge is there: its rules go into it.
-    pub(in crate::control) async fn arm_bridge(&self, network: &str) {
-        let policy = self.state().networks.get(network).map_or(Policy::Allow, |network| network.record.policy());
-        if policy == Policy::Allow && !self.has_filters(network) {
-            return;
+    ///
+    /// # Errors
+    /// 503: it has not all of them, and nobody may enter it.
+    pub(in crate::control) async fn arm_bridge(&self, network: &str) -> Result<(), Error> {
+        if !self.is_judged(network) {
+            return Ok(());
         }
         let _gate = self.filtering.lock().await;
         for scope in scopes(network) {
-            let (rules, family) = (self.state().filters.get(&scope).cloned(), scope.family);
-            let program = move || policy.arm(family, rules.as_deref()).map(|armed| Box::new(Program::new(armed)));
-            match beside(&self.filter_object(&scope), program).await {
-                Ok(None) => {}
-                Ok(program) => self.load_into_engine(&self.state(), &scope, program),
-                Err(error) => self.warn("filter", error.error),
+            let (rules, behind, family) = {
+                let state = self.state();
+                (state.rules_of(&scope), state.behind(&scope), scope.family)
+            };
+            let program = move || behind.arm(family, rules.as_deref()).map(|armed| Box::new(Program::new(armed)));
+            if let Some(program) = beside(&self.filter_object(&scope), program).await? {
+                self.load_into_engine(&self.state(), &scope, Some(program));
             }
         }
+        Ok(())
     }
 
     /// The network's bridge is about to go: what its rules have counted is kept.
     pub(in crate::control) async fn disarm_bridge(&self, network: &str) {
-        if !self.has_filters(network) {
+        if !self.is_judged(network) {
             return;
         }
         let gate = self.filtering.lock().await;
@@ -50,11 +55,18 @@ impl Control {
 
     /// The network is gone, and its rules with it.
     pub(in crate::control) async fn forget_filters(self: &Arc<Self>, network: &str) {
-        if !self.has_filters(network) {
-            return;
-        }
+        // First the lock: rules may be on their way to a network that was there when they came.
         let _gate = self.filtering.lock().await;
-        let before: Vec<_> = scopes(network).iter().filter_map(|scope| self.state().filters.remove(scope)).collect();
+        let before: Vec<_> = {
+            let mut state = self.state();
+            let known = scopes(network).iter().any(|scope| state.has_rules(scope));
+            state.denied.retain(|scope, _| scope.network.as_deref() != Some(network));
+            if !known {
+                return;
+            }
+            state.unread.retain(|scope| scope.network.as_deref() != Some(network));
+            scopes(network).iter().filter_map(|scope| state.filters.remove(scope)).collect()
+        };
         discard(before);
         self.remember(scopes(network).iter().map(Change::no_filter).collect()).await;
     }
@@ -74,8 +86,9 @@ impl Control {
         }
     }
 
-    fn has_filters(&self, network: &str) -> bool {
+    /// Whether anything judges what passes within a network.
+    fn is_judged(&self, network: &str) -> bool {
         let state = self.state();
-        scopes(network).iter().any(|scope| state.filters.contains_key(scope))
+        scopes(network).iter().any(|scope| state.has_rules(scope) || state.policy_of(scope) == Policy::Deny)
     }
 }

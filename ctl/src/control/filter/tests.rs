@@ -1,9 +1,9 @@
 //! Rules of texts, through the control plane, next to the programs that the engine would have.
 
 mod rule;
+mod sure;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use axum::body::Bytes;
 use nat::rules::{Family, MAX_RULES, Program, RuleSet};
@@ -192,6 +192,20 @@ async fn rules_of_another_version_are_kept_and_told() {
     let told = host.control.state().warnings.get("filter").cloned().unwrap();
     assert!(told.contains("RED") && told.contains("line 2") && told.contains("vsctl filter load"), "{told}");
     assert_eq!(crate::state::Memory::read(&host.disk).unwrap().filters, [later], "the orphan is gone, the other kept");
+    // Nothing passes until there are other rules.
+    host.attach("RED", "web0").await.unwrap();
+    let place = programs(&host)[0];
+    assert_eq!(place.1, Family::Ipv4);
+    let forward = |host: &Host| {
+        let switch = host.tables.switch.lock().unwrap();
+        nat::rules::save(&switch.rules(place.0.map(BridgeId), place.1).unwrap().rule_set(), false)
+    };
+    assert!(forward(&host).contains(":FORWARD DROP"));
+    let ask = crate::api::AddRule { network: Some("RED".into()), action: "allow".into(), ..Default::default() };
+    assert_eq!(host.control.add_rule(ask).await.unwrap_err().kind, Kind::Conflict);
+    load(&host, red(Family::Ipv4), LoadHow::default(), "*filter\nCOMMIT\n").await.unwrap();
+    assert!(forward(&host).contains(":FORWARD ACCEPT"));
+    assert!(host.control.state().unread.is_empty());
 }
 
 #[tokio::test]
@@ -250,14 +264,4 @@ async fn many_rules_load_quickly() {
         assert!(took < most, "{took} s");
     }
     assert_eq!(host.control.save_filter(OF_ALL, false).await.unwrap(), text);
-}
-
-#[test]
-fn rules_that_translate_are_taken_but_for_what_is_said_to_the_gateway() {
-    let base = || Arc::new(RuleSet::new(Family::Ipv4));
-    let read = |text: &str| super::read(base(), LoadHow::default(), text.as_bytes());
-    assert!(read("*filter\nCOMMIT\n*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n").is_ok());
-    assert!(read("*nat\nCOMMIT\n*filter\n-A INPUT -j DROP\nCOMMIT\n").is_ok());
-    let refused = read("*filter\nCOMMIT\n*nat\n[3:4] -A INPUT -j SNAT --to-source 192.0.2.1\nCOMMIT\n").unwrap_err();
-    assert_eq!((refused.line, refused.word.as_str()), (4, "INPUT"));
 }

@@ -31,12 +31,12 @@ impl Control {
         let (rules, between, mut around) = {
             let state = self.state();
             let name = network.as_deref().map(|id| state.network_name(id));
-            let of = |network: Option<String>| state.filters.get(&Scope { network, family }).cloned();
+            let of = |network: Option<String>| state.rules_of(&Scope { network, family });
             let global = of(None).map(|rules| (None, rules));
             let own = network.clone().and_then(|id| {
                 let scope = Scope { network: Some(id), family };
-                let rules = state.filters.get(&scope).map(Arc::as_ref);
-                Some((name, Arc::new(state.policy_of(&scope).arm(family, rules)?)))
+                let rules = state.rules_of(&scope);
+                Some((name, Arc::new(state.policy_of(&scope).arm(family, rules.as_deref(), &[])?)))
             });
             let gateways = |id: &str| -> Vec<IpAddr> {
                 let subnets = state.networks.get(id).into_iter().flat_map(|network| &network.record.subnets);

@@ -6,7 +6,7 @@ use super::{COUNTED, Host, load, programs, red, saved, store};
 use crate::api::{AddRule, CreateNetwork, Error, Kind, NewSubnet, RuleRow};
 use crate::control::tests::until;
 
-fn ask(from: &str, to: &str, action: &str) -> AddRule {
+pub(super) fn ask(from: &str, to: &str, action: &str) -> AddRule {
     AddRule {
         network: Some("RED".into()),
         from: Some(from.into()),
@@ -16,7 +16,7 @@ fn ask(from: &str, to: &str, action: &str) -> AddRule {
     }
 }
 
-async fn add(host: &Host, ask: AddRule) -> Result<RuleRow, Error> {
+pub(super) async fn add(host: &Host, ask: AddRule) -> Result<RuleRow, Error> {
     host.control.add_rule(ask).await
 }
 
@@ -25,7 +25,7 @@ async fn list(host: &Host) -> Vec<(Option<usize>, String)> {
     rows.into_iter().map(|row| (row.position, row.rule)).collect()
 }
 
-async fn host(store: &std::sync::Arc<dyn store::Store>) -> Host {
+pub(super) async fn host(store: &std::sync::Arc<dyn store::Store>) -> Host {
     let host = Host::start(1, store).await;
     let subnet = |text: &str| NewSubnet { subnet: Some(text.parse().unwrap()), ..NewSubnet::default() };
     let subnets = vec![subnet("10.73.0.0/24"), subnet("fd73::/64")];
