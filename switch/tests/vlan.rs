@@ -495,14 +495,19 @@ proptest! {
         modes in proptest::collection::vec(mode(), 2..7),
         frames in proptest::collection::vec(frame(), 1..80),
         change in (0usize..6, mode(), 0usize..80),
-        rules: bool,
+        judged: bool,
     ) {
         let (mut host, mut modes) = (Host::new(1), modes);
         host.gateways(RED, &["10.10.10.1/24"], false, false);
-        if rules {
-            let text = "*filter\n:FORWARD ACCEPT\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n";
-            let program = Box::new(Program::new(load(Family::Ipv4, text).unwrap()));
-            host.switch.set_rules(None, Family::Ipv4, Some(program));
+        if judged {
+            // Some that translate, too.
+            rules(
+                &mut host,
+                "*nat\n-A PREROUTING -d 10.10.10.103 -j DNAT --to-destination 10.10.10.102\n\
+                 -A PREROUTING -d 10.10.10.108 -j DNAT --to-destination 10.10.10.101\n\
+                 -A POSTROUTING -d 10.10.10.104 -j SNAT --to-source 10.10.10.1\nCOMMIT\n\
+                 *filter\n:FORWARD ACCEPT\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n",
+            );
         }
         for (port, mode) in modes.iter().enumerate() {
             let (id, last) = (host.open_port(port as u32, RED), BESIDE + port as u8 + 1);
