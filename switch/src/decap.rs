@@ -132,7 +132,7 @@ impl Switch {
             (Verdict::Route(_), _) => Err(DropReason::NotRouted),
             (Verdict::Flood, congestion) => {
                 let ecn = if let Congestion::Set(ecn) = congestion { Some(ecn) } else { None };
-                self.flood_inner(id, vtep, bytes, &headers, ecn, out)
+                self.flood_inner(now, (id, vtep), bytes, headers, ecn, out)
             }
         }
     }
@@ -250,10 +250,10 @@ impl Switch {
 
     fn flood_inner(
         &mut self,
-        id: BridgeId,
-        vtep: VtepId,
+        now: Time,
+        (id, vtep): (BridgeId, VtepId),
         bytes: &[u8],
-        headers: &Headers,
+        headers: Headers,
         ecn: Option<u8>,
         out: &mut Out,
     ) -> Result<(), DropReason> {
@@ -263,13 +263,18 @@ impl Switch {
         if listeners.is_empty() {
             return Err(DropReason::NobodyThere);
         }
-        let offload = self.offload(id, bytes, headers)?;
+        let offload = self.offload(id, bytes, &headers)?;
+        let frame = copy(bytes, &headers, offload, ecn, out);
+        let packet = Packet::new(now, PortId::TUNNEL, frame, headers);
+        // Rules have counted what they drop.
+        let Some(packet) = self.judge_copies(id, packet, out) else { return Ok(()) };
         self.counters.floods += 1;
         for egress in listeners {
             let Egress::Port(port) = egress else { continue };
-            let frame = copy(bytes, headers, offload, ecn, out);
+            let frame = out.pool.duplicate(&packet.frame);
             out.frames.push((port, frame));
         }
+        out.pool.put(packet.frame);
         Ok(())
     }
 

@@ -269,3 +269,34 @@ fn the_host_and_what_lies_behind_it_have_names_of_their_own() {
     let from_host = tcp((UPLINK, Mac([3; 6])), (HOST, 5_000), (ip(2), 80), "S", (1, 0));
     host.drops(DropReason::Denied, |host| passes(host, PortId::HOST, a, &from_host));
 }
+
+#[test]
+fn a_broadcast_is_no_way_past_rules_that_name_the_way_out() {
+    let (mut host, a, b) = host();
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -o endpoint -j DROP");
+    let udp = |link: Mac, to: Ipv4Addr| world::udp_between(mac(2), link, ip(2), to, 2_000, 64);
+    for group in [Mac::BROADCAST, Mac([0x33, 0x33, 0, 0, 0, 1])] {
+        host.drops(DropReason::Denied, |host| passes(host, a, b, &udp(group, ip(3))));
+        // The gateway's address is its own, too.
+        host.drops(DropReason::Denied, |host| passes(host, a, b, &udp(group, ip(1))));
+    }
+    assert!(passes(&mut host, a, b, &udp(Mac::BROADCAST, Ipv4Addr::BROADCAST)));
+    assert!(passes(&mut host, a, b, &udp(Mac::BROADCAST, Ipv4Addr::new(10, 10, 10, 255))));
+    host.switch.set_rules(None, Family::Ipv4, None);
+    assert!(passes(&mut host, a, b, &udp(Mac::BROADCAST, ip(3))), "without rules it is none of ours");
+}
+
+#[test]
+fn floods_from_another_host_meet_the_rules() {
+    let (mut one, mut two, a, b) = world::pair();
+    let sent = world::udp_between(mac(2), Mac::BROADCAST, ip(2), Ipv4Addr::BROADCAST, 2_000, 64);
+    let (_, wire) = one.send(a, &sent);
+    let arrives = |two: &mut Host| two.receive(&wire[0]).0.iter().any(|(port, _)| *port == b);
+    rules(&mut two, None, "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i tunnel -p udp -j ACCEPT\nCOMMIT\n");
+    assert!(arrives(&mut two));
+    assert_eq!(counted(&two, None), [0, 0, 1, 0]);
+    rules(&mut two, None, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i tunnel -p udp -j DROP\nCOMMIT\n");
+    two.drops(DropReason::Denied, arrives);
+    two.switch.set_rules(None, Family::Ipv4, None);
+    assert!(arrives(&mut two));
+}

@@ -5,7 +5,7 @@ use nat::Tracked;
 use super::begin::{Lead, Origin};
 use super::carry::Way;
 use super::{Packet, zone_of};
-use crate::{BridgeId, Out, Switch};
+use crate::{BridgeId, DropReason, Out, Switch};
 
 impl Switch {
     /// Takes a packet whose way through its bridge is known already.
@@ -40,6 +40,18 @@ impl Switch {
     /// Lets rules judge a packet to everybody, once for all copies: its way out has no name. `None`: it goes nowhere.
     pub(crate) fn judge_flood(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
         let Some(id) = self.ports.get(&packet.from).map(|port| port.settings.bridge) else { return Some(packet) };
+        self.judge_copies(id, packet, out)
+    }
+
+    /// The same for a packet from anywhere. What is meant for one station alone must not come to it as one of many, past
+    /// rules that name its way out: such a broadcast is nobody's (RFC 1122 section 3.3.6).
+    pub(crate) fn judge_copies(&mut self, id: BridgeId, packet: Packet, out: &mut Out) -> Option<Packet> {
+        let key = &packet.headers.key;
+        let owned = |ip| self.bridges.get(&id).is_some_and(|bridge| bridge.neighbours.contains_key(&ip));
+        if self.filters.apply_to(id) && key.dst_mac().is_group() && key.dst().is_some_and(owned) {
+            self.drop_packet(DropReason::Denied, packet, out);
+            return None;
+        }
         let (now, first) = (packet.now, self.first_of(zone_of(id), &packet));
         let mut packet = self.enter(id, None, packet, out);
         if packet.as_ref().is_some_and(|packet| packet.passage.is_some()) {
