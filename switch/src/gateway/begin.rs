@@ -4,13 +4,16 @@
 use std::net::IpAddr;
 
 use nat::rules::{Nat, Span, Translation, pick};
-use nat::{Destination, Direction, End, Fresh, Hit, Mapping, Plan, Pool, Reason, Rewrite, Source, Tuple, Zone};
+use nat::{
+    Destination, Direction, End, Fresh, Hit, Mapping, Plan, Pool, Reason, Rewrite, Source, Tracked, Tuple, Zone,
+};
+use wire::icmp::Trouble;
 
 use super::carry::{Change, Way};
 use super::hooks::Known;
 use super::host::mask;
-use super::{Packet, bridge_of};
-use crate::{DropReason, Out, PortId, Switch};
+use super::{Packet, bridge_of, zone_of};
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
 /// Where a new connection leads, and which source it gets if no rule gives it another.
 #[derive(Debug)]
@@ -76,12 +79,32 @@ impl Lead {
 impl Switch {
     /// Sends on the first packet of a connection, which is made if rules let it through. `way`: it stays on its link.
     pub(super) fn start(&mut self, fresh: &Fresh, lead: Lead, way: Option<Way>, packet: Packet, out: &mut Out) {
-        if packet.passage.is_some() {
+        let was_asked = packet.passage.is_some();
+        let Some(packet) = self.enter_by(lead.zone, &Tracked::New(*fresh), packet, out) else { return };
+        if was_asked {
             return self.start_judged(fresh, lead, way, packet, out);
+        }
+        if packet.passage.is_some() {
+            return self.start_by_target(fresh, lead, packet, out);
         }
         match self.make(fresh, &lead, &packet) {
             Ok(hit) => self.carry(hit, packet, out),
             Err(reason) => self.not_made(reason, packet, out),
+        }
+    }
+
+    /// Goes on by the rules of the network that a first packet goes to. They lead about in that network, and nowhere else.
+    fn start_by_target(&mut self, fresh: &Fresh, lead: Lead, packet: Packet, out: &mut Out) {
+        let Some(packet) = self.nat_in(fresh, packet, out) else { return };
+        match packet.aim() {
+            None => self.start_judged(fresh, lead, None, packet, out),
+            Some(aim) if self.is_gateway_of(lead.zone, aim.ip) && fresh.zone() == Zone::OUTSIDE => {
+                self.answer_as_gateway(Some(fresh), packet, out);
+            }
+            Some(aim) if self.is_container_of(lead.zone, aim.ip) => {
+                self.start_judged(fresh, Lead::to(lead.zone, Some(aim), lead.source), None, packet, out);
+            }
+            Some(_) => self.refuse(DropReason::OtherNetwork, Some(Trouble::Prohibited), packet, out),
         }
     }
 
@@ -258,7 +281,15 @@ impl Switch {
     /// The zone that a packet comes from.
     pub(super) fn way_in(&self, packet: &Packet) -> Option<Zone> {
         let network = packet.passage.as_ref().map(|passage| passage.network)?;
-        Some(if packet.from == PortId::HOST { Zone::OUTSIDE } else { super::zone_of(network) })
+        Some(self.zone_by(packet.from, network))
+    }
+
+    /// The zone of what comes in by a port; `network`: of what has come through a tunnel.
+    pub(super) fn zone_by(&self, from: PortId, network: BridgeId) -> Zone {
+        match from {
+            PortId::HOST => Zone::OUTSIDE,
+            from => zone_of(self.ports.get(&from).map_or(network, |port| port.settings.bridge)),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{BridgeId, DropReason, Gateway, Out, PortId, Switch};
 pub(crate) struct Passage {
     /// The network whose rules it meets, after those for all.
     pub(super) network: BridgeId,
+    /// The other network that it goes to, if it does, whose rules it meets last on its way out.
+    towards: Option<BridgeId>,
     family: Family,
     input: Arc<str>,
     mark: u32,
@@ -69,8 +71,8 @@ const NAT_OUT: [(Table, Hook); 1] = [(Table::Nat, Hook::Postrouting)];
 impl Passage {
     fn of(network: BridgeId, family: Family, input: Arc<str>, known: Known) -> Passage {
         let (marks, own) = (Vec::new(), false);
-        let (piece, aim, translation) = (None, None, None);
-        Passage { network, family, input, mark: 0, known, steady: true, marks, own, piece, aim, translation }
+        let (towards, piece, aim, translation) = (None, None, None, None);
+        Passage { network, towards, family, input, mark: 0, known, steady: true, marks, own, piece, aim, translation }
     }
 
     /// The way of what the gateway itself sends.
@@ -104,7 +106,7 @@ impl Switch {
             Layer3::Ipv6 => Family::Ipv6,
             Layer3::Arp | Layer3::Other => return Some(packet),
         };
-        let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
+        let zone = self.zone_by(packet.from, network);
         let piece = match self.router.tracker.piece_of(zone, &packet.frame, &packet.headers) {
             None => None,
             Some(datagram) => match self.router.pieces.place(&packet, datagram, &mut self.filters) {
@@ -137,34 +139,38 @@ impl Switch {
             debug_assert!(matches!(passage.piece, Some(Piece::Later(_))), "others wait before they meet rules");
             tracked = Tracked::Invalid(Reason::FragmentOrphan);
         }
-        let packet = self.prerouting(&tracked, packet, out)?;
+        let mut packet = self.prerouting(&tracked, packet, out)?;
+        if let Tracked::New(fresh) = &tracked {
+            packet = self.nat_in(fresh, packet, out)?;
+        }
         Some((tracked, packet))
     }
 
-    /// Begins the way of a packet from outside, which meets the rules of the network that it goes to.
+    /// Begins the way of a packet that has met no rules, from outside or from a network without any: it meets those of the
+    /// network that it goes to. Others meet them on their way out.
     pub(super) fn enter_by(
         &mut self,
         towards: Zone,
         tracked: &Tracked,
-        packet: Packet,
+        mut packet: Packet,
         out: &mut Out,
     ) -> Option<Packet> {
-        let Some(network) = bridge_of(towards).filter(|_| packet.passage.is_none()) else { return Some(packet) };
+        let Some(network) = bridge_of(towards) else { return Some(packet) };
+        if let Some(passage) = packet.passage.as_mut() {
+            passage.towards = Some(network).filter(|network| *network != passage.network);
+            return Some(packet);
+        }
         let packet = self.enter(network, None, packet, out)?;
         if packet.passage.is_some() { self.prerouting(tracked, packet, out) } else { Some(packet) }
     }
 
-    /// Goes on when it is known which connection a packet is of; a first one is asked where it is to go.
+    /// Goes on when it is known which connection a packet is of.
     fn prerouting(&mut self, tracked: &Tracked, mut packet: Packet, out: &mut Out) -> Option<Packet> {
         let known = self.known_of(packet.now, tracked);
         if let Some(passage) = packet.passage.as_mut() {
             passage.known = known;
         }
-        let packet = self.meet(&PREROUTING, "", packet, out)?;
-        match tracked {
-            Tracked::New(fresh) => self.nat_in(fresh, packet, out),
-            _ => Some(packet),
-        }
+        self.meet(&PREROUTING, "", packet, out)
     }
 
     /// What rules want a first packet's destination to be.
@@ -276,7 +282,9 @@ impl Switch {
             return Some(packet);
         };
         for &(table, hook) in stages {
-            for scope in [None, Some(passage.network)] {
+            let towards = passage.towards.filter(|_| matches!(hook, Hook::Forward | Hook::Postrouting));
+            let scopes: [Option<Scope>; 3] = [Some(None), Some(Some(passage.network)), towards.map(Some)];
+            for scope in scopes.into_iter().flatten() {
                 if !self.filters.acts(scope, passage.family, table, hook) {
                     continue;
                 }
@@ -318,12 +326,15 @@ impl Switch {
         passage: &mut Passage,
         packet: &mut Packet,
     ) -> Verdict {
-        let Switch { filters, router, bridges, .. } = self;
+        let Switch { filters, router, bridges, ports, .. } = self;
         let Some(mut program) = filters.lend(scope, passage.family) else { return Verdict::Accept };
         let settings = bridges.get(&passage.network).map(|bridge| &bridge.settings);
         let mtu = settings.map_or(1500, |settings| u32::from(settings.mtu));
         let gateway = settings.and_then(|settings| settings.gateway.as_ref());
-        let zone = if packet.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(passage.network) };
+        let zone = match packet.from {
+            PortId::HOST => Zone::OUTSIDE,
+            from => zone_of(ports.get(&from).map_or(passage.network, |port| port.settings.bridge)),
+        };
         let mut around = Around {
             filters,
             tracker: &router.tracker,

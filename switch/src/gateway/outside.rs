@@ -69,16 +69,7 @@ impl Switch {
             Ok(lead) => lead,
             Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
         };
-        let Some(packet) = self.enter_by(lead.zone, &Tracked::New(*fresh), packet, out) else { return };
-        match packet.aim() {
-            None => self.start(fresh, lead, None, packet, out),
-            Some(aim) if self.is_gateway_of(lead.zone, aim.ip) => self.answer_as_gateway(Some(fresh), packet, out),
-            // Rules lead about in the network that the packet was for, and nowhere else.
-            Some(aim) if self.is_in(lead.zone, aim.ip) => {
-                self.start(fresh, Lead::to(lead.zone, Some(aim), lead.source), None, packet, out);
-            }
-            Some(_) => self.refuse(DropReason::OtherNetwork, Some(Trouble::Prohibited), packet, out),
-        }
+        self.start(fresh, lead, None, packet, out);
     }
 
     /// Whether an address is that of the gateway of a zone's network.
@@ -86,8 +77,9 @@ impl Switch {
         self.gateway_of(zone).is_some_and(|gateway| gateway.has(address))
     }
 
-    fn is_in(&self, zone: Zone, address: IpAddr) -> bool {
-        self.gateway_of(zone).is_some_and(|gateway| gateway.covers(address))
+    /// Whether an address may be that of a container of a zone's network.
+    pub(super) fn is_container_of(&self, zone: Zone, address: IpAddr) -> bool {
+        self.gateway_of(zone).is_some_and(|gateway| gateway.covers(address) && !gateway.has(address))
     }
 
     fn gateway_of(&self, zone: Zone) -> Option<&Gateway> {
