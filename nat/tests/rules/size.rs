@@ -60,3 +60,14 @@ fn sixty_thousand_chains_in_a_row_are_no_trouble() {
     let chains = (0..70_000).map(|chain| format!(":c{chain} - [0:0]\n")).collect::<String>();
     assert!(load(Family::Ipv6, &format!("*filter\n{chains}COMMIT\n")).unwrap_err().reason.contains("chains"));
 }
+
+#[test]
+fn a_sandbox_of_a_long_name_can_be_meant() {
+    let long = "w".repeat(128);
+    for name in [long.as_str(), &format!("{}+", &long[1..])] {
+        let set = load(Family::Ipv4, &format!("*filter\n-A FORWARD -i {name} -o {name} -j DROP\nCOMMIT\n")).unwrap();
+        assert!(save(&set, false).contains(&format!("-A FORWARD -i {name} -o {name} -j DROP")));
+    }
+    let error = load(Family::Ipv4, &format!("*filter\n-A FORWARD -i {long}w -j DROP\nCOMMIT\n")).unwrap_err();
+    assert!(error.line == 2 && error.reason.contains("128 bytes"), "{error}");
+}

@@ -8,8 +8,8 @@ use super::option::{Build, Context, Given};
 use super::{Refusal, matches, refuse, targets, value};
 use crate::rules::{Counters, Family, Header, Hook, Interface, Match, Network, Not, Rule, Table, Target};
 
-/// Bytes of an interface's name.
-const INTERFACE: usize = 15;
+/// Bytes of the name of an interface: the name of a sandbox may stand there, which is longer than a link's.
+const INTERFACE: usize = 128;
 
 /// Rules that one line can make.
 const EXPANDED: usize = 65_536;
