@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use nat::rules::{Counters, Family, Program, load};
 use switch::{DropReason, Policing, PortId, Update};
 use wire::{Frame, checksum};
-use world::outside::{FAR, gateway_mac, host, pieces, udp};
+use world::outside::{FAR, gateway_mac, host, pieces, tcp, udp};
 use world::{Host, RED, ip, mac};
 
 fn filter(host: &mut Host, lines: &str) {
@@ -126,4 +126,32 @@ fn the_rest_of_a_datagram_is_not_let_through_by_new_rules() {
     assert_eq!(count(&mut host, a, b, frames.next()), 0);
     filter(&mut host, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -s 192.0.2.1/32 -j DROP");
     assert_eq!(count(&mut host, a, b, frames), 0);
+}
+
+/// A fragment that says other ports or flags over those of the first (RFC 1858 section 3, RFC 3128).
+#[test]
+fn what_reaches_into_the_judged_header_never_passes() {
+    for to in [ip(3), FAR] {
+        let (mut host, a) = host();
+        let b = host.endpoint(2, RED, ip(3));
+        let out = if to == FAR { PortId::HOST } else { b };
+        filter(&mut host, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 22 -j DROP");
+        let link = (mac(2), if to == FAR { gateway_mac() } else { mac(3) });
+        let mut whole = tcp(link, (ip(2), 4_000), (to, 80), "S", (1, 0));
+        whole.extend([7; 2_000]);
+        let len = (whole.len() - 14) as u16;
+        whole[16..18].copy_from_slice(&len.to_be_bytes());
+        let mut frames = pieces(whole, 1_500).into_iter();
+        let first = frames.next().unwrap();
+        let last = frames.next().unwrap();
+        let mut overlap = last.bytes().to_vec();
+        // Eight bytes into the datagram, with more to come.
+        overlap[20..22].copy_from_slice(&[0x20, 1]);
+        overlap[24..26].fill(0);
+        let sum = !checksum::sum(&overlap[14..34]);
+        overlap[24..26].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(count(&mut host, a, out, [first]), 1);
+        host.drops(DropReason::Invalid, |host| count(host, a, out, [Frame::from_bytes(&overlap)]) > 0);
+        host.drops(DropReason::Denied, |host| count(host, a, out, [last]) > 0);
+    }
 }

@@ -139,6 +139,14 @@ impl Switch {
             debug_assert!(matches!(passage.piece, Some(Piece::Later(_))), "others wait before they meet rules");
             tracked = Tracked::Invalid(Reason::FragmentOrphan);
         }
+        if let (Tracked::Invalid(Reason::Fragment), Some(Piece::Later(_))) = (&tracked, passage.piece) {
+            // It reaches into what the rules have judged: neither it nor what comes after it passes (RFC 1858, RFC 3128).
+            if let Some(datagram) = self.router.tracker.piece_of(zone, &packet.frame, &packet.headers) {
+                self.router.pieces.spoil(&datagram);
+            }
+            self.drop_packet(DropReason::Invalid, packet, out);
+            return None;
+        }
         let mut packet = self.prerouting(&tracked, packet, out)?;
         if let Tracked::New(fresh) = &tracked {
             packet = self.nat_in(fresh, packet, out)?;

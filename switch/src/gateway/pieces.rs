@@ -96,6 +96,13 @@ impl Pieces {
         }
     }
 
+    /// Lets nothing more of a datagram through.
+    pub(super) fn spoil(&mut self, datagram: &Datagram) {
+        if let Some(fate) = self.fates.get_mut(datagram) {
+            fate.passes = None;
+        }
+    }
+
     /// A packet was dropped: if it was a first fragment, later ones follow it.
     pub(super) fn refuse(&mut self, passage: &Passage) {
         if let Some(Piece::First(datagram, _)) = &passage.piece {
