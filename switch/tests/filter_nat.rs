@@ -122,3 +122,65 @@ fn a_connection_is_asked_once_and_keeps_what_it_got() {
     let rules = host.switch.rules(None, Family::Ipv4).unwrap();
     assert!(rules.counters().iter().all(|count| count.packets == 0), "{:?}", rules.counters());
 }
+
+#[test]
+fn errors_about_first_packets_show_the_ends_that_their_sender_knows() {
+    let (mut host, _) = host();
+    host.apply(Update::Publish { id: switch::PublishId(1), rule: published(None, (8080, 8080), ip(2), 80) });
+    let filter = |host: &mut Host, with: &str| {
+        let lines = format!(
+            "*filter\n:FORWARD ACCEPT [0:0]\n\
+             -A FORWARD -m conntrack --ctstate DNAT -p tcp --dport 80 -j REJECT --reject-with {with}\nCOMMIT\n"
+        );
+        let set = load(Family::Ipv4, &lines).unwrap_or_else(|error| panic!("{error:?}"));
+        host.switch.set_rules(None, Family::Ipv4, Some(Box::new(Program::new(set))));
+    };
+    let syn = tcp(in_(), (FAR, 5_000), (HOST, 8_080), "S", (1, 0));
+    filter(&mut host, "tcp-reset");
+    let reset = one(&mut host, PortId::HOST, &syn);
+    assert_eq!((reset.port, ends(&reset)), (PortId::HOST, (HOST, 8_080, FAR, 5_000)));
+    filter(&mut host, "icmp-port-unreachable");
+    let error = one(&mut host, PortId::HOST, &syn);
+    assert_eq!((error.port, error.src, error.dst, error.icmp), (PortId::HOST, HOST, FAR, Some((3, 3))));
+    assert_eq!(error.bytes[42 + 12..42 + 24], syn[26..38], "what was refused is quoted as it was sent");
+}
+
+#[test]
+fn too_long_for_the_way_is_said_about_what_was_sent() {
+    // The way of the errors is the same with rules that have nothing to do with them.
+    let mut errors = Vec::new();
+    for lines in [None, Some("-A POSTROUTING -s 192.0.2.1/32 -j MASQUERADE")] {
+        let (mut host, a) = host();
+        let gateway = switch::Gateway {
+            mac: gateway_mac(),
+            addresses: vec!["10.10.10.1/24".parse().unwrap()],
+            internal: false,
+            host_access: true,
+        };
+        let settings =
+            switch::BridgeSettings { gateway: Some(gateway), ..switch::BridgeSettings::new("net", None, 1300) };
+        host.apply(Update::Bridge { id: RED, settings });
+        if let Some(lines) = lines {
+            nat(&mut host, None, lines);
+        }
+        let ask = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+        let long = udp(in_(), (FAR, 53), (HOST, ask.ports.0), 64, 1_400);
+        let error = one(&mut host, PortId::HOST, &long);
+        assert_eq!((error.port, error.src, error.dst, error.icmp), (PortId::HOST, HOST, FAR, Some((3, 4))));
+        assert_eq!(error.bytes[42 + 12..42 + 24], long[26..38]);
+        errors.push(error.bytes[..42].to_vec());
+    }
+    assert_eq!(errors[0], errors[1]);
+}
+
+#[test]
+fn mappings_stay_with_who_made_them() {
+    let (mut host, a) = host();
+    host.endpoint(2, RED, ip(3));
+    let ask = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+    nat(&mut host, None, "-A PREROUTING -i uplink -p udp -j DNAT --to-destination 10.10.10.3");
+    let other = one(&mut host, PortId::HOST, &udp(in_(), (FAR, 54), (HOST, ask.ports.0), 64, 8));
+    assert_eq!((other.port, ends(&other)), (a, (FAR, 54, ip(2), 4_000)));
+    let back = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 54), 64, 8));
+    assert_eq!((back.port, ends(&back)), (PortId::HOST, (HOST, ask.ports.0, FAR, 54)));
+}

@@ -95,7 +95,14 @@ impl Switch {
 
     /// Goes on by the rules of the network that a first packet goes to. They lead about in that network, and nowhere else.
     fn start_by_target(&mut self, fresh: &Fresh, lead: Lead, packet: Packet, out: &mut Out) {
-        let Some(packet) = self.nat_in(fresh, packet, out) else { return };
+        let packet = match lead.destination {
+            // Who is reached by a mapping is who made it.
+            Destination::Binding(_) => packet,
+            Destination::Keep | Destination::To(_) => match self.nat_in(fresh, packet, out) {
+                Some(packet) => packet,
+                None => return,
+            },
+        };
         match packet.aim() {
             None => self.start_judged(fresh, lead, None, packet, out),
             Some(aim) if self.is_gateway_of(lead.zone, aim.ip) && fresh.zone() == Zone::OUTSIDE => {
@@ -108,7 +115,7 @@ impl Switch {
         }
     }
 
-    fn start_judged(&mut self, fresh: &Fresh, lead: Lead, way: Option<Way>, packet: Packet, out: &mut Out) {
+    fn start_judged(&mut self, fresh: &Fresh, lead: Lead, way: Option<Way>, mut packet: Packet, out: &mut Out) {
         let tuple = aimed(&fresh.tuple(), lead.to);
         let exit = self.exit(lead.zone, tuple.dst.ip(), &packet);
         let (way, change) = match (way, exit) {
@@ -116,6 +123,12 @@ impl Switch {
             (None, Ok(exit)) => exit.unchanged(),
             (None, Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
         };
+        // From now on what is said about it is about its new destination.
+        if let (Some(to), Some(passage)) = (lead.to, packet.passage.as_mut())
+            && let Known::New(connection) = &mut passage.known
+        {
+            connection.redirect(to);
+        }
         let rewrite = Rewrite { src: None, dst: lead.to };
         let Some(packet) = self.judge_out(way.0, change.is_routed(), rewrite, packet, out) else { return };
         let Some((lead, by_rule, mut packet)) = self.nat_out(way, lead, &tuple, packet, out) else { return };

@@ -183,9 +183,10 @@ impl Switch {
         let dst = change.rewrite.only_dst();
         let Some(mut packet) = self.judge_out(way.0, change.is_routed(), dst, packet, out) else { return };
         rest.leave(&mut packet);
-        let passage = packet.passage.take();
+        // The packet keeps its passage: what is said of it if it is too long must be about what was sent.
+        let passage = packet.passage.as_ref();
         if let Some(passage) = passage.filter(|passage| passage.steady && cacheable && !is_marked(&packet)) {
-            let judged = Some(passage.marks.into_boxed_slice());
+            let judged = Some(passage.marks.clone().into_boxed_slice());
             self.remember_changed(key, (way, Change { judged, ..change }), &packet);
         }
         self.change(way.0, &rest, packet, out);
