@@ -148,7 +148,7 @@ fn what_reaches_into_the_judged_header_never_passes() {
         // Eight bytes into the datagram, with more to come.
         overlap[20..22].copy_from_slice(&[0x20, 1]);
         overlap[24..26].fill(0);
-        let sum = !checksum::sum(&overlap[14..34]);
+        let sum = !checksum::sum(&overlap[14..34]) as u16;
         overlap[24..26].copy_from_slice(&sum.to_be_bytes());
         assert_eq!(count(&mut host, a, out, [first]), 1);
         host.drops(DropReason::Invalid, |host| count(host, a, out, [Frame::from_bytes(&overlap)]) > 0);
