@@ -239,7 +239,20 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use nat::rules::Family;
+
     use super::*;
+
+    #[test]
+    fn a_row_of_rules_that_is_no_row_is_still_somebodys() {
+        for network in [None, Some("11".to_owned())] {
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let scope = Scope { network: network.clone(), family };
+                assert_eq!(filter_scope(&filter_key(network.as_deref(), family_name(family))), Some(scope));
+            }
+        }
+        assert_eq!((filter_scope("filter/11/ipx"), filter_scope("network/11")), (None, None));
+    }
 
     #[test]
     fn what_was_written_is_there_after_opening_again() {

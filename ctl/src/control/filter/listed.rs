@@ -102,3 +102,37 @@ fn add(all: &mut HashMap<Words, Counters>, words: Words, rule: &Rule) {
         known.bytes += rule.counters.bytes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use nat::rules::{Family, load};
+
+    use super::*;
+
+    #[test]
+    fn a_long_chain_is_listed_in_time_that_grows_with_its_length_only() {
+        let line = |n: u32| match n % 10 {
+            0 => format!("-A {CHAIN} -m comment --comment \"vsctl: from web{n} to any deny\"\n"),
+            _ => format!("-A {CHAIN} -p tcp --dport {} -m mark --mark {n} -j DROP\n", n % 60_000),
+        };
+        let text: String = (0..20_000).map(line).collect();
+        let set = |family| {
+            let text =
+                format!("*filter\n:{CHAIN} - [0:0]\n-A FORWARD -j {CHAIN}\n-A FORWARD -j ACCEPT\n{text}COMMIT\n");
+            Some(Arc::new(load(family, &text).unwrap()))
+        };
+        let both = [set(Family::Ipv4), set(Family::Ipv6)];
+        let begun = Instant::now();
+        let rows = listed(&both, &Names::default());
+        // Compared each with each, it would be minutes.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert_eq!(rows.len(), 2_000 + 2 * 18_000 + 2);
+        assert_eq!((&*rows[0].rule, rows[0].unknown.len()), ("from web0 to any deny", 1));
+        assert!(rows[1].rule.ends_with("--mark 0x1 -j DROP") && rows[1].families == ["ipv6"], "{}", rows[1].rule);
+        assert!(rows[10].rule.ends_with("--mark 0x1 -j DROP") && rows[10].families == ["ipv4"], "{}", rows[10].rule);
+        assert_eq!(rows.last().unwrap().rule, "-A FORWARD -j ACCEPT");
+    }
+}

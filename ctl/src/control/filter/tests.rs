@@ -265,3 +265,19 @@ async fn many_rules_load_quickly() {
     }
     assert_eq!(host.control.save_filter(OF_ALL, false).await.unwrap(), text);
 }
+
+#[tokio::test]
+async fn nothing_passes_where_a_row_of_rules_is_damaged() {
+    let (store, _dir) = store().await;
+    let host = host(&store).await;
+    load(&host, OF_ALL, COUNTED, TEXT).await.unwrap();
+    host.control.stop().await;
+    host.disk.commit(&[crate::state::Change::put("filter//ipv4".into(), &1)]).unwrap();
+    let Host { disk, _dir: dir, .. } = host;
+    let host = Host::resume_with_dead(1, &store, disk, dir, HashSet::new()).await;
+    assert_eq!(programs(&host), [(None, Family::Ipv4)]);
+    let told = host.control.state().warnings.get("filter").cloned().unwrap();
+    assert!(told.contains("global IPv4 filter") && told.contains("nothing passes"), "{told}");
+    host.control.flush_filter(OF_ALL).await.unwrap();
+    assert!(programs(&host).is_empty());
+}
