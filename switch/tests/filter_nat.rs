@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use nat::rules::{Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, Update};
-use world::outside::{FAR, HOST, Seen, echo, gateway_mac, host, in_, published, seen, tcp, udp, up};
+use world::outside::{FAR, HOST, Seen, echo, gateway_mac, host, in_, own, published, seen, tcp, udp, up};
 use world::{BLUE, Host, RED, ip, mac};
 
 fn nat(host: &mut Host, scope: Option<BridgeId>, lines: &str) {
@@ -183,4 +183,41 @@ fn mappings_stay_with_who_made_them() {
     assert_eq!((other.port, ends(&other)), (a, (FAR, 54, ip(2), 4_000)));
     let back = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 54), 64, 8));
     assert_eq!((back.port, ends(&back)), (PortId::HOST, (HOST, ask.ports.0, FAR, 54)));
+}
+
+#[test]
+fn sources_that_rules_name_are_for_the_way_out() {
+    let (mut host, a) = host();
+    nat(&mut host, None, "-A POSTROUTING -s 10.10.10.0/24 -j SNAT --to-source 198.51.100.1");
+    // The host takes what is for itself: in the kernel nothing of it passes POSTROUTING.
+    let to_host = one(&mut host, a, &tcp(up(), (ip(2), 4_000), (HOST, 22), "S", (1, 0)));
+    assert_eq!((to_host.port, ends(&to_host)), (PortId::HOST, (ip(2), 4_000, HOST, 22)));
+    let answer = tcp(own(), (HOST, 22), (ip(2), 4_000), "SA", (9, 2));
+    let back = one(&mut host, PortId::HOST, &answer);
+    assert_eq!((back.port, ends(&back)), (a, (HOST, 22, ip(2), 4_000)));
+    // To its own published port one comes from elsewhere still.
+    host.apply(Update::Publish { id: switch::PublishId(1), rule: published(None, (8080, 8080), ip(2), 80) });
+    nat(&mut host, None, "-A POSTROUTING -p tcp --dport 80 -j SNAT --to-source 10.10.10.2");
+    let hairpin = one(&mut host, a, &tcp(up(), (ip(2), 4_001), (HOST, 8_080), "S", (1, 0)));
+    assert_eq!((hairpin.port, hairpin.src, hairpin.dst, hairpin.ports.1), (a, ip(1), ip(2), 80));
+}
+
+#[test]
+fn nobody_shows_the_address_of_a_container_elsewhere() {
+    let (mut host, a) = host();
+    host.gateway(BLUE, "10.20.0.1/24", false, true);
+    let blue = Ipv4Addr::new(10, 20, 0, 2);
+    host.endpoint(5, BLUE, blue);
+    host.apply(Update::Publish { id: switch::PublishId(1), rule: published(None, (8080, 8080), ip(2), 80) });
+    let link = (wire::Mac::from_ipv4(blue), wire::Mac::from_ipv4(Ipv4Addr::new(10, 20, 0, 1)));
+    let syn = |port| tcp(link, (blue, port), (HOST, 8_080), "S", (1, 0));
+    nat(&mut host, Some(BLUE), "-A POSTROUTING -p tcp -j SNAT --to-source 10.10.10.3");
+    let refused = one(&mut host, PortId(5), &syn(4_000));
+    assert_eq!((refused.port, refused.icmp), (PortId(5), Some((3, 13))), "nothing but an error");
+    let out = tcp(link, (blue, 4_001), (FAR, 80), "S", (1, 0));
+    assert_eq!(one(&mut host, PortId(5), &out).port, PortId(5), "nothing but an error");
+    assert_eq!((host.dropped(DropReason::OtherNetwork), host.switch.tracker().usage().connections), (2, 0));
+    nat(&mut host, Some(BLUE), "-A POSTROUTING -p tcp -j SNAT --to-source 10.10.10.1");
+    let there = one(&mut host, PortId(5), &syn(4_002));
+    assert_eq!((there.port, there.src, there.dst), (a, ip(1), ip(2)));
 }

@@ -11,7 +11,6 @@ use wire::icmp::Trouble;
 
 use super::carry::{Change, Way};
 use super::hooks::Known;
-use super::host::mask;
 use super::{Packet, bridge_of, zone_of};
 use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
@@ -53,6 +52,14 @@ impl Origin {
     fn wanted(address: IpAddr, nat: &Nat) -> Origin {
         let ports = nat.ports.map(|ports| (ports.first, ports.last));
         Origin::Mapped { address, ports, random: nat.random || nat.random_fully, mapping: SYMMETRIC }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Origin::Keep => None,
+            Origin::Fixed(end) => Some(end.ip),
+            Origin::Mapped { address, .. } => Some(*address),
+        }
     }
 
     pub(super) fn source(&self) -> Source<'_> {
@@ -241,6 +248,10 @@ impl Switch {
         packet: Packet,
         out: &mut Out,
     ) -> Option<(Lead, bool, Packet)> {
+        if lead.zone == Zone::OUTSIDE && self.router.host.owns(tuple.dst.ip()) {
+            // The host takes what is for itself as it comes.
+            return Some((lead, false, packet));
+        }
         let (translation, packet) = self.meet_nat_out(way.0, packet, out)?;
         let source = match translation {
             Some(Translation::Source(nat)) => {
@@ -261,8 +272,21 @@ impl Switch {
             }
             Some(Translation::Destination(_) | Translation::Redirect(_)) | None => None,
         };
-        let by_rule = source.is_some();
-        Some((Lead { source: source.unwrap_or(lead.source), ..lead }, by_rule, packet))
+        // Who has to hide hides, if no rule gives it an address to show.
+        let shows = |source: &Origin| source.address() != Some(tuple.src.ip()) || matches!(lead.source, Origin::Keep);
+        let Some(source) = source.filter(shows) else { return Some((lead, false, packet)) };
+        if source.address().is_some_and(|ip| self.is_of_another(&packet, lead.zone, ip, tuple.src.ip())) {
+            self.refuse(DropReason::OtherNetwork, Some(Trouble::Prohibited), packet, out);
+            return None;
+        }
+        Some((Lead { source, ..lead }, true, packet))
+    }
+
+    /// Whether a source that a rule names is an address of a network's containers that nobody may show there: outside
+    /// anybody's, and in another network those of all but its gateway.
+    fn is_of_another(&self, packet: &Packet, zone: Zone, ip: IpAddr, own: IpAddr) -> bool {
+        let leaves = zone == Zone::OUTSIDE || self.way_in(packet).is_some_and(|from| from != zone);
+        leaves && ip != own && !self.router.subnets.get(ip).is_empty() && !self.is_gateway_of(zone, ip)
     }
 
     /// The source that a rule gives: the one that the sender has already, else that address.
@@ -286,7 +310,6 @@ impl Switch {
         let dst = tuple.dst.ip();
         match bridge_of(lead.zone) {
             Some(id) => self.bridges.get(&id)?.settings.gateway.as_ref()?.address_towards(dst),
-            None if self.router.host.owns(dst) => Some(mask(dst.is_ipv4())),
             None => self.router.host.route(dst).map(|route| route.source),
         }
     }
