@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use nat::rules::{Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, PublishId, Update};
-use world::outside::{HOST, gateway_mac, host, published, seen, tcp};
+use world::outside::{FAR, HOST, gateway_mac, host, published, refusal, seen, tcp, udp, up};
 use world::{BLUE, Host, RED, ip, mac};
 
 const BLUE_2: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 2);
@@ -85,4 +85,52 @@ fn a_first_packet_between_networks_is_asked_where_it_is_to_go_and_whence() {
     let answer = tcp((mac(3), gateway_mac()), (ip(3), 81), (ip(1), there.ports.0), "SA", (9, 2));
     let back = seen(&host.send(b, &answer).0).remove(0);
     assert_eq!((back.port, back.src, back.dst, back.ports), (BLUE_5, HOST, BLUE_2, (8080, 4_000)));
+}
+
+#[test]
+fn what_turns_around_at_a_mapping_meets_the_rules_on_its_way_out() {
+    let refusing =
+        format!("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -o vsw0 -d {HOST}/32 -p udp --dport 7000 -j DROP");
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    let to_gateway = (mac(3), gateway_mac());
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (FAR, 53), 64, 9));
+    host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 53), 64, 9));
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (HOST, 6_000), 64, 9));
+    let ask = udp(up(), (ip(2), 6_000), (HOST, 7_000), 64, 9);
+    rules(&mut host, Some(RED), &refusing);
+    let before = host.switch.tracker().usage().connections;
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &ask));
+    assert_eq!(host.switch.tracker().usage().connections, before, "what was refused began nothing");
+    rules(&mut host, Some(RED), NOBODY_MEANT);
+    for _ in 0..2 {
+        let there = seen(&host.send(a, &ask).0).remove(0);
+        assert_eq!((there.port, there.src, there.dst, there.ttl), (b, HOST, ip(3), 62));
+        assert_eq!(there.ports, (6_000, 7_000));
+    }
+    let refused = refusal(to_gateway, ip(3), HOST, &seen(&host.send(a, &ask).0).remove(0).bytes);
+    let error = seen(&host.send(b, &refused).0).remove(0);
+    assert_eq!((error.port, error.icmp, error.src, error.dst), (a, Some((3, 3)), HOST, ip(2)));
+    assert_eq!(error.bytes[42 + 12..42 + 20], [ip(2).octets(), HOST.octets()].concat());
+    rules(&mut host, Some(RED), &refusing);
+    host.drops(DropReason::Denied, |host| passes(host, a, b, &ask));
+}
+
+#[test]
+fn what_a_rule_sends_to_a_mapping_turns_around_from_its_first_packet_on() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    let to_gateway = (mac(3), gateway_mac());
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (FAR, 53), 64, 9));
+    host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 53), 64, 9));
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (HOST, 6_000), 64, 9));
+    rules(
+        &mut host,
+        Some(RED),
+        "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 203.0.113.9/32 -p udp --dport 99 -j DNAT --to-destination 198.51.100.1:7000",
+    );
+    for _ in 0..2 {
+        let there = seen(&host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 99), 64, 9)).0).remove(0);
+        assert_eq!((there.port, there.src, there.dst, there.ports), (b, HOST, ip(3), (6_000, 7_000)));
+    }
 }

@@ -221,3 +221,15 @@ fn nobody_shows_the_address_of_a_container_elsewhere() {
     let there = one(&mut host, PortId(5), &syn(4_002));
     assert_eq!((there.port, there.src, there.dst), (a, ip(1), ip(2)));
 }
+
+#[test]
+fn what_comes_from_outside_and_is_redirected_stays_with_the_gateway() {
+    let (mut host, _) = host();
+    host.apply(Update::Publish { id: switch::PublishId(1), rule: published(None, (8080, 8080), ip(2), 80) });
+    nat(&mut host, Some(RED), "-A PREROUTING -i uplink -p tcp --dport 8080 -j REDIRECT --to-ports 81");
+    for _ in 0..3 {
+        let reset = one(&mut host, PortId::HOST, &tcp(in_(), (FAR, 5_000), (HOST, 8_080), "S", (1, 0)));
+        assert_eq!((reset.port, ends(&reset), reset.bytes[47] & 0x04), (PortId::HOST, (HOST, 8_080, FAR, 5_000), 0x04));
+    }
+    assert_eq!(host.dropped(DropReason::NoService), 3);
+}

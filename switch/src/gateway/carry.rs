@@ -8,6 +8,7 @@ use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Tracked, Zo
 use wire::icmp::Trouble;
 use wire::{FlowKey, Fragment, Layer3, Mac, Time, parse, protocol};
 
+use super::begin::aimed;
 use super::{Packet, bridge_of};
 use crate::filter::Mark;
 use crate::flow::{Egress, Flow};
@@ -130,18 +131,19 @@ impl Switch {
     }
 
     /// Sends on a packet of a connection.
-    pub(super) fn carry(&mut self, hit: Hit, mut packet: Packet, out: &mut Out) {
+    pub(super) fn carry(&mut self, hit: Hit, packet: Packet, out: &mut Out) {
         let tracker = &self.router.tracker;
         let (rewrite, towards) = (tracker.rewrite(hit.conn, hit.direction), tracker.towards(hit.conn, hit.direction));
         let (Some(rewrite), Some(zone)) = (rewrite, towards) else {
             return self.drop_packet(DropReason::Invalid, packet, out);
         };
         if self.is_turned(hit) {
-            self.pass_piece(&mut packet);
+            let Some(packet) = self.judge_turn(rewrite.only_dst(), packet, out) else { return };
             return self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
         }
-        let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
         let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let zone = self.redirected(zone, dst, &packet);
+        let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
         if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
             // A rule has redirected it.
             let Some(packet) = self.retarget(rewrite.only_dst(), packet, out) else { return };
@@ -263,7 +265,10 @@ impl Switch {
     fn is_turned(&self, hit: Hit) -> bool {
         let tracker = &self.router.tracker;
         tracker.towards(hit.conn, hit.direction) == Some(Zone::OUTSIDE)
-            && tracker.tuple(hit.conn, hit.direction).is_some_and(|tuple| self.router.is_mapping(&tuple))
+            && tracker.tuple(hit.conn, hit.direction).is_some_and(|tuple| {
+                let to = tracker.rewrite(hit.conn, hit.direction).and_then(|rewrite| rewrite.dst);
+                self.router.is_mapping(&aimed(&tuple, to))
+            })
     }
 
     /// Sends a packet on where it was decided, and remembers that if it may.
@@ -381,15 +386,22 @@ impl Switch {
             nat::translate_error(&mut packet.frame, &packet.headers, &outer, &inner)
         };
         if self.is_turned(hit) {
-            self.pass_piece(&mut packet);
-            return self.turn(packet, out, |packet| translate(packet, outer, inner));
+            if packet.passage.is_none() {
+                return self.turn(packet, out, |packet| translate(packet, outer, inner));
+            }
+            if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
+                return self.drop_packet(DropReason::Untranslatable, packet, out);
+            }
+            let Some(packet) = self.judge_turn(Rewrite::default(), packet, out) else { return };
+            return self.turn(packet, out, |packet| translate(packet, outer.only_src(), inner.only_dst()));
         }
+        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let zone = self.redirected(zone, dst, &packet);
         let Some(mut packet) = self.enter_by(zone, &Tracked::Related(hit), packet, out) else { return };
         // Rules see its new destination and its old source, here too; what it quotes went the other way.
         if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
-        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
         if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
             return self.answer_as_gateway(None, packet, out);
         }

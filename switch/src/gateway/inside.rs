@@ -11,7 +11,8 @@ use super::begin::{Lead, Origin, aimed};
 use super::hooks::Known;
 use super::host::{is_host_link, is_routable, mask};
 use super::{Packet, zone_of};
-use crate::{BridgeId, DropReason, Out, Switch};
+use crate::flow::Egress;
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
 /// What becomes of a new connection.
 enum Decision {
@@ -160,13 +161,29 @@ impl Switch {
     /// Makes a connection to the host's own address under a mapping, and turns its packet around.
     fn turn_around(&mut self, fresh: &Fresh, source: IpAddr, packet: Packet, out: &mut Out) {
         let source = Origin::bound(source);
-        let destination = packet.aim().map_or(Destination::Keep, Destination::To);
+        let aim = packet.aim();
+        let destination = aim.map_or(Destination::Keep, Destination::To);
+        let Some(packet) = self.judge_turn(Rewrite { src: None, dst: aim }, packet, out) else { return };
         let plan = Plan { reply_zone: Zone::OUTSIDE, destination, source: source.source() };
         let router = &mut self.router;
         match router.tracker.commit(packet.now, fresh, &plan, &mut *router.is_free) {
-            Ok(hit) => self.carry(hit, packet, out),
+            Ok(hit) => {
+                if let Some(Known::New(connection)) = packet.passage.as_ref().map(|passage| &passage.known) {
+                    router.tracker.set_mark(hit.conn, connection.mark);
+                }
+                let rewrite = router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default();
+                self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
+            }
             Err(reason) => self.not_made(reason, packet, out),
         }
+    }
+
+    /// Lets a packet that turns around meet the rules on its way out, as one to the host.
+    pub(super) fn judge_turn(&mut self, dst: Rewrite, packet: Packet, out: &mut Out) -> Option<Packet> {
+        if packet.passage.is_none() {
+            return Some(packet);
+        }
+        self.judge_out(Egress::Port(PortId::HOST), true, dst, packet, out)
     }
 
     /// Sends a packet out to the host's own address, and takes it in again as if the host had sent it.
@@ -179,7 +196,8 @@ impl Switch {
         let Some(mac) = self.router.host.mac else {
             return self.refuse(DropReason::NoUplink, Some(Trouble::NetUnreachable), packet, out);
         };
-        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+        // Rules have seen it a hop older.
+        if packet.passage.is_none() && nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             return self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
         }
         if translate(&mut packet).is_err() {

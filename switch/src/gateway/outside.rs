@@ -77,6 +77,13 @@ impl Switch {
         self.gateway_of(zone).is_some_and(|gateway| gateway.has(address))
     }
 
+    /// The zone that a packet goes to: that of a gateway, if it comes from outside and a rule has redirected it there.
+    pub(super) fn redirected(&self, zone: Zone, dst: Option<IpAddr>, packet: &Packet) -> Zone {
+        let Some(dst) = dst.filter(|_| zone == Zone::OUTSIDE && packet.from == PortId::HOST) else { return zone };
+        let networks = self.router.subnets.get(dst).iter().map(|id| zone_of(*id));
+        networks.into_iter().find(|zone| self.is_gateway_of(*zone, dst)).unwrap_or(zone)
+    }
+
     /// Whether an address may be that of a container of a zone's network.
     pub(super) fn is_container_of(&self, zone: Zone, address: IpAddr) -> bool {
         self.gateway_of(zone).is_some_and(|gateway| gateway.covers(address) && !gateway.has(address))
