@@ -3,14 +3,12 @@
 //!
 //! [`Held`]: crate::Held
 
-use std::collections::VecDeque;
-
 use hashbrown::HashMap;
 use wire::{Headers, Layer3, protocol};
 
 use crate::tick::Tick;
 use crate::translate::extensions;
-use crate::{Address, Reason, Zone};
+use crate::{Address, Reason, Shares, Zone};
 
 /// Which datagram a fragment belongs to. IPv4 counts the protocol in (RFC 791), IPv6 does not (RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +18,13 @@ pub struct Datagram {
     dst: Address,
     id: u32,
     protocol: u8,
+}
+
+impl Datagram {
+    /// The zone that it is sent in.
+    pub const fn zone(&self) -> Zone {
+        self.zone
+    }
 }
 
 /// A fragment's place in its datagram.
@@ -78,19 +83,19 @@ struct Entry {
     serial: u32,
 }
 
-/// The datagrams that are known. When there is no room the oldest goes: a flood of first fragments passes through, and a
-/// datagram whose pieces come one after the other is not touched by it.
+/// The datagrams that are known. When there is no room the oldest of the zone that has most goes: a flood of first fragments
+/// passes through, and a datagram whose pieces come one after the other is not touched by it.
 #[derive(Debug)]
 pub(crate) struct Fragments {
     entries: HashMap<Datagram, Entry>,
-    order: VecDeque<(Datagram, u32)>,
+    order: Shares<(Datagram, u32)>,
     limit: usize,
     next_serial: u32,
 }
 
 impl Fragments {
     pub(crate) fn new(limit: u32) -> Fragments {
-        Fragments { entries: HashMap::new(), order: VecDeque::new(), limit: limit as usize, next_serial: 0 }
+        Fragments { entries: HashMap::new(), order: Shares::default(), limit: limit as usize, next_serial: 0 }
     }
 
     /// Remembers a first fragment.
@@ -106,13 +111,13 @@ impl Fragments {
             return Err(Reason::Fragment);
         }
         while self.entries.len() >= self.limit.max(1) || self.order.len() >= self.limit.max(1) * 2 {
-            let Some((oldest, serial)) = self.order.pop_front() else { break };
+            let Some((oldest, serial)) = self.order.pop_of_largest() else { break };
             self.forget(&oldest, serial);
         }
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         self.entries.insert(datagram, Entry { first, expires: now.after(timeout), serial });
-        self.order.push_back((datagram, serial));
+        self.order.push(datagram.zone, (datagram, serial));
         Ok(())
     }
 
@@ -129,15 +134,15 @@ impl Fragments {
 
     /// Forgets up to `budget` that are too old.
     pub(crate) fn expire(&mut self, now: Tick, budget: usize) {
-        for _ in 0..budget {
-            let Some(&(datagram, serial)) = self.order.front() else { return };
-            let entry = self.entries.get(&datagram).filter(|entry| entry.serial == serial);
-            if entry.is_some_and(|entry| now < entry.expires) {
-                return;
+        let entries = &mut self.entries;
+        self.order.expire(budget, |(datagram, serial)| {
+            let Some(entry) = entries.get(datagram).filter(|entry| entry.serial == *serial) else { return true };
+            let over = now >= entry.expires;
+            if over {
+                entries.remove(datagram);
             }
-            self.forget(&datagram, serial);
-            self.order.pop_front();
-        }
+            over
+        });
     }
 
     pub(crate) fn len(&self) -> usize {

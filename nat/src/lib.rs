@@ -16,6 +16,7 @@ mod held;
 mod reason;
 pub mod rules;
 mod settings;
+mod shares;
 mod tcp;
 mod tick;
 mod tracker;
@@ -27,6 +28,7 @@ pub use fragment::Datagram;
 pub use held::Held;
 pub use reason::Reason;
 pub use settings::{Filtering, Settings, Timers};
+pub use shares::Shares;
 pub use tcp::TcpState;
 pub use tracker::{
     Advance, BindingId, BindingRow, ConnRow, Counters, Destination, Filter, Fresh, Hit, Inbound, Mapping, Page, Plan,

@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 
 use nat::rules::{Counters, Family, Program, load};
 use switch::{DropReason, Policing, PortId, Update};
-use wire::{Frame, checksum};
+use wire::{Frame, Mac, checksum};
 use world::outside::{FAR, gateway_mac, host, pieces, tcp, udp};
-use world::{Host, RED, ip, mac};
+use world::{BLUE, Host, RED, ip, mac};
 
 fn filter(host: &mut Host, lines: &str) {
     let set = load(Family::Ipv4, &format!("{lines}\nCOMMIT\n")).unwrap_or_else(|error| panic!("{error:?}"));
@@ -154,4 +154,24 @@ fn what_reaches_into_the_judged_header_never_passes() {
         host.drops(DropReason::Invalid, |host| count(host, a, out, [Frame::from_bytes(&overlap)]) > 0);
         host.drops(DropReason::Denied, |host| count(host, a, out, [last]) > 0);
     }
+}
+
+#[test]
+fn a_flood_of_pieces_costs_its_own_network() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    host.gateway(BLUE, "10.20.0.1/24", false, true);
+    let at = |last: u8| Ipv4Addr::new(10, 20, 0, last);
+    let (blue, other) = (host.endpoint(5, BLUE, at(2)), host.endpoint(6, BLUE, at(3)));
+    filter(&mut host, "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -s 192.0.2.1/32 -j DROP");
+    let mut ours = datagram(ip(3), 53).into_iter();
+    assert_eq!(count(&mut host, a, b, ours.next()), 1);
+    let link = (Mac::from_ipv4(at(2)), Mac::from_ipv4(at(3)));
+    for id in 0..5_000u16 {
+        let mut whole = udp(link, (at(2), 4_000), (at(3), 53), 64, 2_000);
+        whole[18..20].copy_from_slice(&id.to_be_bytes());
+        let first = pieces(whole, 1_500).swap_remove(0);
+        assert_eq!(count(&mut host, blue, other, [first]), 1);
+    }
+    assert_eq!(count(&mut host, a, b, ours), 2, "what follows finds its first one still");
 }

@@ -6,7 +6,7 @@ use nat::{Held, Reason, Settings, Tracked};
 use wire::{Frame, Time};
 
 use crate::packet::{ACK, SYN, Segment, echo, fragments, icmp, is_sound, parse, reassemble, segment, tcp, udp};
-use crate::world::{OUT, RED, World};
+use crate::world::{BLUE, OUT, RED, World};
 
 fn payload() -> Vec<u8> {
     (0..3000).map(|n| (n * 7) as u8).collect()
@@ -215,7 +215,12 @@ fn what_is_held_back_is_bounded_and_comes_out_again() {
     assert_eq!(held.hold(at(0), one, 4), Err(4), "enough of one datagram");
     assert_eq!(held.hold(at(1), two, 5), Ok(()));
     assert_eq!(held.hold(at(1), two, 6), Err(6), "full");
+    let parts = fragments(&udp("10.0.0.1:5000", "10.0.0.2:53", &payload()), 1208, 1);
+    let Tracked::Early(elsewhere) = world.track(BLUE, &parts[1]) else { panic!("no first one came") };
+    assert_eq!(held.hold(at(1), elsewhere, 7), Err(5), "who has most makes room");
     let mut out = Vec::new();
+    held.release(&elsewhere, &mut out);
+    assert_eq!((out.pop(), held.hold(at(1), two, 5)), (Some(7), Ok(())));
     held.release(&one, &mut out);
     assert_eq!((out, held.len()), (vec![1, 2, 3], 1));
     assert_eq!(held.expire(at(2)), None);

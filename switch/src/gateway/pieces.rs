@@ -1,18 +1,21 @@
 //! What rules made of datagrams in pieces: the first fragment, which alone has ports, meets them, and later ones share its
 //! fate, as in the kernel, which puts a datagram together before rules see it. Nothing is put together here. Until the first
-//! one has passed all hooks later ones are refused; when there is no room the oldest datagram goes, and its rest is lost.
+//! one has passed all hooks later ones are refused; when there is no room the oldest datagram of the network that has
+//! most goes, and its rest is lost.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use nat::Datagram;
 use nat::rules::Counters;
+use nat::{Datagram, Shares};
 use wire::{Frame, Headers, Layer3, Time, checksum};
 
 use super::Packet;
 use super::hooks::Passage;
 use crate::filter::{Filters, Mark};
+
+/// Most datagrams that are forgotten for one that begins.
+const EXPIRED: usize = 16;
 
 /// What rules may have changed in the header of a first fragment, and change in later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub(super) enum Rest {
 #[derive(Debug)]
 pub(super) struct Pieces {
     fates: HashMap<Datagram, Fate>,
-    order: VecDeque<(Datagram, u32)>,
+    order: Shares<(Datagram, u32)>,
     limit: usize,
     life: Duration,
     next: u32,
@@ -66,26 +69,31 @@ impl Pieces {
     /// Room for that many, for so long.
     pub(super) fn new(limit: u32, seconds: u32) -> Pieces {
         let (limit, life) = (limit.max(1) as usize, Duration::from_secs(seconds.into()));
-        Pieces { fates: HashMap::new(), order: VecDeque::new(), limit, life, next: 0 }
+        Pieces { fates: HashMap::new(), order: Shares::default(), limit, life, next: 0 }
     }
 
     /// A first fragment is about to meet rules.
     fn begin(&mut self, now: Time, datagram: Datagram, generation: u32) {
-        while let Some(&(oldest, serial)) = self.order.front() {
-            let fate = self.fates.get(&oldest).filter(|fate| fate.serial == serial);
-            if fate.is_some_and(|fate| now < fate.until) && self.order.len() < self.limit {
-                break;
+        let fates = &mut self.fates;
+        self.order.expire(EXPIRED, |(oldest, serial)| {
+            let Some(fate) = fates.get(oldest).filter(|fate| fate.serial == *serial) else { return true };
+            let over = now >= fate.until;
+            if over {
+                fates.remove(oldest);
             }
-            if fate.is_some() {
+            over
+        });
+        while self.order.len() >= self.limit {
+            let Some((oldest, serial)) = self.order.pop_of_largest() else { break };
+            if self.fates.get(&oldest).is_some_and(|fate| fate.serial == serial) {
                 self.fates.remove(&oldest);
             }
-            self.order.pop_front();
         }
         let serial = self.next;
         self.next = serial.wrapping_add(1);
         let until = now + self.life;
         self.fates.insert(datagram, Fate { serial, until, generation, passes: None, marks: Box::default() });
-        self.order.push_back((datagram, serial));
+        self.order.push(datagram.zone(), (datagram, serial));
     }
 
     /// A first fragment has met its last rule. `passes` is what became of its header, if it goes on.
