@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use nat::rules::Counters;
 use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Tracked, Zone};
 use wire::icmp::Trouble;
-use wire::{FlowKey, Fragment, Layer3, Mac, Time, parse, protocol};
+use wire::{FlowKey, Fragment, Mac, Time, parse, protocol};
 
 use super::begin::aimed;
+use super::pieces::ttl_at;
 use super::{Packet, bridge_of};
 use crate::filter::Mark;
 use crate::flow::{Egress, Flow};
@@ -444,8 +445,7 @@ impl Switch {
 
 /// Whether a packet has no hop left.
 fn is_last_hop(packet: &Packet) -> bool {
-    let at = usize::from(packet.headers.l3) + if packet.headers.layer3 == Layer3::Ipv4 { 8 } else { 7 };
-    packet.frame.bytes().get(at).is_none_or(|&ttl| ttl <= 1)
+    packet.frame.bytes().get(ttl_at(&packet.headers)).is_none_or(|&ttl| ttl <= 1)
 }
 
 /// Whether a packet is a TCP segment that begins or ends something.

@@ -178,7 +178,8 @@ pub(super) fn set_service(frame: &mut Frame, headers: &Headers, service: u8) {
     }
 }
 
-fn ttl_at(headers: &Headers) -> usize {
+/// Where the hops to live stand.
+pub(super) fn ttl_at(headers: &Headers) -> usize {
     usize::from(headers.l3) + if headers.layer3 == Layer3::Ipv4 { 8 } else { 7 }
 }
 

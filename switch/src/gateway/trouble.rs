@@ -62,7 +62,7 @@ impl Switch {
             out.pool.put(reply);
             return false;
         }
-        if packet.from == PortId::HOST && !self.address_outside(packet, &mut reply) {
+        if !self.address(packet, &mut reply) {
             out.pool.put(reply);
             return false;
         }
@@ -79,8 +79,11 @@ impl Switch {
         true
     }
 
-    /// Gives what is said to the outside its link addresses. `false`: there is no way there.
-    fn address_outside(&self, about: &Packet, reply: &mut Frame) -> bool {
+    /// Gives what is said about a packet its link addresses: in a network it has them. `false`: there is no way there.
+    fn address(&self, about: &Packet, reply: &mut Frame) -> bool {
+        if about.from != PortId::HOST {
+            return true;
+        }
         let (Some(mac), Some(src)) = (self.router.host.mac, about.headers.key.src()) else { return false };
         let (link, to) = if self.router.host.owns(src) { (OUTSIDE, mac) } else { (mac, OUTSIDE) };
         wire::set_link(reply, link, to);
@@ -107,7 +110,7 @@ impl Switch {
         {
             return out.pool.put(reply);
         }
-        if from == PortId::HOST && !self.address_outside(packet, &mut reply) {
+        if !self.address(packet, &mut reply) {
             return out.pool.put(reply);
         }
         self.say_about(packet, reply, out);
