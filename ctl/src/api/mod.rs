@@ -19,6 +19,7 @@ mod tests;
 mod trace;
 mod uplink;
 
+pub use crate::model::Resolver;
 pub use conns::{Conn, ConnFilter, Flushed, Way};
 pub use error::{Error, Kind};
 pub use filter::{FilterOf, FilterRow, LoadHow, Rejected};

@@ -9,7 +9,7 @@ use wire::Mac;
 
 use super::Published;
 use super::Uplink;
-use crate::model::{Limits, PortVlan};
+use crate::model::{Limits, PortVlan, Resolver};
 
 /// `GET /v1/show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,9 @@ pub struct Network {
     pub attachable: bool,
     /// The user's own notes.
     pub labels: BTreeMap<String, String>,
+    /// What its containers' resolvers hold instead of its gateways.
+    #[serde(default, skip_serializing_if = "Resolver::is_empty")]
+    pub dns: Resolver,
     /// As created.
     pub options: BTreeMap<String, String>,
     /// Endpoints this host knows of, on every host if the network is in use here.
@@ -162,6 +165,12 @@ pub struct Port {
     pub addresses: Vec<IpNet>,
     /// Other names in this network.
     pub aliases: Vec<String>,
+    /// What the container calls itself; also a name in this network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// What the sandbox's resolv.conf is to hold.
+    #[serde(default)]
+    pub dns: Resolver,
     /// The user's own notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -1,6 +1,6 @@
 //! Endpoints of this host: `add-port`, `del-port`, `ports`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -32,6 +32,11 @@ pub(crate) struct Wishes {
     /// Another name in this network; may be given several times
     #[arg(long = "alias", value_name = "NAME")]
     pub(crate) aliases: Vec<String>,
+    /// What the container calls itself; also a name in this network
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
+    #[command(flatten)]
+    pub(crate) resolver: ResolverArgs,
     /// The link's name in the sandbox [default: the lowest free ethN]
     #[arg(long, value_name = "NAME")]
     pub(crate) ifname: Option<String>,
@@ -39,6 +44,20 @@ pub(crate) struct Wishes {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) vlans: VlanArgs,
+}
+
+/// What a resolv.conf is to hold instead of what the switch would put there.
+#[derive(Debug, Args)]
+pub(crate) struct ResolverArgs {
+    /// A name server instead of the gateways; may be given several times
+    #[arg(long, value_name = "IP")]
+    pub(crate) dns: Vec<IpAddr>,
+    /// A domain that short names are tried in (. for none); may be given several times
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) dns_search: Vec<String>,
+    /// An option of the resolver, such as ndots:2; may be given several times
+    #[arg(long = "dns-opt", visible_alias = "dns-option", value_name = "OPTION")]
+    pub(crate) dns_options: Vec<String>,
 }
 
 const ADD_EXAMPLES: &str = "\
@@ -108,6 +127,10 @@ impl AddPort {
             ip6: self.wishes.ip6.map(Into::into),
             mac: self.wishes.mac,
             aliases: self.wishes.aliases,
+            hostname: self.wishes.hostname,
+            dns: self.wishes.resolver.dns,
+            dns_search: self.wishes.resolver.dns_search,
+            dns_options: self.wishes.resolver.dns_options,
             labels: map(self.labels),
             allow_spoof: self.allow_spoof,
             limits: self.wishes.limits.into(),

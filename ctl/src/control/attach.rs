@@ -14,7 +14,7 @@ use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, gateway, refused};
 use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
 use crate::filter;
-use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan};
+use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::sandbox::{Netns, Reference};
 use crate::state::{Change, StoredEndpoint};
 
@@ -28,6 +28,8 @@ struct Wish {
     want: Want,
     mac: Option<Mac>,
     aliases: Vec<String>,
+    hostname: Option<String>,
+    dns: Resolver,
     labels: BTreeMap<String, String>,
     allow_spoof: bool,
     /// As they were asked for: 0 is none.
@@ -123,11 +125,13 @@ impl Control {
             let labels = record.labels.clone();
             (endpoint.stored.sandbox.clone(), record.name.clone(), record.container_id.clone(), labels)
         };
-        let Connect { ip, ip6, mac, ifname, aliases, limits, vlan, .. } = ask;
+        let Connect { name: _, ip, ip6, mac, ifname, aliases, hostname, dns, dns_search, dns_options, limits, vlan } =
+            ask;
         let container_id = Some(container_id).filter(|id| !id.is_empty());
         let network = reference.to_owned();
         let of_it = AddPort { network, name, container_id, labels, ..AddPort::default() };
-        let ask = AddPort { ip, ip6, mac, ifname, aliases, limits, vlan, ..of_it };
+        let of_it = AddPort { ip, ip6, mac, ifname, aliases, hostname, limits, vlan, ..of_it };
+        let ask = AddPort { dns, dns_search, dns_options, ..of_it };
         self.attach_sandbox(ask, sandbox).await
     }
 
@@ -190,6 +194,11 @@ impl Control {
         if let Some(alias) = ask.aliases.iter().find(|alias| !model::is_name(alias)) {
             return Err(invalid(&format!("alias {alias:?} is not a name"), name_rule));
         }
+        if let Some(hostname) = ask.hostname.as_ref().filter(|hostname| !model::is_name(hostname)) {
+            return Err(invalid(&format!("hostname {hostname:?} is not a name"), name_rule));
+        }
+        let dns = Resolver { nameservers: ask.dns, search: ask.dns_search, options: ask.dns_options };
+        dns.check().map_err(|(why, remedy)| invalid(&why, remedy))?;
         if ask.aliases.len() > 64 {
             return Err(invalid("more than 64 aliases", "give fewer"));
         }
@@ -228,10 +237,23 @@ impl Control {
         }
         let checked = Limits::default().changed(&ask.limits).check();
         checked.map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
-        let AddPort { name, ifname, mac, aliases, labels, allow_spoof, limits, vlan, .. } = ask;
-        let wish =
-            Wish { record, sandbox, name, container_id, ifname, want, mac, aliases, labels, allow_spoof, limits, vlan };
-        Ok(wish)
+        let AddPort { name, ifname, mac, aliases, hostname, labels, allow_spoof, limits, vlan, .. } = ask;
+        Ok(Wish {
+            record,
+            sandbox,
+            name,
+            container_id,
+            ifname,
+            want,
+            mac,
+            aliases,
+            hostname,
+            dns,
+            labels,
+            allow_spoof,
+            limits,
+            vlan,
+        })
     }
 
     /// What is there under that name: the same endpoint is the answer, unless other limits or VLANs are wanted; a living other
@@ -288,6 +310,7 @@ impl Control {
             mac,
             addresses,
             aliases: wish.aliases.clone(),
+            hostname: wish.hostname.clone(),
             ifname: wish.ifname.clone().unwrap_or_default(),
             labels: wish.labels.clone(),
         };
@@ -298,6 +321,7 @@ impl Control {
             allow_spoof: wish.allow_spoof,
             limits: Limits::default().changed(&wish.limits),
             vlan: wish.vlan.clone(),
+            dns: wish.dns.clone(),
             since: model::now_millis(),
         };
         let result = self.plug_in(&wish.record, bridge, stored, false).await;

@@ -51,6 +51,11 @@ pub(super) fn outward(record: &NetworkRecord, addresses: &[IpNet]) -> Vec<IpAddr
     addresses.iter().filter_map(|net| Some(beside(record, net.addr())?.1)).collect()
 }
 
+/// The gateways of the subnets that these addresses are in, also in an internal network.
+pub(super) fn beside_all(record: &NetworkRecord, addresses: &[IpAddr]) -> Vec<IpAddr> {
+    addresses.iter().filter_map(|address| Some(beside(record, *address)?.1)).collect()
+}
+
 /// Routes from an endpoint to the subnets of its network that it is not in, also in an internal network.
 pub(super) fn across(record: &NetworkRecord, addresses: &[IpNet]) -> Vec<(IpNet, IpAddr)> {
     let mut routes = Vec::new();
@@ -95,11 +100,11 @@ impl Control {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::{self, Scope, SubnetRecord};
 
-    fn record(subnets: &[(&str, &str)], internal: bool) -> NetworkRecord {
+    pub(in crate::control) fn record(subnets: &[(&str, &str)], internal: bool) -> NetworkRecord {
         let subnet = |(subnet, gateway): &(&str, &str)| SubnetRecord {
             subnet: subnet.parse().unwrap(),
             ip_range: None,
@@ -120,6 +125,7 @@ mod tests {
             ipv6: false,
             options: Default::default(),
             labels: Default::default(),
+            dns: Default::default(),
         }
     }
 

@@ -41,6 +41,7 @@ impl Control {
             policy: record.policy().text().into(),
             attachable: record.attachable,
             labels: record.labels.clone(),
+            dns: record.dns.clone(),
             options: record.options.clone(),
             endpoints: remote + state.endpoints_in(&record.id).count(),
         }

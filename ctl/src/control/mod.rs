@@ -22,6 +22,7 @@ mod publish;
 mod published;
 mod release;
 mod remote;
+mod resolver;
 mod restore;
 mod routes;
 mod session;

@@ -10,7 +10,7 @@ use rand::RngExt as _;
 
 use crate::api::{CreateNetwork, Error, NewSubnet};
 use crate::filter::{ICC_OPTION, Policy};
-use crate::model::{self, Driver, NetworkRecord, Scope, SubnetRecord};
+use crate::model::{self, Driver, NetworkRecord, Resolver, Scope, SubnetRecord};
 
 /// Docker's option for the MTU.
 pub(super) const MTU_OPTION: &str = "com.docker.network.driver.mtu";
@@ -59,6 +59,9 @@ pub(super) fn network(ask: &CreateNetwork, known: &Known) -> Result<NetworkRecor
         let why = "overlay networks need an address for tunnels";
         return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
     }
+    let CreateNetwork { dns: nameservers, dns_search: search, dns_options, .. } = ask.clone();
+    let dns = Resolver { nameservers, search, options: dns_options };
+    dns.check().map_err(|(why, remedy)| invalid(why, remedy))?;
     Ok(NetworkRecord {
         id: model::new_id(),
         name: ask.name.clone(),
@@ -79,6 +82,7 @@ pub(super) fn network(ask: &CreateNetwork, known: &Known) -> Result<NetworkRecor
             _ => ask.options.clone(),
         },
         labels: ask.labels.clone(),
+        dns,
     })
 }
 
@@ -251,6 +255,7 @@ pub(super) fn predefined(name: &str, driver: Driver, known: &Known) -> NetworkRe
         ipv6: false,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
+        dns: Resolver::default(),
     }
 }
 

@@ -258,6 +258,7 @@ mod tests {
             mac,
             addresses: vec![address],
             aliases: vec![],
+            hostname: None,
             labels: Default::default(),
             ifname: "eth0".into(),
         }

@@ -113,6 +113,11 @@ impl Endpoint {
         &self.stored.record
     }
 
+    /// Without prefix lengths.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.stored.record.addresses.iter().map(|net| net.addr()).collect()
+    }
+
     /// What identifies the sandbox: the container's id, or its name.
     pub(super) fn key(&self) -> &str {
         sandbox_key(&self.stored.record.name, &self.stored.record.container_id)

@@ -11,6 +11,7 @@ use switch::{BridgeId, FdbKind, Place, PortId, PortRow};
 use tokio::sync::oneshot;
 
 use super::Control;
+use super::resolver;
 use super::state::{Endpoint, State};
 use crate::api::{self, Error, Features, Sandbox};
 use crate::model::rfc3339;
@@ -273,6 +274,8 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         mac: record.mac,
         addresses: record.addresses.clone(),
         aliases: record.aliases.clone(),
+        hostname: record.hostname.clone(),
+        dns: resolver::of(state, endpoint),
         labels: record.labels.clone(),
         mtu: network.map_or(0, |network| network.record.mtu),
         state: status.into(),

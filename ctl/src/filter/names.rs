@@ -50,6 +50,7 @@ mod tests {
             mac: wire::Mac([2, 0, 0, 0, 0, last]),
             addresses: vec![format!("10.0.0.{last}/24").parse().unwrap()],
             aliases: vec!["web".into()],
+            hostname: None,
             ifname: "eth0".into(),
             labels: [(label.0.to_owned(), label.1.to_owned())].into(),
         };

@@ -37,6 +37,9 @@ pub struct EndpointRecord {
     pub addresses: Vec<IpNet>,
     /// Other names in this network.
     pub aliases: Vec<String>,
+    /// What the container calls itself; also a name in this network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// The link's name in the sandbox.
     pub ifname: String,
     /// The user's own notes; rules in words ask for them.
@@ -111,6 +114,7 @@ mod tests {
             mac: Mac::from_u64(0x0242_0a00_0000 + u64::from(n)),
             addresses: vec!["10.0.0.2/8".parse().unwrap()],
             aliases: vec![],
+            hostname: None,
             ifname: "eth0".into(),
             labels: BTreeMap::new(),
         });

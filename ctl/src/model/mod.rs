@@ -11,6 +11,7 @@ pub mod key;
 mod label;
 mod limits;
 mod network;
+mod resolver;
 mod vlan;
 
 pub use clock::{now_millis, rfc3339};
@@ -22,4 +23,5 @@ pub use id::{is_id, is_name, new_id, random_hex, resolve};
 pub use label::{is_label_key, is_label_value};
 pub use limits::{BadLimits, Limits};
 pub use network::{Driver, NetworkRecord, PREDEFINED, Scope, SubnetRecord};
+pub use resolver::{NAMESERVERS, Resolver};
 pub use vlan::{PortVlan, Vid, Vids};

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::Resolver;
 use crate::filter::Policy;
 
 /// What kind of network.
@@ -66,6 +67,9 @@ pub struct NetworkRecord {
     pub options: BTreeMap<String, String>,
     /// The user's own notes.
     pub labels: BTreeMap<String, String>,
+    /// What its containers' resolvers hold instead of its gateways.
+    #[serde(default, skip_serializing_if = "Resolver::is_empty")]
+    pub dns: Resolver,
 }
 
 /// A subnet of a network.
@@ -118,6 +122,7 @@ impl NetworkRecord {
         }
         let vni = network.vni.ok_or("it has no VNI")?;
         vxlan::Vni::new(vni).map_err(|error| error.to_string())?;
+        network.dns.check().map_err(|(why, _)| why)?;
         for subnet in &network.subnets {
             subnet.plan().map_err(|error| error.to_string())?;
         }

@@ -9,7 +9,7 @@ use wire::Mac;
 
 use super::{Change, Disk, Error};
 use crate::filter::{Scope, StoredRules, family_name, family_named};
-use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan};
+use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::publish::Publication;
 use crate::sandbox::Reference;
 
@@ -31,6 +31,9 @@ pub struct StoredEndpoint {
     /// None: it is in the untagged network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<PortVlan>,
+    /// What its resolver is to hold instead of what its networks say.
+    #[serde(default, skip_serializing_if = "Resolver::is_empty")]
+    pub dns: Resolver,
     /// When it was attached, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub since: u64,

@@ -11,7 +11,8 @@ fn create_sends_docker_s_options_and_prints_the_id() {
     let fake = Fake::new([("POST /v1/networks", 201, created)]);
     let line = "network create -d overlay --subnet 10.10.10.0/24,fd00:10::/64 --gateway 10.10.10.1 \
                 --ip-range 10.10.10.128/25 --aux-address tor=10.10.10.9 --internal --attachable --ipv6 --mtu 1400 \
-                --vni 5000 --policy deny --label team=web --label x -o com.docker.network.driver.mtu=1400 RED";
+                --vni 5000 --policy deny --label team=web --label x -o com.docker.network.driver.mtu=1400 \
+                --dns 192.0.2.53 --dns-search red.example --dns-opt ndots:2 RED";
     assert_eq!(fake.lines(line), [RED]);
     let expected = json!({
         "name": "RED", "driver": "overlay",
@@ -22,6 +23,7 @@ fn create_sends_docker_s_options_and_prints_the_id() {
         ],
         "ipv6": true, "internal": true, "attachable": true, "mtu": 1400, "vni": 5000, "policy": "deny",
         "labels": {"team": "web", "x": ""}, "options": {"com.docker.network.driver.mtu": "1400"},
+        "dns": ["192.0.2.53"], "dns_search": ["red.example"], "dns_options": ["ndots:2"],
     });
     assert_eq!(fake.asked(), [("POST /v1/networks".into(), expected)]);
 }
@@ -121,12 +123,14 @@ fn connect_and_disconnect_have_two_names_and_print_nothing() {
         ("POST /v1/networks/RED/disconnect", 204, Value::Null),
     ]);
     for prefix in ["", "network "] {
-        let line = "connect --ip 10.10.10.7 --ip6 fd00:10::7 --alias a --alias b --ifname eth3 RED container1";
+        let line = "connect --ip 10.10.10.7 --ip6 fd00:10::7 --alias a --alias b --ifname eth3 \
+                    --hostname c1 --dns fd00::53 RED container1";
         assert!(fake.lines(&format!("{prefix}{line}")).is_empty());
         assert!(fake.lines(&format!("{prefix}disconnect -f RED container1")).is_empty());
     }
     let connect = json!({
         "name": "container1", "ip": "10.10.10.7", "ip6": "fd00:10::7", "ifname": "eth3", "aliases": ["a", "b"],
+        "hostname": "c1", "dns": ["fd00::53"],
     });
     let disconnect = json!({"name": "container1", "force": true});
     assert_eq!(fake.asked()[0].1, connect);

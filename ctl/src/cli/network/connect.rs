@@ -29,7 +29,7 @@ pub(crate) struct Connect {
 impl Connect {
     /// Connects; as with docker, nothing is printed when that is done.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
-        let Wishes { ip, ip6, mac, aliases, ifname, limits, vlans } = self.wishes;
+        let Wishes { ip, ip6, mac, aliases, hostname, resolver, ifname, limits, vlans } = self.wishes;
         let request = api::Connect {
             name: self.container,
             ip: ip.map(Into::into),
@@ -37,6 +37,10 @@ impl Connect {
             mac,
             ifname,
             aliases,
+            hostname,
+            dns: resolver.dns,
+            dns_search: resolver.dns_search,
+            dns_options: resolver.dns_options,
             limits: limits.into(),
             vlan: vlans.into(),
         };

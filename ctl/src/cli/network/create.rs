@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::plan::plan;
 use crate::api::{CreateNetwork, Created};
 use crate::cli::error::Error;
+use crate::cli::port::ResolverArgs;
 use crate::cli::session::{Session, read};
 use crate::cli::table::printable;
 use crate::cli::value::{Pair, cidr, label, map};
@@ -66,6 +67,8 @@ pub(crate) struct Create {
     /// A note of your own; may be given several times
     #[arg(long = "label", value_name = "KEY[=VALUE]", value_parser = label)]
     labels: Vec<Pair>,
+    #[command(flatten)]
+    resolver: ResolverArgs,
     /// A driver option of docker
     #[arg(short, long = "opt", value_name = "KEY=VALUE")]
     options: Vec<Pair>,
@@ -90,6 +93,9 @@ impl Create {
             vni: self.vni,
             labels: map(self.labels),
             options: map(self.options),
+            dns: self.resolver.dns,
+            dns_search: self.resolver.dns_search,
+            dns_options: self.resolver.dns_options,
         };
         let path = "/v1/networks";
         let answer: Value = session.client.post(path, &request).await?;

@@ -28,6 +28,7 @@ fn member(network: &str, number: u16) -> StoredEndpoint {
             mac: wire::Mac([6, 0, 0, 0, high, low]),
             addresses: (0..16).map(|n| format!("fd73::1:{n:x}:{number:x}/64").parse().unwrap()).collect(),
             aliases: Vec::new(),
+            hostname: None,
             ifname: "eth0".into(),
             labels: [("app".to_owned(), String::new())].into(),
         },
@@ -36,6 +37,7 @@ fn member(network: &str, number: u16) -> StoredEndpoint {
         allow_spoof: false,
         limits: Default::default(),
         vlan: None,
+        dns: Default::default(),
         since: u64::from(number),
     }
 }
