@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::server::{query, to_the_end};
+use super::server::{queries, query, to_the_end};
 use super::{Error, body};
 use crate::control::Control;
 
@@ -52,7 +52,10 @@ async fn remove(
     Path(name): Path<String>,
     RawQuery(text): RawQuery,
 ) -> Result<impl IntoResponse, Error> {
-    let network = query(text.as_deref().unwrap_or_default(), "network")?;
-    to_the_end(async move { control.remove_ports(&name, network.as_deref()).await }).await?;
+    let (mut network, mut ifname) = (None, None);
+    for (key, value) in queries(text.as_deref().unwrap_or_default(), &["network", "ifname"])? {
+        *(if key == "network" { &mut network } else { &mut ifname }) = Some(value);
+    }
+    to_the_end(async move { control.remove_links(&name, network.as_deref(), ifname.as_deref()).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

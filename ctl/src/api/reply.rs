@@ -163,6 +163,9 @@ pub struct Port {
     pub mac: Mac,
     /// With prefix lengths, IPv4 first.
     pub addresses: Vec<IpNet>,
+    /// The network's gateways by which its addresses lead out; none in an internal network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<IpAddr>,
     /// Other names in this network.
     pub aliases: Vec<String>,
     /// What the container calls itself; also a name in this network.

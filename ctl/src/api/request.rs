@@ -184,6 +184,12 @@ pub struct AddPort {
     /// None: it is in the untagged network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<PortVlan>,
+    /// Names to take instead, in this order, where another living sandbox of this host has `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<String>,
+    /// Refuse (409) what is attached to the network already, instead of answering with what is there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fresh: bool,
     /// Ports to be published through this network, as in `POST /v1/publish`; all with the attachment, or nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,

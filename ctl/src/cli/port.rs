@@ -136,6 +136,7 @@ impl AddPort {
             limits: self.wishes.limits.into(),
             vlan: self.wishes.vlans.into(),
             publish: self.publish.iter().map(ToString::to_string).collect(),
+            ..Request::default()
         };
         let path = "/v1/ports";
         let answer: Value = session.client.post(path, &request).await?;

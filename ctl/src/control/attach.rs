@@ -9,6 +9,7 @@ use switch::{Guard, Place, PortId, PortSettings, Update};
 use wire::Mac;
 
 use super::address::Want;
+use super::coming::Begun;
 use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
 use super::{Control, Plug, gateway, refused};
@@ -35,6 +36,8 @@ struct Wish {
     /// As they were asked for: 0 is none.
     limits: Limits,
     vlan: Option<PortVlan>,
+    /// Whether it must not be there yet.
+    fresh: bool,
 }
 
 impl Wish {
@@ -42,6 +45,11 @@ impl Wish {
     fn is_met_by(&self, there: &StoredEndpoint) -> Result<(), Error> {
         let conflict = |why: String, remedy: String| Err(Error::conflict(format!("port {}", self.name), why, remedy));
         let (name, network) = (&self.name, &self.record.name);
+        let ifname = &there.record.ifname;
+        if self.fresh || self.ifname.as_ref().is_some_and(|wanted| wanted != ifname) {
+            let why = format!("it is attached to network {network} already, by its link {ifname}");
+            return conflict(why, format!("`vsctl del-port {name} {network}` first"));
+        }
         if there.limits.changed(&self.limits) != there.limits {
             let why = format!("it is attached to network {network} already, with other limits");
             return conflict(why, format!("change them with `vsctl set-port {network} {name}`"));
@@ -136,7 +144,8 @@ impl Control {
     }
 
     /// The part that needs no namespace: the sandbox is known by its reference.
-    pub(super) async fn attach_sandbox(self: &Arc<Self>, ask: AddPort, sandbox: Reference) -> Result<Port, Error> {
+    pub(super) async fn attach_sandbox(self: &Arc<Self>, mut ask: AddPort, sandbox: Reference) -> Result<Port, Error> {
+        let _coming = self.comes(&mut ask, &sandbox)?;
         let wish = self.wish(ask, sandbox).await?;
         let key = sandbox_key(&wish.name, &wish.container_id).to_owned();
         if let Some(port) = self.already(&wish, &key).await? {
@@ -237,7 +246,7 @@ impl Control {
         }
         let checked = Limits::default().changed(&ask.limits).check();
         checked.map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
-        let AddPort { name, ifname, mac, aliases, hostname, labels, allow_spoof, limits, vlan, .. } = ask;
+        let AddPort { name, ifname, mac, aliases, hostname, labels, allow_spoof, limits, vlan, fresh, .. } = ask;
         Ok(Wish {
             record,
             sandbox,
@@ -253,10 +262,11 @@ impl Control {
             allow_spoof,
             limits,
             vlan,
+            fresh,
         })
     }
 
-    /// What is there under that name: the same endpoint is the answer, unless other limits or VLANs are wanted; a living other
+    /// What is there under that name: the same endpoint is the answer, unless another link, other limits or VLANs are wanted; a living other
     /// one is in the way; a dead one goes.
     async fn already(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<Option<Port>, Error> {
         let others: Vec<Endpoint> = {
@@ -287,15 +297,31 @@ impl Control {
         let network = wish.record.id.as_str();
         let owner = self.owner(key);
         let gate = self.state().network(network)?.gate.clone();
-        let (addresses, bridge) = {
+        let begun = Begun {
+            id: model::new_id(),
+            name: wish.name.clone(),
+            container_id: wish.container_id.clone(),
+            network: network.into(),
+        };
+        let (noted, claimed) = tokio::join!(self.disk.write(vec![Change::begun(&begun)]), async {
             let _gate = gate.lock().await;
             let addresses = self.claim(&wish.record, &owner, wish.want).await?;
-            match self.enter_bridge(network).await {
-                Ok(bridge) => (addresses, bridge),
-                Err(error) => {
-                    self.undo_claim(network, &owner, &addresses).await;
-                    return Err(error);
-                }
+            Ok((self.enter_bridge(network).await, addresses))
+        });
+        let entered = match (noted, claimed) {
+            (Ok(()), Ok((Ok(bridge), addresses))) => Ok((addresses, bridge)),
+            (_, Ok((Err(error), addresses))) => Err((error, addresses)),
+            (Err(error), Ok((Ok(_), addresses))) => {
+                self.leave_bridge(network).await;
+                Err((Error::failed(format!("port {}", wish.name), error.to_string()), addresses))
+            }
+            (_, Err(error)) => Err((error, Vec::new())),
+        };
+        let (addresses, bridge) = match entered {
+            Ok(entered) => entered,
+            Err((error, addresses)) => {
+                self.undo_claim(&begun, &owner, &addresses).await;
+                return Err(error);
             }
         };
         let v4 = addresses.iter().find_map(|net| match net.addr() {
@@ -304,7 +330,7 @@ impl Control {
         });
         let mac = wish.mac.unwrap_or_else(|| v4.map_or_else(random_mac, Mac::from_ipv4));
         let record = EndpointRecord {
-            id: model::new_id(),
+            id: begun.id.clone(),
             name: wish.name.clone(),
             container_id: wish.container_id.clone(),
             mac,
@@ -326,19 +352,18 @@ impl Control {
         };
         let result = self.plug_in(&wish.record, bridge, stored, false).await;
         if let Err((error, stored)) = result {
-            self.undo_claim(network, &owner, &stored.record.addresses).await;
+            self.undo_claim(&begun, &owner, &stored.record.addresses).await;
             self.leave_bridge(network).await;
             return Err(error);
         }
         result.map_err(|(error, _)| error)
     }
 
-    async fn undo_claim(&self, network: &str, owner: &str, addresses: &[ipnet::IpNet]) {
+    async fn undo_claim(&self, begun: &Begun, owner: &str, addresses: &[ipnet::IpNet]) {
         let addresses: Vec<_> = addresses.iter().map(|net| net.addr()).collect();
-        let changes = self.give_back(&mut self.state(), network, owner, &addresses, false);
-        if !changes.is_empty() {
-            self.remember(changes).await;
-        }
+        let mut changes = self.give_back(&mut self.state(), &begun.network, owner, &addresses, false);
+        changes.push(Change::not_begun(&begun.id));
+        self.remember(changes).await;
     }
 
     /// Makes the link of an endpoint that has its addresses and its bridge; nothing is left behind on failure.
@@ -407,7 +432,7 @@ impl Control {
                 return Err((error, stored));
             }
         }
-        let written = self.disk.write(vec![Change::endpoint(&stored)]).await;
+        let written = self.disk.write(vec![Change::endpoint(&stored), Change::not_begun(&id)]).await;
         // What came back is written down already.
         if let Err(error) = written.or_else(|error| if replace { Ok(()) } else { Err(error) }) {
             self.state().arriving.remove(&id);

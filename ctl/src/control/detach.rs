@@ -20,11 +20,28 @@ impl Control {
     /// # Errors
     /// 404 when there is none.
     pub async fn remove_ports(self: &Arc<Self>, name: &str, network: Option<&str>) -> Result<(), Error> {
+        self.remove_links(name, network, None).await
+    }
+
+    /// The same, for one link of the sandbox where its name is given. Attachments under way are waited for.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub async fn remove_links(
+        self: &Arc<Self>,
+        name: &str,
+        network: Option<&str>,
+        ifname: Option<&str>,
+    ) -> Result<(), Error> {
+        self.arrivals_of(name).await;
         let (ids, object) = {
             let state = self.state();
             let network = network.map(|reference| state.network_id(reference)).transpose()?;
             let called = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.is_called(name));
-            let wanted = called.filter(|endpoint| network.as_ref().is_none_or(|id| endpoint.stored.network == *id));
+            let wanted = called.filter(|endpoint| {
+                network.as_ref().is_none_or(|id| endpoint.stored.network == *id)
+                    && ifname.is_none_or(|ifname| endpoint.record().ifname == ifname)
+            });
             let ids: Vec<String> = wanted.map(|endpoint| endpoint.record().id.clone()).collect();
             let place = network.map(|id| format!(" in network {}", state.network_name(&id))).unwrap_or_default();
             (ids, format!("port {name}{place}"))

@@ -7,6 +7,7 @@ mod attach;
 mod backoff;
 mod bridge;
 mod cluster;
+mod coming;
 mod conns;
 mod detach;
 mod filter;
@@ -45,6 +46,7 @@ use crate::publish::Proxy;
 use crate::state::{Change, Disk};
 use state::State;
 
+pub use coming::Begun;
 pub use plane::{Engine, Future, Look, Plane, Plug, refused};
 
 /// Who this host is, and how patient.

@@ -11,8 +11,8 @@ use crate::state::{Change, Memory, StoredEndpoint, filter_scope};
 impl Control {
     /// Takes in what the state file has, and attaches again what still lives.
     pub async fn restore(self: &Arc<Self>, memory: Memory) {
-        let Memory { networks, mut endpoints, peers, fdb, releases, published, filters, session, cluster, unreadable } =
-            memory;
+        let Memory { networks, mut endpoints, begun, peers, fdb, releases, published, filters, .. } = memory;
+        let (session, cluster, unreadable) = (memory.session, memory.cluster, memory.unreadable);
         {
             let mut state = self.state();
             for (key, why) in &unreadable {
@@ -27,6 +27,7 @@ impl Control {
             state.cluster = cluster;
         }
         self.predefine().await;
+        self.tell_interrupted(begun).await;
         let unread = unreadable.iter().filter_map(|(key, _)| filter_scope(key)).collect();
         self.restore_filters(filters, unread).await;
         // In the order in which they were attached: the first of a sandbox has its default route.

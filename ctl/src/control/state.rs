@@ -10,6 +10,7 @@ use switch::{BridgeId, PortId};
 use tokio::task::AbortHandle;
 use wire::Mac;
 
+use super::coming::Coming;
 use super::published::Published;
 use super::remote::Remote;
 use crate::api;
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub(super) gone: BTreeSet<PortId>,
     /// Network id and sandbox key of attachments under way.
     pub(super) attaching: BTreeSet<(String, String)>,
+    /// All requests for an attachment that are not answered, in the order in which they came.
+    pub(super) coming: BTreeMap<u64, Coming>,
     pub(super) hosts: BTreeMap<String, HostRecord>,
     /// Hosts without a row, and since when as far as this process saw.
     pub(super) absent: BTreeMap<String, Instant>,
@@ -58,6 +61,7 @@ pub(super) struct State {
     pub(super) denied: BTreeMap<Scope, Vec<nat::rules::Counters>>,
     refused: VecDeque<(String, u64)>,
     last_published: u32,
+    last_coming: u64,
     next_bridge: u32,
     next_port: u32,
 }
@@ -153,6 +157,17 @@ impl State {
     pub(super) fn next_port(&mut self) -> PortId {
         self.next_port += 1;
         PortId(self.next_port)
+    }
+
+    /// The number of a request for an attachment.
+    pub(super) fn next_coming(&mut self) -> u64 {
+        self.last_coming += 1;
+        self.last_coming
+    }
+
+    /// The number of the last request for an attachment.
+    pub(super) fn last_coming(&self) -> u64 {
+        self.last_coming
     }
 
     /// The number of a new publication.

@@ -10,9 +10,8 @@ use switch::turn::View;
 use switch::{BridgeId, FdbKind, Place, PortId, PortRow};
 use tokio::sync::oneshot;
 
-use super::Control;
-use super::resolver;
 use super::state::{Endpoint, State};
+use super::{Control, gateway, resolver};
 use crate::api::{self, Error, Features, Sandbox};
 use crate::model::rfc3339;
 
@@ -273,6 +272,7 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         ifname: record.ifname.clone(),
         mac: record.mac,
         addresses: record.addresses.clone(),
+        gateways: network.map(|network| gateway::outward(&network.record, &record.addresses)).unwrap_or_default(),
         aliases: record.aliases.clone(),
         hostname: record.hostname.clone(),
         dns: resolver::of(state, endpoint),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use super::{Change, Disk, Error};
+use crate::control::Begun;
 use crate::filter::{Scope, StoredRules, family_name, family_named};
 use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::publish::Publication;
@@ -81,6 +82,8 @@ pub struct Memory {
     pub networks: Vec<NetworkRecord>,
     /// Endpoints of this host.
     pub endpoints: Vec<StoredEndpoint>,
+    /// Attachments that were begun.
+    pub begun: Vec<Begun>,
     /// Static peers: network id and VTEP.
     pub peers: Vec<(String, IpAddr)>,
     /// Static forwarding entries.
@@ -118,6 +121,7 @@ impl Memory {
         match key.split('/').next().unwrap_or_default() {
             "network" => self.networks.push(read(value)?),
             "endpoint" => self.endpoints.push(read(value)?),
+            "begun" => self.begun.push(read(value)?),
             "peer" => self.peers.push(read(value)?),
             "fdb" => self.fdb.push(read(value)?),
             "release" => self.releases.push(read(value)?),
@@ -167,6 +171,16 @@ impl Change {
     /// Forgets an endpoint.
     pub fn no_endpoint(id: &str) -> Change {
         Change::remove(format!("endpoint/{id}"))
+    }
+
+    /// Remembers that an attachment is under way.
+    pub fn begun(begun: &Begun) -> Change {
+        Change::put(format!("begun/{}", begun.id), begun)
+    }
+
+    /// The attachment of that endpoint is complete, or undone.
+    pub fn not_begun(id: &str) -> Change {
+        Change::remove(format!("begun/{id}"))
     }
 
     /// Remembers a static peer.

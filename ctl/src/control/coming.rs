@@ -1,0 +1,232 @@
+//! Attachments under way: who is coming, from the request's first moment to its answer. A removal waits for whom it
+//! means, so that an attachment whose client has died leaves nothing behind it; no two sandboxes take one name; and what
+//! a crash of this process interrupts is told at the next start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Control;
+use super::state::State;
+use crate::api::{AddPort, Error};
+use crate::sandbox::Reference;
+use crate::state::Change;
+
+/// How long a removal waits for attachments under way; by then one has failed, or hangs in a broken kernel.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Somebody who is coming.
+#[derive(Clone, Debug)]
+pub(super) struct Coming {
+    name: String,
+    container_id: String,
+    /// Device and inode of its namespace.
+    sandbox: (u64, u64),
+}
+
+/// An attachment that was begun, as the state file has it until it is complete or undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Begun {
+    /// Of the endpoint to be.
+    pub id: String,
+    /// The sandbox's NAME.
+    pub name: String,
+    /// The runtime's id; may be empty.
+    pub container_id: String,
+    /// The network's id.
+    pub network: String,
+}
+
+/// Somebody is coming as long as this lives.
+pub(super) struct Ticket {
+    control: Arc<Control>,
+    number: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.control.state().coming.remove(&self.number);
+        self.control.made_progress();
+    }
+}
+
+impl Coming {
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || !self.container_id.is_empty() && self.container_id == name
+    }
+}
+
+impl Control {
+    /// Announces an attachment and chooses its name: the first one that no other living sandbox has or is about to have.
+    ///
+    /// # Errors
+    /// 409 when another sandbox is being attached under the only name that is left.
+    pub(super) fn comes(self: &Arc<Self>, ask: &mut AddPort, sandbox: &Reference) -> Result<Ticket, Error> {
+        let own = (sandbox.dev, sandbox.ino);
+        let container_id = ask.container_id.clone().unwrap_or_default();
+        let number = self.state().next_coming();
+        let names: Vec<String> =
+            [std::mem::take(&mut ask.name)].into_iter().chain(std::mem::take(&mut ask.otherwise)).collect();
+        let mut taken = false;
+        for name in &names {
+            let holders: Vec<Reference> = {
+                let mut state = self.state();
+                taken = state.coming.values().any(|other| other.name == *name && other.sandbox != own);
+                if taken {
+                    continue;
+                }
+                let coming = Coming { name: name.clone(), container_id: container_id.clone(), sandbox: own };
+                state.coming.insert(number, coming);
+                holders(&state, name, own)
+            };
+            // What cannot be asked is left to the attachment, which says why.
+            if names.len() == 1 || !holders.iter().any(|holder| self.plane.alive(holder).unwrap_or(true)) {
+                ask.name.clone_from(name);
+                return Ok(Ticket { control: self.clone(), number });
+            }
+        }
+        // None is free; the attachment itself says who has the last one.
+        ask.name = names.into_iter().next_back().unwrap_or_default();
+        if taken {
+            self.state().coming.remove(&number);
+            let why = "another sandbox is being attached under that name";
+            return Err(Error::conflict(format!("port {}", ask.name), why, "choose another name"));
+        }
+        Ok(Ticket { control: self.clone(), number })
+    }
+
+    /// Waits until all that is called `name` and is coming now has arrived or failed.
+    pub(super) async fn arrivals_of(&self, name: &str) {
+        let last = self.state().last_coming();
+        self.wait_for(PATIENCE, |state| !state.coming.range(..=last).any(|(_, coming)| coming.is_called(name))).await;
+    }
+
+    /// Tells what a crash interrupted. Nothing of it is left: its link went with the process, and its addresses are
+    /// found unused.
+    pub(super) async fn tell_interrupted(&self, begun: Vec<Begun>) {
+        let mut changes = Vec::new();
+        for attachment in begun {
+            let mut state = self.state();
+            let network = state.network_name(&attachment.network);
+            let text = format!("vswitchd ended before network {network} was attached; nothing of it is left");
+            state.event("attach_interrupted", format!("port {}", attachment.name), text);
+            changes.push(Change::not_begun(&attachment.id));
+        }
+        if !changes.is_empty() {
+            self.remember(changes).await;
+        }
+    }
+}
+
+/// The namespaces of others that have a name.
+fn holders(state: &State, name: &str, own: (u64, u64)) -> Vec<Reference> {
+    let named = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.record().name == name);
+    let sandboxes = named.map(|endpoint| &endpoint.stored.sandbox);
+    sandboxes.filter(|sandbox| (sandbox.dev, sandbox.ino) != own).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::super::tests::{Host, ino, store};
+    use super::*;
+    use crate::api::{CreateNetwork, Kind};
+    use crate::state::Memory;
+
+    async fn lan(host: &Host, name: &str) {
+        let network = CreateNetwork { name: name.into(), ..CreateNetwork::default() };
+        host.control.create_network(network).await.unwrap();
+    }
+
+    /// Of container `container`, in a namespace of its own.
+    async fn attach(host: &Host, container: &str, names: &[&str]) -> Result<crate::api::Port, Error> {
+        let path = format!("/{container}").into();
+        let sandbox = Reference { path, pid: None, dev: 1, ino: ino(container), started: None };
+        let ask = AddPort {
+            network: "LAN".into(),
+            name: names[0].into(),
+            otherwise: names[1..].iter().map(|name| (*name).to_owned()).collect(),
+            container_id: Some(container.into()),
+            fresh: true,
+            ..AddPort::default()
+        };
+        host.control.attach_sandbox(ask, sandbox).await
+    }
+
+    #[tokio::test]
+    async fn a_removal_waits_for_whom_it_means() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        for called in ["web", "c0ffee"] {
+            let (_, removed) =
+                tokio::join!(attach(&host, "c0ffee", &["web"]), host.control.remove_ports(called, Some("LAN")));
+            removed.unwrap();
+            assert!(host.control.ports(None).await.unwrap().is_empty());
+        }
+        assert!(host.control.state().coming.is_empty());
+        attach(&host, "c0ffee", &["web"]).await.unwrap();
+        let other = host.control.remove_links("web", None, Some("eth7")).await.unwrap_err();
+        assert_eq!(other.kind, Kind::NotFound);
+        host.control.remove_links("web", None, Some("eth0")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_name_is_one_sandboxs_whoever_comes_at_the_same_time() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        let names = |number: usize| ["web".to_owned(), format!("web.ns{number}")];
+        let attaching = (0..8).map(|number| {
+            let host = &host;
+            async move {
+                let names = names(number);
+                attach(host, &format!("c{number}"), &names.each_ref().map(String::as_str)).await
+            }
+        });
+        let ports = futures_util::future::join_all(attaching).await;
+        let got: BTreeSet<String> = ports.into_iter().map(|port| port.unwrap().name).collect();
+        assert!(got.len() == 8 && got.contains("web") && got.contains("web.ns5"), "{got:?}");
+
+        let (one, two) = tokio::join!(attach(&host, "d1", &["db"]), attach(&host, "d2", &["db"]));
+        let refused = [one, two].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        assert!(refused.len() == 1 && refused[0].kind == Kind::Conflict, "{refused:?}");
+        let living = attach(&host, "d3", &["db", "web"]).await.unwrap_err();
+        assert!(living.kind == Kind::Conflict && living.error.contains("lives"), "{}", living.error);
+    }
+
+    #[tokio::test]
+    async fn what_must_be_fresh_is_not_there_yet() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        attach(&host, "c0ffee", &["web"]).await.unwrap();
+        let again = attach(&host, "c0ffee", &["web"]).await.unwrap_err();
+        assert!(again.kind == Kind::Conflict && again.error.contains("by its link eth0"), "{}", again.error);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_told_after_a_crash_and_only_then() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        let port = attach(&host, "c0ffee", &["web"]).await.unwrap();
+        assert!(Memory::read(&host.disk).unwrap().begun.is_empty());
+        assert!(attach(&host, "c0ffee", &["no name"]).await.is_err());
+        let begun = Begun { id: "1".into(), name: "db".into(), container_id: "c1".into(), network: port.network_id };
+        host.disk.commit(&[Change::begun(&begun)]).unwrap();
+        assert_eq!(Memory::read(&host.disk).unwrap().begun, [begun]);
+
+        host.control.halt();
+        let Host { control, disk, _dir: dir, .. } = host;
+        drop(control);
+        let host = Host::resume_with_dead(1, &store, disk, dir, HashSet::new()).await;
+        let told: Vec<_> = host.control.events().into_iter().filter(|e| e.kind == "attach_interrupted").collect();
+        assert!(told.len() == 1 && told[0].object == "port db" && told[0].text.contains("LAN"), "{told:?}");
+        assert!(Memory::read(&host.disk).unwrap().begun.is_empty());
+        assert_eq!(host.control.ports(None).await.unwrap().len(), 1);
+    }
+}
