@@ -4,6 +4,7 @@
 //! panics, and the work for one is bounded by its length and by that of the longest answer.
 #![forbid(unsafe_code)]
 
+pub mod forward;
 mod known;
 mod name;
 mod names;

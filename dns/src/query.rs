@@ -114,7 +114,7 @@ pub(crate) struct Record {
     name_len: usize,
     pub(crate) kind: u16,
     class: u16,
-    ttl: [u8; 4],
+    pub(crate) ttl: [u8; 4],
     pub(crate) end: usize,
 }
 
@@ -127,6 +127,11 @@ impl Record {
         let end = start + name_len + 10 + usize::from(u16::from_be_bytes([l0, l1]));
         let (kind, class) = (u16::from_be_bytes([k0, k1]), u16::from_be_bytes([c0, c1]));
         (end <= message.len()).then_some(Record { start, name_len, kind, class, ttl: *ttl, end })
+    }
+
+    /// Where its TTL is.
+    pub(crate) fn ttl_at(&self) -> usize {
+        self.start + self.name_len + 4
     }
 
     fn edns(&self) -> Edns {
