@@ -50,11 +50,15 @@ pub struct Arguments {
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,store=debug` [default: info].
     #[arg(long, env = "VSWITCH_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Read all of this, say what is wrong with it, and end.
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 const EXAMPLES: &str = "Examples:
   vswitchd
-  vswitchd --name host1 --advertise eth0 --store consul://127.0.0.1:8500/vswitch";
+  vswitchd --name host1 --advertise eth0 --store consul://127.0.0.1:8500/vswitch
+  vswitchd --check-config";
 
 /// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -171,6 +175,8 @@ fn unfit(uplink: &Selection, host_link: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn merge(arguments: &[&str], text: &str) -> Result<Config, Error> {
@@ -203,6 +209,42 @@ mod tests {
         }
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));
+    }
+
+    /// The file that packages install.
+    const INSTALLED: &str = include_str!("../../packaging/vswitchd.toml");
+
+    /// What a file may have: the reader says it when it meets what a file may not have.
+    fn known_keys() -> BTreeSet<String> {
+        let refused = toml::from_str::<File>("no_key = 1").unwrap_err().to_string();
+        let expected = refused.split("expected one of").nth(1).unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_flag_is_a_key_of_the_file() {
+        use clap::CommandFactory;
+        let flags: BTreeSet<String> = Arguments::command()
+            .get_arguments()
+            .map(|argument| argument.get_id().to_string())
+            .filter(|name| !matches!(name.as_str(), "config" | "check_config"))
+            .collect();
+        assert_eq!(flags, known_keys());
+    }
+
+    #[test]
+    fn the_installed_file_explains_every_key_and_changes_nothing() {
+        let arguments = Arguments::parse_from(["vswitchd"]);
+        assert_eq!(merge(&[], INSTALLED).unwrap(), Config::merge(arguments, "", Path::new("")).unwrap());
+        let set: String = INSTALLED
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .filter(|line| !line.starts_with(' '))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let keys: BTreeSet<String> = set.parse::<toml::Table>().unwrap().keys().cloned().collect();
+        assert_eq!(keys, known_keys());
+        merge(&[], &set).unwrap();
     }
 
     #[test]

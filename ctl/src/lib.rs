@@ -16,3 +16,4 @@ pub mod publish;
 pub mod sandbox;
 pub mod state;
 pub mod uplink;
+pub mod watchdog;

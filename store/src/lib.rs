@@ -104,6 +104,14 @@ impl fmt::Debug for Options {
     }
 }
 
+/// Whether [`open`] would understand the URL; nothing is opened or asked.
+///
+/// # Errors
+/// [`Error::BadUrl`].
+pub fn check(url: &str) -> Result<(), Error> {
+    url::parse(url, Options::default()).map(drop)
+}
+
 /// Opens the store a URL names. A server need not be up: requests say [`Error::Unreachable`] until it is.
 ///
 /// `consul://HOST:PORT[,HOST:PORT]/PREFIX[?token=..&ca=..&cert=..&key=..&stale=1]`, `consul+tls://` the same by HTTPS;

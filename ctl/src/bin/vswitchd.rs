@@ -18,6 +18,7 @@ use ctl::control::{Control, Engine, Settings};
 use ctl::model;
 use ctl::state::{Disk, Lock, Memory};
 use ctl::uplink::{self, Uplink};
+use ctl::watchdog;
 use port::{Underlay, interface, limits};
 use switch::turn::{self, Handle, Notice};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +27,9 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = Config::load(arguments).map_err(anyhow::Error::from).and_then(start);
+    let check = arguments.check_config;
+    let result = Config::load(arguments).map_err(anyhow::Error::from);
+    let result = result.and_then(|config| if check { check_config(&config) } else { start(config) });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -36,9 +39,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// What can be told without starting anything.
+fn check_config(config: &Config) -> Result<()> {
+    log_filter(config)?;
+    host_name(config)?;
+    store::check(&config.store)?;
+    println!("the configuration is sound");
+    Ok(())
+}
+
+fn log_filter(config: &Config) -> Result<EnvFilter> {
+    EnvFilter::try_new(&config.log_level)
+        .with_context(|| format!("--log-level {}: not a level or filter", config.log_level))
+}
+
 fn start(config: Config) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log_level)
-        .with_context(|| format!("--log-level {}: not a level or filter", config.log_level))?;
+    let filter = log_filter(&config)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,6 +126,11 @@ async fn run(config: Config) -> Result<()> {
     let mut server = tokio::spawn(serve(listener, control.clone(), async move { ended.notified().await }));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let watched = handle.clone();
+    tokio::spawn(watchdog::feed(sd_notify::watchdog_enabled(), move |answer| {
+        // Nobody waits for it only when the daemon ends.
+        watched.inspect(move |_| answer.send(()).unwrap_or_default());
+    }));
     tracing::info!(socket = %config.socket.display(), version = env!("CARGO_PKG_VERSION"), "ready");
 
     let result = tokio::select! {

@@ -147,8 +147,8 @@ impl Command {
             Command::Flush { filter } => {
                 let path = path(filter.query());
                 let answer: Value = session.client.delete(&path).await?;
-                if session.is_json() {
-                    return session.json(&answer);
+                if session.wants_data() {
+                    return session.data(&answer);
                 }
                 let Flushed { flushed } = read(&path, &answer)?;
                 session.line(&format!("{flushed} connection{} ended", if flushed == 1 { "" } else { "s" }))

@@ -22,6 +22,14 @@ pub(crate) enum Error {
         /// Why it cannot be read.
         source: io::Error,
     },
+    /// {path}: cannot be written: {source}
+    #[error("{path}: cannot be written: {source}")]
+    Written {
+        /// The file or directory.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The answer of {path} is not what this program expects: {source}
     #[error("the answer of {path} is not what this program expects: {source}")]
     Answer {
@@ -50,6 +58,7 @@ impl Error {
             Self::Client(error) => error.remedy(),
             Self::Usage { remedy, .. } => Some(remedy.clone()),
             Self::File { .. } => Some("name a file that can be read, or - for standard input".into()),
+            Self::Written { .. } => Some("name a directory that can be written to".into()),
             Self::Answer { .. } => Some("use the vsctl of the same version as vswitchd".into()),
             Self::Output(_) | Self::Told => None,
         }

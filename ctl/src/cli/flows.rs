@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::Error;
@@ -16,7 +16,7 @@ use super::table::{bytes, seconds};
 pub(crate) struct Flows {}
 
 /// What is shown of a row of `GET /v1/flows`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Flow {
     network: Option<String>,

@@ -98,8 +98,8 @@ impl SetPort {
             });
         }
         let answer: Value = session.client.patch(&path, &change).await?;
-        if session.is_json() {
-            return session.json(&answer);
+        if session.wants_data() {
+            return session.data(&answer);
         }
         let port: api::Port = read(&path, &answer)?;
         let limits = show(&port.limits);

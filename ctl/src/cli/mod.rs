@@ -9,7 +9,9 @@ mod error;
 mod fdb;
 mod filter;
 mod flows;
+mod form;
 mod limits;
+mod man;
 mod network;
 mod peers;
 mod port;
@@ -20,6 +22,7 @@ mod show;
 mod style;
 mod table;
 mod tables;
+mod template;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -34,7 +37,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::{Client, DEFAULT_SOCKET, SOCKET_VARIABLE};
 use error::Error;
-use session::{Format, Session};
+use form::Form;
+use session::Session;
 use style::Style;
 
 const EXAMPLES: &str = "\
@@ -43,20 +47,23 @@ Examples:
   vsctl add-port RED web0 --pid 4711
   vsctl show
   vsctl ports --format json
+  vsctl ports --format 'table {{.Name}}\t{{.Network}}\t{{.Addresses}}'
+  vsctl help network create
 
 Exit status: 0 done, 1 refused or failed, 2 the command line is wrong.";
 
 /// Networks, ports and tables of the virtual switch on this host
 #[derive(Debug, Parser)]
-#[command(name = "vsctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "vsctl", version, after_help = EXAMPLES)]
 struct Cli {
     /// vswitchd's socket
     #[arg(long, global = true, env = SOCKET_VARIABLE, default_value = DEFAULT_SOCKET, value_name = "PATH")]
     #[arg(help_heading = "Everywhere", hide_env_values = true)]
     socket: PathBuf,
-    /// Tables for people, or the API's answer as JSON
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Everywhere")]
-    format: Format,
+    /// Tables for people, the API's answer as JSON, or a Go template as docker's
+    #[arg(long, global = true, default_value = "table", value_name = "table|json|TEMPLATE")]
+    #[arg(help_heading = "Everywhere", allow_hyphen_values = true)]
+    format: Form,
     #[command(subcommand)]
     command: Command,
 }
@@ -112,6 +119,8 @@ enum Command {
     Leases(tables::Leases),
     /// Print a shell's completion script
     Completion(completion::Completion),
+    /// Write the manual pages into a directory
+    Man(man::Manual),
 }
 
 impl Command {
@@ -138,6 +147,7 @@ impl Command {
             Self::Events(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Completion(command) => command.run(session),
+            Self::Man(command) => command.run(session),
         }
     }
 }

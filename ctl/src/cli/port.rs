@@ -140,8 +140,8 @@ impl AddPort {
         };
         let path = "/v1/ports";
         let answer: Value = session.client.post(path, &request).await?;
-        if session.is_json() {
-            return session.json(&answer);
+        if session.wants_data() {
+            return session.data(&answer);
         }
         let port: api::Port = read(path, &answer)?;
         let addresses: String = port.addresses.iter().map(|address| format!(" {address}")).collect();

@@ -84,8 +84,8 @@ impl Publish {
                 let request = PublishPorts { name: name.unwrap_or_default(), publish, network: self.network };
                 let path = "/v1/publish";
                 let answer: Value = session.client.post(path, &request).await?;
-                if session.is_json() {
-                    return session.json(&answer);
+                if session.wants_data() {
+                    return session.data(&answer);
                 }
                 let rows: Vec<Published> = read(path, &answer)?;
                 rows.iter().try_for_each(|row| session.line(&mapping(row)))

@@ -1,35 +1,28 @@
 //! What a running command has: the way to the API, the wanted form, and where to write.
 //!
-//! Invariant: with `--format json` the API's answer is printed as it is, whatever fields it has.
+//! Invariant: with `--format json` the API's answer is printed as it is, whatever fields it has; a template sees the
+//! same fields, and everything else of a command is silent then.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::Error;
+use super::form::{self, Form};
 use super::style::Style;
 use super::table::{Table, printable};
+use super::template;
 use crate::client::{self, Client};
-
-/// The form of answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    // No doc comments: clap would show them as a list in the help of every command.
-    #[default]
-    Table,
-    Json,
-}
 
 /// One run of one command.
 pub(crate) struct Session<'a> {
     /// The way to vswitchd.
     pub(crate) client: Client,
     /// The wanted form.
-    pub(crate) format: Format,
+    pub(crate) form: Form,
     /// Of headings and alarms.
     pub(crate) style: Style,
     out: &'a mut dyn Write,
@@ -40,17 +33,17 @@ impl<'a> Session<'a> {
     /// A session that writes answers to `out`, and what goes wrong to `err`.
     pub(crate) fn new(
         client: Client,
-        format: Format,
+        form: Form,
         style: Style,
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
     ) -> Self {
-        Self { client, format, style, out, err }
+        Self { client, form, style, out, err }
     }
 
-    /// Whether the answer is wanted as JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Whether the answer is wanted as data, as JSON or by a template, and not as text for people.
+    pub(crate) fn wants_data(&self) -> bool {
+        self.form != Form::Table
     }
 
     /// Writes a line of the answer.
@@ -63,10 +56,37 @@ impl<'a> Session<'a> {
         Ok(self.out.write_all(text)?)
     }
 
-    /// Writes `value` as indented JSON.
-    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        serde_json::to_writer_pretty(&mut *self.out, value).map_err(|error| Error::Output(error.into()))?;
-        self.line("")
+    /// Writes `value` as indented JSON, or as the template has it: an array element by element.
+    pub(crate) fn data<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        let json = serde_json::to_value(value).map_err(|error| Error::Output(error.into()))?;
+        let rows = |json: &Value| -> Vec<template::Value> {
+            let all = json.as_array().map_or(std::slice::from_ref(json), Vec::as_slice);
+            all.iter().map(form::value).collect()
+        };
+        match &self.form {
+            Form::Template { .. } => self.filled(&rows(&json)),
+            Form::Table | Form::Json => {
+                serde_json::to_writer_pretty(&mut *self.out, &json).map_err(|error| Error::Output(error.into()))?;
+                self.line("")
+            }
+        }
+    }
+
+    /// Writes `rows` as the template has them.
+    pub(crate) fn filled(&mut self, rows: &[template::Value]) -> Result<(), Error> {
+        let Form::Template { template, table } = &self.form else { return Ok(()) };
+        let lines = rows.iter().map(|row| template.fill(row));
+        let lines: Vec<String> = lines.collect::<Result<_, _>>().map_err(form::refused)?;
+        if !table {
+            return lines.iter().try_for_each(|line| self.line(line));
+        }
+        let heading = template.fill(&template::Value::Heading(String::new())).map_err(form::refused)?;
+        let headers: Vec<&str> = heading.split('\t').collect();
+        let mut table = Table::new(&headers);
+        for line in &lines {
+            table.row(line.split('\t').map(str::to_owned).collect());
+        }
+        self.table(&table, 0)
     }
 
     /// Writes a table, each line after `indent` blanks.
@@ -76,27 +96,31 @@ impl<'a> Session<'a> {
 
     /// Gets the array at `path` and writes it: as it is, or as a table with a row for each element.
     /// `arrange` may sort the elements of the table or leave some out.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    pub(crate) async fn list<T: Serialize + DeserializeOwned>(
         &mut self,
         path: &str,
         headers: &[&str],
         arrange: impl FnOnce(&mut Vec<T>),
         row: impl Fn(&T) -> Vec<String>,
     ) -> Result<(), Error> {
-        if self.is_json() {
+        if self.form == Form::Json {
             let answer: Value = self.client.get(path).await?;
-            return self.json(&answer);
+            return self.data(&answer);
         }
         let mut elements: Vec<T> = self.client.get(path).await?;
         arrange(&mut elements);
+        if self.wants_data() {
+            let rows: Result<Vec<template::Value>, Error> = elements.iter().map(form::row).collect();
+            return self.filled(&rows?);
+        }
         let mut table = Table::new(headers);
         elements.iter().for_each(|element| table.row(row(element)));
         self.table(&table, 0)
     }
 
-    /// Writes what a change answered, if JSON is wanted; tables of changes have no lines.
+    /// Writes what a change answered, if data is wanted; tables of changes have no lines.
     pub(crate) fn changed(&mut self, answer: &Value) -> Result<(), Error> {
-        if self.is_json() && !answer.is_null() { self.json(answer) } else { Ok(()) }
+        if self.wants_data() && !answer.is_null() { self.data(answer) } else { Ok(()) }
     }
 
     /// Says something that is no part of the answer.

@@ -20,9 +20,9 @@ pub(crate) struct Show {}
 impl Show {
     /// Prints the page.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
-        if session.is_json() {
+        if session.wants_data() {
             let answer: Value = session.client.get("/v1/show").await?;
-            return session.json(&answer);
+            return session.data(&answer);
         }
         let client = session.client.clone();
         let (overview, mut networks, mut ports, mut peers) = tokio::try_join!(

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory, Parser, error::ErrorKind};
 
-use super::{Cli, Format};
+use super::{Cli, Form};
 
 /// Every command with its words, `["vsctl", "network", "ls"]`.
 fn commands() -> Vec<(Vec<String>, Command)> {
@@ -43,8 +43,10 @@ fn every_example_is_a_command_line_that_parses() {
     for (words, command) in commands() {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in help.lines().filter(|line| line.starts_with("  vsctl ")) {
-            let line = line.split(['|', '>']).next().unwrap_or_default();
-            let parsed = Cli::try_parse_from(line.split_whitespace());
+            let line = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or_default();
+            let parsed = Cli::try_parse_from(shell_words(line));
+            // A page of help is an answer.
+            let parsed = parsed.map(drop).or_else(|error| if error.use_stderr() { Err(error) } else { Ok(()) });
             assert!(parsed.is_ok(), "example of {words:?}: {line}: {}", parsed.err().unwrap());
             seen += 1;
         }
@@ -52,10 +54,27 @@ fn every_example_is_a_command_line_that_parses() {
     assert!(seen > 30, "{seen} examples");
 }
 
+/// Words as a shell has them, as far as examples need: what stands in `'` is one.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, part) in line.split('\'').enumerate() {
+        for (nth, piece) in part.split(|c: char| at % 2 == 0 && c.is_whitespace()).enumerate() {
+            if nth > 0 {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.push_str(piece);
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn the_format_is_table_or_json_anywhere_on_the_line() {
     for line in ["vsctl --format json ports", "vsctl ports --format json", "vsctl network ls --format=json"] {
-        assert_eq!(Cli::try_parse_from(line.split_whitespace()).unwrap().format, Format::Json, "{line}");
+        assert_eq!(Cli::try_parse_from(line.split_whitespace()).unwrap().format, Form::Json, "{line}");
     }
     let error = refusal("vsctl ports --format yaml").to_string();
     assert!(error.contains("table") && error.contains("json"), "{error}");
@@ -77,6 +96,8 @@ fn what_does_not_fit_is_refused_before_anything_is_asked() {
         ("vsctl network create --mtu 67 RED", ErrorKind::ValueValidation),
         ("vsctl network create -o mtu RED", ErrorKind::ValueValidation),
         ("vsctl network ls -f colour=red", ErrorKind::ValueValidation),
+        ("vsctl network ls --format {{.Name", ErrorKind::ValueValidation),
+        ("vsctl network prune --filter until=soon", ErrorKind::ValueValidation),
         ("vsctl network inspect", ErrorKind::MissingRequiredArgument),
         ("vsctl completion tcsh", ErrorKind::InvalidValue),
     ];

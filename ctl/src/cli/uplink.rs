@@ -20,8 +20,8 @@ impl Uplink {
     /// Prints the page.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         let answer: Value = session.client.get(PATH).await?;
-        if session.is_json() {
-            return session.json(&answer);
+        if session.wants_data() {
+            return session.data(&answer);
         }
         let uplink: api::Uplink = read(PATH, &answer)?;
         for (term, text) in facts(&uplink, session.style) {

@@ -4,6 +4,7 @@
 mod answers;
 mod fake;
 mod filter;
+mod format;
 mod networks;
 mod publish;
 mod rule;

@@ -61,6 +61,35 @@ fn ls_has_docker_s_columns_sorted_by_name() {
 }
 
 #[test]
+fn what_docker_has_and_this_switch_has_not_is_refused_with_the_reason() {
+    let fake = Fake::new([]);
+    for (line, named) in [
+        ("network create --config-from other RED", "--config-from"),
+        ("network create --ingress RED", "vsctl publish"),
+        ("network create --ipam-driver dhcp RED", "dhcp"),
+        ("network create --ipam-opt a=b RED", "--ipam-opt a"),
+        ("network create --scope global RED", "-d overlay"),
+        ("network create --ipv4=false RED", "--subnet"),
+        ("connect --link db:store RED web0", "--alias"),
+        ("connect --driver-opt a=b RED web0", "--driver-opt a"),
+        ("connect --gw-priority -1 RED web0", "--gw-priority -1"),
+        ("connect --link-local-ip 169.254.1.2 RED web0", "169.254.1.2"),
+    ] {
+        let output = fake.vsctl(line).assert().code(2).stdout("").get_output().clone();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(named) && told.contains("remedy: "), "{line}: {told}");
+    }
+    assert_eq!(fake.asked(), []);
+}
+
+#[test]
+fn rm_with_force_takes_what_is_gone_as_done() {
+    let fake = Fake::new([]);
+    fake.vsctl("network rm -f nope").assert().success().stdout("").stderr("");
+    fake.vsctl("network rm nope").assert().code(1);
+}
+
+#[test]
 fn ls_as_json_is_the_api_s_answer_filtered() {
     let fake = Fake::new([("GET /v1/networks", 200, networks())]);
     assert_eq!(fake.json("network ls --format json"), networks());
@@ -114,6 +143,15 @@ fn prune_removes_what_nothing_uses_and_leaves_what_is_in_the_way() {
 
     let fake = Fake::new([("GET /v1/networks", 200, networks()), (blue, 409, conflict("network BLUE: in use on h2"))]);
     fake.vsctl("network prune -f").assert().success().stdout("").stderr("");
+}
+
+#[test]
+fn prune_takes_only_what_its_filters_match() {
+    let blue = "DELETE /v1/networks/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let fake = Fake::new([("GET /v1/networks", 200, networks()), (blue, 204, Value::Null)]);
+    assert!(fake.lines("network prune -f --filter label=team").is_empty());
+    assert!(fake.lines("network prune -f --filter until=2026-11-21T12:00:00Z").is_empty());
+    assert_eq!(fake.lines("network prune -f --filter until=2026-11-21T12:00:01Z --filter label!=team").len(), 2);
 }
 
 #[test]

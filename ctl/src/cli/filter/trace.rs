@@ -112,8 +112,8 @@ impl Trace {
             mac: self.mac,
         };
         let answer: Value = session.client.post(path, &ask).await?;
-        if session.is_json() {
-            return session.json(&answer);
+        if session.wants_data() {
+            return session.data(&answer);
         }
         let Traced { packet, steps, verdict } = read(path, &answer)?;
         session.line(&packet)?;

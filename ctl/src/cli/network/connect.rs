@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::docker::ConnectArgs;
 use crate::api;
 use crate::cli::error::Error;
 use crate::cli::port::Wishes;
@@ -20,6 +21,8 @@ Examples:
 pub(crate) struct Connect {
     #[command(flatten)]
     wishes: Wishes,
+    #[command(flatten)]
+    docker: ConnectArgs,
     /// The network: name, ID, or unique prefix of an ID
     network: String,
     /// The sandbox's name, or its container's ID
@@ -29,6 +32,7 @@ pub(crate) struct Connect {
 impl Connect {
     /// Connects; as with docker, nothing is printed when that is done.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        self.docker.check()?;
         let Wishes { ip, ip6, mac, aliases, hostname, resolver, ifname, limits, vlans } = self.wishes;
         let request = api::Connect {
             name: self.container,

@@ -6,6 +6,7 @@ use clap::Args;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::docker::CreateArgs;
 use super::plan::plan;
 use crate::api::{CreateNetwork, Created};
 use crate::cli::error::Error;
@@ -72,6 +73,8 @@ pub(crate) struct Create {
     /// A driver option of docker
     #[arg(short, long = "opt", value_name = "KEY=VALUE")]
     options: Vec<Pair>,
+    #[command(flatten)]
+    docker: CreateArgs,
     /// The network's name
     #[arg(value_name = "NETWORK")]
     name: String,
@@ -80,6 +83,7 @@ pub(crate) struct Create {
 impl Create {
     /// Creates, and prints the ID.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        self.docker.check(&self.driver)?;
         let subnets = plan(&self.subnets, &self.ranges, &self.gateways, self.aux_addresses)?;
         let request = CreateNetwork {
             name: self.name,
@@ -99,8 +103,8 @@ impl Create {
         };
         let path = "/v1/networks";
         let answer: Value = session.client.post(path, &request).await?;
-        if session.is_json() {
-            return session.json(&answer);
+        if session.wants_data() {
+            return session.data(&answer);
         }
         let created: Created = read(path, &answer)?;
         if !created.warning.is_empty() {

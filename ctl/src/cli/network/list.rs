@@ -1,21 +1,26 @@
-//! `vsctl network ls`, with docker's columns and filters.
+//! `vsctl network ls`, with docker's columns, filters and template fields.
 
-use std::str::FromStr;
+use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::Value;
 
+use super::filter::{Filter, passes};
 use crate::api::Network;
 use crate::cli::error::Error;
+use crate::cli::form::{Form, row};
 use crate::cli::session::{Session, read};
-use crate::cli::table::{Table, short};
-use crate::cli::value::{Pair, label};
+use crate::cli::table::{Table, printable, short};
+use crate::cli::template;
 
 const EXAMPLES: &str = "\
 Examples:
   vsctl network ls
   vsctl network ls -q --no-trunc
-  vsctl network ls -f driver=overlay -f label=team=web";
+  vsctl network ls -f driver=overlay -f label=team=web
+  vsctl network ls -f dangling=true
+  vsctl network ls --format '{{.Name}}: {{.Driver}}'
+  vsctl network ls --format 'table {{.ID}}\\t{{.Name}}\\t{{.Labels}}'";
 
 /// List networks
 #[derive(Debug, Args)]
@@ -27,60 +32,10 @@ pub(crate) struct List {
     /// Whole IDs
     #[arg(long)]
     no_trunc: bool,
-    /// Only networks that match: name=, id= (a part of either), driver=, scope=, label=KEY[=VALUE]
+    /// Only networks that match: name=, id= (a part, or ^whole$), driver=, scope=, type=custom|builtin,
+    /// dangling=true|false, label=KEY[=VALUE]
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<Filter>,
-}
-
-/// One condition on networks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Filter {
-    Name(String),
-    Id(String),
-    Driver(String),
-    Scope(String),
-    Label(Pair, bool),
-}
-
-impl FromStr for Filter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = "expected name=, id=, driver=, scope= or label=";
-        let (key, value) = text.split_once('=').ok_or(known)?;
-        let whole = value.to_owned();
-        match key {
-            "name" => Ok(Self::Name(whole)),
-            "id" => Ok(Self::Id(whole)),
-            "driver" => Ok(Self::Driver(whole)),
-            "scope" => Ok(Self::Scope(whole)),
-            "label" => Ok(Self::Label(label(value)?, value.contains('='))),
-            _ => Err(known.into()),
-        }
-    }
-}
-
-impl Filter {
-    fn matches(&self, network: &Network) -> bool {
-        match self {
-            Self::Name(part) => network.name.contains(part),
-            Self::Id(part) => network.id.contains(part),
-            Self::Driver(driver) => network.driver == *driver,
-            Self::Scope(scope) => network.scope == *scope,
-            Self::Label(Pair { key, value }, exact) => {
-                network.labels.get(key).is_some_and(|found| !exact || found == value)
-            }
-        }
-    }
-}
-
-/// Docker's rule: filters of one key are alternatives, different keys must all hold; every label must be there.
-fn passes(filters: &[Filter], network: &Network) -> bool {
-    let same_key = |a: &Filter, b: &Filter| std::mem::discriminant(a) == std::mem::discriminant(b);
-    filters.iter().all(|filter| match filter {
-        Filter::Label(..) => filter.matches(network),
-        _ => filters.iter().any(|other| same_key(filter, other) && other.matches(network)),
-    })
 }
 
 impl List {
@@ -95,14 +50,18 @@ impl List {
                 networks.push((network, value));
             }
         }
-        if session.is_json() {
+        if session.form == Form::Json && !self.quiet {
             let values: Vec<Value> = networks.into_iter().map(|(_, value)| value).collect();
-            return session.json(&values);
+            return session.data(&values);
         }
         networks.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let id = |network: &Network| if self.no_trunc { network.id.clone() } else { short(&network.id) };
         if self.quiet {
             return networks.iter().try_for_each(|(network, _)| session.line(&id(network)));
+        }
+        if session.wants_data() {
+            let rows = networks.iter().map(|(network, _)| fields(network, id(network)));
+            return session.filled(&rows.collect::<Result<Vec<_>, Error>>()?);
         }
         let mut table = Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"]);
         for (network, _) in &networks {
@@ -112,47 +71,38 @@ impl List {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn network() -> Network {
-        serde_json::from_str(
-            r#"{"id":"0123abcd","name":"RED","driver":"overlay","scope":"global","created":"","subnets":[],
-                "vni":4096,"mtu":1450,"internal":false,"attachable":true,"labels":{"team":"web","x":""},
-                "options":{},"endpoints":0}"#,
-        )
-        .unwrap()
+/// Docker's fields with docker's values, then those that only this switch has.
+fn fields(network: &Network, id: String) -> Result<template::Value, Error> {
+    use template::Value::{Labels, Record, Text};
+    let has = |is: fn(&ipnet::IpNet) -> bool| network.subnets.iter().any(|subnet| is(&subnet.subnet)).to_string();
+    let labels: BTreeMap<String, String> =
+        network.labels.iter().map(|(key, value)| (printable(key), printable(value))).collect();
+    let mut fields = vec![
+        ("CreatedAt".to_owned(), Text(created(&network.created))),
+        ("Driver".into(), Text(printable(&network.driver))),
+        ("ID".into(), Text(id)),
+        ("IPv4".into(), Text(has(|net| net.addr().is_ipv4()))),
+        ("IPv6".into(), Text(has(|net| net.addr().is_ipv6()))),
+        ("Internal".into(), Text(network.internal.to_string())),
+        ("Labels".into(), Labels(labels)),
+        ("Name".into(), Text(printable(&network.name))),
+        ("Scope".into(), Text(printable(&network.scope))),
+    ];
+    if let Record(more) = row(network)? {
+        for (name, value) in more {
+            if !fields.iter().any(|(field, _)| template::is_same(field, &name)) {
+                fields.push((name, value));
+            }
+        }
     }
+    Ok(Record(fields))
+}
 
-    fn passes(filters: &[&str]) -> bool {
-        let filters: Vec<Filter> = filters.iter().map(|text| text.parse().unwrap()).collect();
-        super::passes(&filters, &network())
-    }
-
-    #[test]
-    fn names_and_ids_match_in_part_the_rest_whole() {
-        assert!(passes(&[]) && passes(&["name=ED"]) && passes(&["id=0123"]) && passes(&["driver=overlay"]));
-        assert!(!passes(&["name=blue"]) && !passes(&["driver=over"]) && !passes(&["scope=local"]));
-    }
-
-    #[test]
-    fn one_key_is_alternatives_several_keys_must_all_hold() {
-        assert!(passes(&["name=BLUE", "name=RED"]));
-        assert!(!passes(&["name=RED", "driver=bridge"]));
-    }
-
-    #[test]
-    fn every_label_must_be_there() {
-        assert!(passes(&["label=team", "label=team=web", "label=x="]));
-        assert!(!passes(&["label=team=web", "label=other"]));
-        assert!(!passes(&["label=team=db"]));
-    }
-
-    #[test]
-    fn unknown_filters_are_refused_with_the_known_ones() {
-        let error = "dangling=true".parse::<Filter>().unwrap_err();
-        assert!(error.contains("name=") && error.contains("label="), "{error}");
-        assert!("name".parse::<Filter>().is_err());
-    }
+/// `2026-11-21 12:00:00.5 +0000 UTC`, as docker writes times in lists.
+fn created(rfc3339: &str) -> String {
+    let Some((date, time)) = rfc3339.strip_suffix('Z').and_then(|text| text.split_once('T')) else {
+        return printable(rfc3339);
+    };
+    let time = if time.contains('.') { time.trim_end_matches('0').trim_end_matches('.') } else { time };
+    printable(&format!("{date} {time} +0000 UTC"))
 }

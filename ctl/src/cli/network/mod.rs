@@ -2,11 +2,14 @@
 
 mod connect;
 mod create;
+mod docker;
+mod filter;
 mod inspect;
 mod list;
 mod plan;
 mod prune;
 mod remove;
+mod until;
 
 use clap::Subcommand;
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use super::filter::{Prunable, is_prunable};
 use super::is_predefined;
 use crate::api::Network;
 use crate::cli::error::Error;
@@ -14,13 +15,23 @@ use crate::client::segment;
 /// What a network in use, or one that just got used, is refused with.
 const IN_USE: u16 = 409;
 
+const EXAMPLES: &str = "\
+Examples:
+  vsctl network prune
+  vsctl network prune -f --filter until=24h
+  vsctl network prune --filter label!=keep";
+
 /// Remove all networks that nothing is connected to
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vsctl network prune\n  vsctl network prune -f")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Prune {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// Only those created before a time (until=24h, until=2026-11-21T12:00:00Z), or with or without a label
+    /// (label=KEY[=VALUE], label!=KEY[=VALUE])
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<Prunable>,
 }
 
 impl Prune {
@@ -33,7 +44,7 @@ impl Prune {
         let mut outcome = Ok(());
         let mut removed = Vec::new();
         for network in networks {
-            if is_predefined(&network.name) || network.endpoints > 0 {
+            if is_predefined(&network.name) || network.endpoints > 0 || !is_prunable(&self.filters, &network) {
                 continue;
             }
             match session.client.delete::<()>(&format!("/v1/networks/{}", segment(&network.id))).await {
@@ -43,8 +54,8 @@ impl Prune {
                 Err(error) => outcome = Err(session.survive(error.into())?),
             }
         }
-        if session.is_json() {
-            session.json(&removed)?;
+        if session.wants_data() {
+            session.data(&removed)?;
         } else if !removed.is_empty() {
             session.line("Deleted Networks:")?;
             removed.iter().try_for_each(|name| session.line(&printable(name)))?;

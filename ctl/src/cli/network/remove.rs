@@ -10,6 +10,9 @@ use crate::client::segment;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vsctl network rm RED\n  vsctl network rm RED BLUE")]
 pub(crate) struct Remove {
+    /// Networks that are not there are no failure
+    #[arg(short, long)]
+    force: bool,
     /// Names, IDs, or unique prefixes of IDs
     #[arg(value_name = "NETWORK", required = true)]
     networks: Vec<String>,
@@ -23,13 +26,14 @@ impl Remove {
         for network in self.networks {
             let path = format!("/v1/networks/{}", segment(&network));
             match session.client.delete::<()>(&path).await {
-                Ok(()) if session.is_json() => removed.push(network),
+                Ok(()) if session.wants_data() => removed.push(network),
                 Ok(()) => session.line(&network)?,
+                Err(error) if self.force && error.is_not_found() => {}
                 Err(error) => outcome = Err(session.survive(error.into())?),
             }
         }
-        if session.is_json() {
-            session.json(&removed)?;
+        if session.wants_data() {
+            session.data(&removed)?;
         }
         outcome
     }
