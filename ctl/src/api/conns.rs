@@ -45,6 +45,7 @@ pub struct ConnFilter {
 
 /// A row of `GET /v1/conn`. For an ICMP query one port is the identifier, the other the query's type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Conn {
     /// `tcp`, `udp`, `icmp`, `icmpv6`, or the number.
     pub protocol: String,
@@ -71,6 +72,7 @@ pub struct Conn {
 
 /// One direction of a [`Conn`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Way {
     /// The network that its packets come from; `outside` for what lies behind the host.
     pub network: String,
@@ -90,6 +92,7 @@ pub struct Way {
 
 /// `DELETE /v1/conn`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flushed {
     /// Connections that were ended.
     pub flushed: usize,

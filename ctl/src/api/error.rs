@@ -20,6 +20,7 @@ pub enum Kind {
 
 /// {error}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[error("{error}")]
 pub struct Error {
     /// Decides the status.

@@ -46,6 +46,7 @@ pub struct LoadHow {
 
 /// A row of `GET /v1/filter/scopes`, and the answer of `PUT /v1/filter`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FilterRow {
     /// The network's name; none: all networks of this host.
     pub network: Option<String>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /v1/networks/REF`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Inspect {
     /// The network's name.
@@ -50,6 +51,7 @@ pub struct Inspect {
 
 /// The address plan of [`Inspect`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Ipam {
     /// Always `default`.
@@ -62,6 +64,7 @@ pub struct Ipam {
 
 /// One subnet of [`Ipam`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct IpamConfig {
     /// The prefix.
@@ -79,6 +82,7 @@ pub struct IpamConfig {
 
 /// Always empty: configurations cannot be taken from other networks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct ConfigFrom {
     /// Empty.
@@ -87,6 +91,7 @@ pub struct ConfigFrom {
 
 /// One endpoint of [`Inspect`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Container {
     /// The sandbox's NAME.
@@ -108,6 +113,7 @@ pub struct Container {
 
 /// A host that holds endpoints of [`Inspect`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase")]
 pub struct Peer {
     /// The host's name.

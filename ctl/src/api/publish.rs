@@ -21,6 +21,7 @@ type App = State<Arc<Control>>;
 
 /// `POST /v1/publish`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublishPorts {
     /// The sandbox's NAME or container id.
@@ -35,6 +36,7 @@ pub struct PublishPorts {
 
 /// A row of `GET /v1/publish`: one rule, whatever the length of its range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Published {
     /// Unique on this host.
     pub id: u32,

@@ -13,6 +13,7 @@ use crate::model::{Limits, PortVlan, Resolver};
 
 /// `GET /v1/show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Show {
     /// The host's name.
     pub name: String,
@@ -48,6 +49,7 @@ pub struct Show {
 
 /// The store in [`Show`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Store {
     /// Without secrets.
     pub url: String,
@@ -63,6 +65,7 @@ pub struct Store {
 
 /// Offloads of the kernel; false as long as nothing needed them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Features {
     /// TCP super-frames on TAP links.
     pub tso: bool,
@@ -76,6 +79,7 @@ pub struct Features {
 
 /// A host of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// Unique in the cluster.
     pub name: String,
@@ -85,6 +89,7 @@ pub struct Host {
 
 /// A row of `GET /v1/networks`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Network {
     /// 64 hex digits.
     pub id: String,
@@ -122,10 +127,13 @@ pub struct Network {
 
 /// A subnet of [`Network`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Subnet {
     /// The prefix.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub subnet: IpNet,
     /// Where dynamic addresses come from.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub ip_range: Option<IpNet>,
     /// The gateway.
     pub gateway: Option<IpAddr>,
@@ -135,6 +143,7 @@ pub struct Subnet {
 
 /// `POST /v1/networks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Created {
     /// 64 hex digits.
     pub id: String,
@@ -146,6 +155,7 @@ pub struct Created {
 
 /// A row of `GET /v1/ports`: one endpoint of this host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Port {
     /// The sandbox's NAME.
     pub name: String,
@@ -160,8 +170,10 @@ pub struct Port {
     /// The link's name in the sandbox.
     pub ifname: String,
     /// The link's MAC address.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: Mac,
     /// With prefix lengths, IPv4 first.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub addresses: Vec<IpNet>,
     /// The network's gateways by which its addresses lead out; none in an internal network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -210,6 +222,7 @@ pub struct Port {
 
 /// The namespace of a [`Port`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sandbox {
     /// A process in it, if it was named by one.
     pub pid: Option<u32>,
@@ -219,10 +232,12 @@ pub struct Sandbox {
 
 /// A row of `GET /v1/fdb`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fdb {
     /// The network's name.
     pub network: String,
     /// The station.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: Mac,
     /// Its VLAN; none: the untagged network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,12 +254,14 @@ pub struct Fdb {
 
 /// A row of `GET /v1/neigh`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Neighbour {
     /// The network's name.
     pub network: String,
     /// The address that is answered for.
     pub address: IpAddr,
     /// Its owner.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: Mac,
     /// The sandbox it is behind, or
     pub port: Option<String>,
@@ -254,6 +271,8 @@ pub struct Neighbour {
 
 /// A row of `GET /v1/peers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "PeerRow"))]
 pub struct Peer {
     /// The network's name.
     pub network: String,
@@ -269,6 +288,7 @@ pub struct Peer {
 
 /// A row of `GET /v1/drops`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Drop {
     /// snake_case name.
     pub reason: String,
@@ -280,6 +300,7 @@ pub struct Drop {
 
 /// A row of `GET /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
     /// RFC 3339 with nanoseconds.
     pub time: String,
@@ -293,6 +314,7 @@ pub struct Event {
 
 /// A row of `GET /v1/leases/REF`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lease {
     /// The address.
     pub address: IpAddr,

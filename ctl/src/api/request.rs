@@ -13,6 +13,7 @@ use crate::model::{Limits, PortVlan};
 
 /// `POST /v1/networks`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateNetwork {
     /// A letter or digit, then letters, digits, `_`, `.`, `-`; at most 128. Unique among all networks the host knows.
@@ -60,13 +61,16 @@ pub struct CreateNetwork {
 
 /// One subnet of a new network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewSubnet {
     /// The prefix; none: one from the driver's pools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub subnet: Option<IpNet>,
     /// Where dynamic addresses come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub ip_range: Option<IpNet>,
     /// The gateway; none: the first usable address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +82,7 @@ pub struct NewSubnet {
 
 /// `POST /v1/networks/REF/connect`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Connect {
     /// The NAME of a sandbox that is attached somewhere already, or its container id.
@@ -90,6 +95,7 @@ pub struct Connect {
     pub ip6: Option<IpAddr>,
     /// A MAC address instead of the one derived from the IPv4 address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub mac: Option<Mac>,
     /// The link's name; none: the lowest free `ethN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +125,7 @@ pub struct Connect {
 
 /// `POST /v1/networks/REF/disconnect`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Disconnect {
     /// The sandbox's NAME or container id.
@@ -130,6 +137,7 @@ pub struct Disconnect {
 
 /// `POST /v1/ports`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddPort {
     /// The network: name, id, or unique prefix of an id.
@@ -156,6 +164,7 @@ pub struct AddPort {
     pub ip6: Option<IpAddr>,
     /// A MAC address instead of the one derived from the IPv4 address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub mac: Option<Mac>,
     /// Other names in this network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -197,11 +206,13 @@ pub struct AddPort {
 
 /// `POST /v1/fdb`: exactly one of `port` and `vtep`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StaticFdb {
     /// The network: name, id, or unique prefix of an id.
     pub network: String,
     /// The station.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: Mac,
     /// The sandbox on this host behind which the station is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,6 +224,7 @@ pub struct StaticFdb {
 
 /// `POST /v1/peers`: a VTEP that is none of our hosts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StaticPeer {
     /// The network: name, id, or unique prefix of an id.

@@ -19,6 +19,7 @@ type App = State<Arc<Control>>;
 
 /// `POST /v1/rules`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddRule {
     /// A network; none: all networks of this host.
@@ -45,6 +46,7 @@ pub struct AddRule {
 
 /// `POST /v1/rules/{position}/move`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MoveRule {
     /// A network; none: all networks of this host.
@@ -56,6 +58,7 @@ pub struct MoveRule {
 
 /// A row of `GET /v1/rules`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleRow {
     /// Its number; none: it stands behind, in FORWARD, and came with a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]

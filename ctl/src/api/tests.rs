@@ -1,5 +1,7 @@
 //! Requests as they arrive, against a control plane on an embedded store: statuses and refusals.
 
+mod openapi;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ use crate::control::Control;
 
 /// What a packet is to be like. Whatever is not said is as usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TracePacket {
     /// The network whose rules it meets after those of all networks; none: only these.
@@ -72,11 +73,13 @@ pub struct TracePacket {
     pub tos: Option<u8>,
     /// The sender's MAC address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub mac: Option<Mac>,
 }
 
 /// The answer: every rule that the packet matched, in order, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Traced {
     /// The packet in words.
     pub packet: String,
@@ -88,6 +91,7 @@ pub struct Traced {
 
 /// A rule that a packet matched, or a policy that decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TraceStep {
     /// `PREROUTING` and so on: where the packet is.
     pub hook: String,

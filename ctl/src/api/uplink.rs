@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /v1/uplink`, and in [`Show`](super::Show).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Uplink {
     /// `up`; `host_only`: nothing leads outside; `off`: nor to the host.
     pub state: String,
@@ -24,6 +25,7 @@ pub struct Uplink {
     /// Where packets of containers may go.
     pub routes: Vec<HostRoute>,
     /// Subnets of containers that the host reaches through its link.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub reached: Vec<IpNet>,
     /// Subnets that it does not.
     pub unreached: Vec<Unreached>,
@@ -33,6 +35,7 @@ pub struct Uplink {
 
 /// An interface in [`Uplink`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Nic {
     /// Its name.
     pub ifname: String,
@@ -41,6 +44,7 @@ pub struct Nic {
     /// In bytes.
     pub mtu: u32,
     /// Without link-local IPv6 ones.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub addresses: Vec<IpNet>,
     /// `up`, `failed`, `unused` where nothing can be steered, or `missing` where `--uplink` names one that is not there.
     pub state: String,
@@ -50,8 +54,10 @@ pub struct Nic {
 
 /// A route of the host in [`Uplink`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostRoute {
     /// Where it leads.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub to: IpNet,
     /// The address that packets get.
     pub source: IpAddr,
@@ -61,9 +67,12 @@ pub struct HostRoute {
 
 /// A subnet that the host does not reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unreached {
     /// The network's subnet.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub subnet: IpNet,
     /// The host's own route that overlaps it.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub route: IpNet,
 }

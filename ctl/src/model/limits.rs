@@ -6,6 +6,7 @@ use switch::{Policing, Rate};
 
 /// What a port may send, get and flood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// From the container, in bits a second; what comes faster is dropped.

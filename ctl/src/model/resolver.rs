@@ -14,6 +14,7 @@ const OPTIONS: usize = 32;
 
 /// The lines of a resolv.conf (resolv.conf(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resolver {
     /// Whom it asks, the first one first.

@@ -8,6 +8,7 @@ use switch::VlanMode;
 
 /// Access or trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields", into = "Fields")]
 pub enum PortVlan {
     /// In one VLAN, without tags.
@@ -26,6 +27,7 @@ pub enum PortVlan {
 
 /// How it is written: `access` alone, or `trunk` with or without `native`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Fields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
