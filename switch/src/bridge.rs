@@ -25,6 +25,7 @@ pub(crate) struct Bridge {
     /// Head-end replication: the hosts that hold endpoints.
     pub(crate) peers: Vec<VtepId>,
     learned: Learned,
+    pub(crate) names: dns::Names,
     /// Addresses that lost their owner; whoever cares takes them out.
     pub(crate) ended: Vec<IpAddr>,
 }
@@ -50,6 +51,7 @@ impl Bridge {
     pub(crate) fn new(id: BridgeId, settings: BridgeSettings) -> Bridge {
         Bridge {
             id,
+            names: dns::Names::new(&settings.name),
             settings,
             fdb: Fdb::default(),
             vlans: Vlans::default(),

@@ -26,6 +26,10 @@ pub struct Counters {
     pub misses: u64,
     /// Frames answered by the switch itself (ARP, ND).
     pub replies: u64,
+    /// Queries answered from the names of a sandbox's networks.
+    pub named: u64,
+    /// Queries for other names, which the control plane is to answer.
+    pub asked: u64,
     /// Frames that were copied to more than one place, or to all.
     pub floods: u64,
     /// Frames from the underlay whose inner checksum was still partial: the sender's kernel had no device to complete it.
@@ -41,6 +45,8 @@ impl Counters {
             hits: 0,
             misses: 0,
             replies: 0,
+            named: 0,
+            asked: 0,
             floods: 0,
             partial: 0,
             joined: 0,

@@ -108,6 +108,14 @@ reasons! {
     TimeExceeded,
     /// the gateway offers no such service
     NoService,
+    /// sent to the gateway's name server, and no DNS query
+    NoQuery,
+    /// a DNS query that makes no sense, or may not be asked: for other names by a sandbox with internal networks only
+    QueryRefused,
+    /// more DNS queries for other names than a port, or all of them, may have open
+    TooManyQuestions,
+    /// the answer to a DNS query whose asker is gone, or that makes no sense
+    NoQuestion,
     /// no endpoint has the address, or none for that address family
     NoEndpoint,
     /// it would leave an internal network

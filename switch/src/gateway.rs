@@ -12,6 +12,7 @@ mod ended;
 mod hooks;
 mod host;
 mod inside;
+mod names;
 mod outside;
 mod pieces;
 mod prefixes;
@@ -32,6 +33,8 @@ use carry::Way;
 use ended::Ended;
 use hooks::Passage;
 use host::Host;
+use names::NameServer;
+pub use names::{Asker, Question, Resolved, Return};
 use pieces::Pieces;
 use prefixes::Prefixes;
 use published::Published;
@@ -47,6 +50,7 @@ const HELD: (usize, usize, Duration) = (256, 16, Duration::from_millis(500));
 /// All that the gateways of a host know, together: connections cross networks.
 pub(crate) struct Router {
     pub(crate) tracker: Tracker,
+    pub(crate) names: NameServer,
     is_free: PortCheck,
     host: Host,
     published: Published,
@@ -70,9 +74,10 @@ pub enum Steer {
 }
 
 impl Router {
-    pub(crate) fn new(settings: Settings, random: Random, is_free: PortCheck) -> Router {
+    pub(crate) fn new(settings: Settings, mut random: Random, is_free: PortCheck) -> Router {
         let (held, of_datagram, patience) = HELD;
         Router {
+            names: NameServer::new(random()),
             is_free,
             host: Host::default(),
             published: Published::default(),

@@ -33,7 +33,7 @@ pub use counters::Counters;
 pub use drop::DropReason;
 pub use dump::{FdbKind, FdbRow, FlowRow, NeighbourRow, PeerRow, PortRow};
 pub use filter::LogLine;
-pub use gateway::{PortCheck, Steer};
+pub use gateway::{Asker, PortCheck, Question, Resolved, Return, Steer};
 pub use out::Out;
 pub use police::{Policing, Rate, Storm, StormLine};
 pub use switch::{Datagram, Limits, Switch};

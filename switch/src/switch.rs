@@ -201,6 +201,13 @@ impl Switch {
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
                 bridge.remove_endpoint(&mut self.stations, mac, spot);
             }
+            Update::Names { bridge, holder, entry } => {
+                let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
+                match entry {
+                    Some(entry) => bridge.names.insert(holder, entry),
+                    None => bridge.names.remove(holder),
+                }
+            }
             Update::Static { bridge, mac, place } => {
                 let spot = self.spot(place);
                 let Some(bridge) = self.bridges.get_mut(&bridge) else { return };
@@ -292,11 +299,15 @@ impl Switch {
             self.epoch = self.epoch.wrapping_add(1);
         }
         match known {
-            Some(port) if port.settings.bridge == settings.bridge => port.settings = settings,
+            Some(port) if port.settings.bridge == settings.bridge => {
+                self.router.names.sandboxes.rename(&port.settings.name, &settings.name, (id, settings.bridge));
+                port.settings = settings;
+            }
             _ => {
                 self.remove_port(id);
                 let Some(bridge) = self.bridges.get_mut(&settings.bridge) else { return };
                 bridge.ports.push(id);
+                self.router.names.sandboxes.insert(&settings.name, id, settings.bridge);
                 let none = Traffic::default();
                 self.ports.insert(id, PortState { settings, rx: none, tx: none, drops: 0, police: None });
             }
@@ -312,6 +323,7 @@ impl Switch {
 
     fn remove_port(&mut self, id: PortId) {
         let Some(port) = self.ports.remove(&id) else { return };
+        self.router.names.forget(&port.settings.name, id);
         if let Some(bridge) = self.bridges.get_mut(&port.settings.bridge) {
             bridge.ports.retain(|other| *other != id);
             bridge.forget_spot(&mut self.stations, Spot::Port(id));
@@ -325,8 +337,10 @@ impl Switch {
         let Some(mut bridge) = self.bridges.remove(&id) else { return };
         self.router.set_gateway(id, bridge.settings.gateway.as_ref(), None);
         self.filters.forget(id);
-        for port in std::mem::take(&mut bridge.ports) {
-            self.ports.remove(&port);
+        for id in std::mem::take(&mut bridge.ports) {
+            if let Some(port) = self.ports.remove(&id) {
+                self.router.names.forget(&port.settings.name, id);
+            }
         }
         let slots: Vec<u32> = bridge.fdb.values().copied().collect();
         for slot in slots {

@@ -221,6 +221,15 @@ pub enum Update {
         /// Where it was.
         place: Place,
     },
+    /// Says which names somebody in a network has, wherever it is; `None`: it has none any more.
+    Names {
+        /// The network.
+        bridge: BridgeId,
+        /// Who it is: a number of the caller's, of its own in each network.
+        holder: u64,
+        /// The names and what they lead to, in place of those before.
+        entry: Option<dns::Entry>,
+    },
     /// A static forwarding entry: neither learned over nor aged out.
     Static {
         /// Its network.

@@ -82,7 +82,7 @@ fn the_gateway_answers_for_what_is_redirected_to_it() {
     assert_eq!((pong.port, pong.src, pong.dst, pong.icmp), (a, FAR, ip(2), Some((0, 0))));
     let reset = one(&mut host, a, &tcp(up(), (ip(2), 4_000), (FAR, 80), "S", (1, 0)));
     assert_eq!((reset.port, ends(&reset)), (a, (FAR, 80, ip(2), 4_000)));
-    let refusal = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 53), 64, 8));
+    let refusal = one(&mut host, a, &udp(up(), (ip(2), 4_000), (FAR, 54), 64, 8));
     assert_eq!((refusal.src, refusal.icmp), (FAR, Some((3, 3))));
     assert_eq!(refusal.bytes[58..62], FAR.octets(), "what was refused is quoted as it was sent");
 }

@@ -8,6 +8,7 @@ use crate::{Frame, Headers, Mac, checksum, ether_type, link, protocol};
 pub(crate) const HOPS: u8 = 64;
 
 /// Who sends what to whom.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Envelope {
     pub(crate) dst_mac: Mac,
     pub(crate) src_mac: Mac,

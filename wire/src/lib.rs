@@ -24,6 +24,7 @@ mod offload;
 mod options;
 mod reset;
 mod time;
+mod way_back;
 mod word;
 
 pub use cut::{Cut, CutError, cut, segment_len};
@@ -38,6 +39,7 @@ pub use mac::{Mac, ParseMacError};
 pub use offload::{Gso, Offload};
 pub use reset::reset;
 pub use time::Time;
+pub use way_back::{WayBack, sound_payload};
 
 /// EtherTypes that the switch knows (IEEE 802 numbers, IANA registry).
 pub mod ether_type {

@@ -10,6 +10,7 @@ use wire::protocol;
 use super::begin::{Lead, Origin, aimed};
 use super::hooks::Known;
 use super::host::{is_host_link, is_routable, mask};
+use super::names::asks_names;
 use super::{Packet, zone_of};
 use crate::flow::Egress;
 use crate::{BridgeId, DropReason, Out, PortId, Switch};
@@ -55,6 +56,14 @@ impl Switch {
         let zone = zone_of(id);
         let Some(dst) = packet.headers.key.dst() else { return };
         let Some(packet) = self.enter(id, None, packet, out) else { return };
+        if to_gateway
+            && packet.passage.is_none()
+            && asks_names(&packet)
+            && !self.router.tracker.is_known(packet.now, zone, &packet.frame, &packet.headers)
+        {
+            // What needs no connection is not looked for among them.
+            return self.answer_names(packet, out);
+        }
         // Answers may come by another host's gateway: what stays in the network has no connection to follow.
         let Packet { now, ref frame, ref headers, .. } = packet;
         if !to_gateway && inside && packet.passage.is_none() && !self.router.tracker.is_known(now, zone, frame, headers)
@@ -264,6 +273,7 @@ impl Switch {
                 self.send_reset(&packet, false, out);
                 self.drop_packet(DropReason::NoService, packet, out);
             }
+            protocol::UDP if asks_names(&packet) => self.answer_names(packet, out),
             protocol::UDP => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),
             _ => {
                 let trouble = Trouble::ProtocolUnreachable { named_at: protocol_named_at(&packet) };

@@ -2,14 +2,35 @@
 //! kernel has it: an error and a rule's reset are about the connection of the packet that caused them, an answer is found by
 //! its own ends. Networks without rules are answered at once.
 
+use std::net::IpAddr;
+
 use nat::rules::{Connection, Family};
 use nat::{Rewrite, Zone};
-use wire::{Frame, Layer3, parse, protocol};
+use wire::{Frame, Layer3, Time, parse, protocol};
 
 use super::hooks::{Known, Passage};
 use super::{Packet, zone_of};
 use crate::flow::Egress;
-use crate::{DropReason, Out, PortId, Switch};
+use crate::{BridgeId, DropReason, Out, PortId, Switch};
+
+/// Whom something is said to.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) now: Time,
+    /// The port that its packet came in by.
+    pub(super) from: PortId,
+    /// The network whose rules its packet met, if it met any.
+    pub(super) network: Option<BridgeId>,
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Listener {
+    /// Who has sent a packet.
+    pub(super) fn of(packet: &Packet) -> Listener {
+        let network = packet.passage.as_ref().map(|passage| passage.network);
+        Listener { now: packet.now, from: packet.from, network, address: packet.headers.key.src() }
+    }
+}
 
 impl Switch {
     /// Sends an error or a reset back by the port that its cause came in by.
@@ -19,34 +40,39 @@ impl Switch {
             Some(Known::New(connection)) => Known::New(related(connection)),
             Some(Known::Untracked | Known::Nothing) | None => Known::Nothing,
         };
-        self.speak(about, known, reply, out);
+        self.speak(&Listener::of(about), known, reply, out);
     }
 
     /// Sends an answer back by the port that what it answers came in by.
     pub(super) fn say(&mut self, about: &Packet, reply: Frame, out: &mut Out) {
-        self.speak(about, Known::Nothing, reply, out);
+        self.say_to(&Listener::of(about), reply, out);
     }
 
-    fn speak(&mut self, about: &Packet, known: Known, reply: Frame, out: &mut Out) {
+    /// Sends an answer to who has asked, perhaps a while ago.
+    pub(super) fn say_to(&mut self, to: &Listener, reply: Frame, out: &mut Out) {
+        self.speak(to, Known::Nothing, reply, out);
+    }
+
+    fn speak(&mut self, to: &Listener, known: Known, reply: Frame, out: &mut Out) {
         self.counters.replies += 1;
-        let port = self.ports.get(&about.from).map(|port| port.settings.bridge);
-        let network = about.passage.as_ref().map(|passage| passage.network).or(port);
+        let port = self.ports.get(&to.from).map(|port| port.settings.bridge);
+        let network = to.network.or(port);
         let (Some(network), Ok(headers)) = (network.filter(|id| self.filters.apply_to(*id)), parse(reply.bytes()))
         else {
-            return out.frames.push((about.from, reply));
+            return out.frames.push((to.from, reply));
         };
         let family = if headers.layer3 == Layer3::Ipv4 { Family::Ipv4 } else { Family::Ipv6 };
-        let mut packet = Packet::new(about.now, about.from, reply, headers);
+        let mut packet = Packet::new(to.now, to.from, reply, headers);
         packet.passage = Some(Box::new(Passage::own(network, family, known)));
-        let output = self.name_of(Egress::Port(about.from), about.headers.key.src());
+        let output = self.name_of(Egress::Port(to.from), to.address);
         let Some(mut packet) = self.output_untracked(&output, packet, out) else { return };
-        let zone = if about.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
+        let zone = if to.from == PortId::HOST { Zone::OUTSIDE } else { zone_of(network) };
         self.track_own(zone, &mut packet);
         let Some(packet) = self.output(&output, packet, out) else { return };
         let Some(packet) = self.reset_meets_nat(packet, out) else { return };
         let Some(packet) = self.translate_own((Rewrite::only_src, Rewrite::only_dst), packet, out) else { return };
         let dst = packet.headers.key.dst();
-        if dst == about.headers.key.src() {
+        if dst == to.address {
             return out.frames.push((packet.from, packet.frame));
         }
         // Its cause was not of the connection that it is about: whose it is is elsewhere.

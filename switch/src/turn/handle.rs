@@ -11,7 +11,7 @@ use nat::rules::{Family, Program};
 use port::Tap;
 
 use super::{Config, Notice, Turn, View};
-use crate::{BridgeId, PortId, Update};
+use crate::{BridgeId, PortId, Return, Update};
 
 /// Messages that wait at the most; a sender then waits for the data thread, which takes some in every round.
 const RING: usize = 1_024;
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Detach(PortId, Closed),
     Inspect(Look),
     Flush(Filter, Flushed),
+    Answer(Return, Vec<u8>),
     Rules(Option<BridgeId>, Family, Option<Box<Program>>),
     Stop,
 }
@@ -77,6 +78,11 @@ impl Handle {
     /// Looks at the tables between two rounds. Keep it short: traffic waits. Send what was seen through a channel.
     pub fn inspect(&self, look: impl FnOnce(&View<'_>) + Send + 'static) {
         self.send(Command::Inspect(Box::new(look)));
+    }
+
+    /// Answers a question with a DNS message; one that is too long for who asked is made short.
+    pub fn answer(&self, via: Return, answer: Vec<u8>) {
+        self.send(Command::Answer(via, answer));
     }
 
     /// Ends the connections that `filter` matches; `done` is called with their number.

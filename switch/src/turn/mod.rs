@@ -27,7 +27,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use port::{Datagrams, Received, Steering, Tap, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
-use crate::{Datagram, DropReason, Limits, Out, PortId, Switch, Update};
+use crate::{Datagram, DropReason, Limits, Out, PortId, Question, Switch, Update};
 use closer::Closer;
 use flush::Flushes;
 use handle::Command;
@@ -68,10 +68,12 @@ pub struct Config {
 }
 
 /// What the data thread has to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Notice {
     /// The link of a port vanished, with its namespace or by somebody's hand. Its descriptor is closed already.
     Gone(PortId),
+    /// A container asks for a name that is not of its networks; [`Handle::answer`] answers. To drop it is to say nothing.
+    Ask(Question),
 }
 
 /// What [`Handle::inspect`] shows.
@@ -197,6 +199,7 @@ impl Turn {
                 helm.steer(&mut self.switch);
                 helm.beat(now);
             }
+            self.backlog.extend(self.switch.take_questions().map(Notice::Ask));
             self.deliver_notices();
         }
     }
@@ -352,6 +355,10 @@ impl Turn {
                 Command::Rules(scope, family, program) => {
                     let old = self.switch.set_rules(scope, family, program);
                     self.closer.close(old, None);
+                }
+                Command::Answer(via, answer) => {
+                    self.switch.answer(now, via, answer, &mut self.out);
+                    self.transmit();
                 }
                 Command::Flush(filter, done) => self.flushes.push(filter, done),
                 Command::Stop => self.stopped = true,

@@ -1,0 +1,9 @@
+//! The gateway's name server on memory ports: who is told what, and what goes to the control plane.
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod asked;
+mod datagrams;
+mod sandbox;
+mod scope;
