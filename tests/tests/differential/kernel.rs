@@ -44,7 +44,7 @@ const SYSCTLS: [(&str, &str); 12] = [
 /// After which the kernel counts no connection that is over: its clock's tick, twice, is 8 ms.
 const TICKS: Duration = Duration::from_millis(12);
 /// How long is waited, in all, for packets that should come out: on a busy host the kernel may put its sending off.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lets events pass the kernel under these rules, in a namespace of their own. So many packets are expected to come out for
 /// each of them.
