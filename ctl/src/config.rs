@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::dns::Upstreams;
 use crate::uplink::{self, Selection};
 
 /// Where the configuration file is unless told otherwise; it need not exist.
@@ -47,6 +48,10 @@ pub struct Arguments {
     /// Seconds after which the addresses of a lost host are free again [default: 600].
     #[arg(long, env = "VSWITCH_LEASE_TIME", value_name = "SECONDS")]
     pub lease_time: Option<u64>,
+    /// Whom names of the outside are asked for: addresses, with a port if it is not 53 [default: those in
+    /// /etc/resolv.conf].
+    #[arg(long, env = "VSWITCH_DNS_UPSTREAMS", value_name = "IP[:PORT]", value_delimiter = ',')]
+    pub dns_upstreams: Option<Vec<String>>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,store=debug` [default: info].
     #[arg(long, env = "VSWITCH_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -73,6 +78,7 @@ struct File {
     uplink: Option<String>,
     host_link: Option<String>,
     lease_time: Option<u64>,
+    dns_upstreams: Option<Vec<String>>,
     log_level: Option<String>,
 }
 
@@ -97,6 +103,8 @@ pub struct Config {
     pub host_link: String,
     /// In seconds, 1 at the least.
     pub lease_time: u64,
+    /// Whom names of the outside are asked for.
+    pub upstreams: Upstreams,
     /// A filter of the log.
     pub log_level: String,
 }
@@ -129,7 +137,12 @@ impl Config {
     fn merge(arguments: Arguments, text: &str, path: &Path) -> Result<Config, Error> {
         let failed = |why: String| Error { path: path.into(), why };
         let file: File = toml::from_str(text).map_err(|error| failed(error.to_string()))?;
+        let upstreams = match arguments.dns_upstreams.or(file.dns_upstreams) {
+            Some(texts) => Upstreams::parse(&texts).map_err(|why| failed(format!("dns_upstreams: {why}")))?,
+            None => Upstreams::default(),
+        };
         let config = Config {
+            upstreams,
             name: arguments.name.or(file.name),
             advertise: arguments.advertise.or(file.advertise),
             store: arguments.store.or(file.store).unwrap_or_else(|| "file://".into()),
@@ -192,6 +205,12 @@ mod tests {
         assert_eq!((config.vxlan_port, config.lease_time), (4790, 5));
         assert_eq!(config.state_dir, Path::new(DEFAULT_STATE_DIR));
         assert_eq!((config.uplink, config.host_link.as_str()), (Selection::Auto, "vsw0"));
+        assert_eq!(config.upstreams, Upstreams::default());
+        let servers = |texts: &[&str]| Upstreams::Fixed(texts.iter().map(|text| text.parse().unwrap()).collect());
+        let config = merge(&[], "dns_upstreams = ['192.0.2.1', '[fd00::1]:5353']").unwrap();
+        assert_eq!(config.upstreams, servers(&["192.0.2.1:53", "[fd00::1]:5353"]));
+        let config = merge(&["--dns-upstreams", "192.0.2.1,192.0.2.2"], "dns_upstreams = ['x']").unwrap();
+        assert_eq!(config.upstreams, servers(&["192.0.2.1:53", "192.0.2.2:53"]));
         let config = merge(&["--uplink", "eth0,eth1"], "uplink = 'none'\nhost_link = 'sw'\n").unwrap();
         let named = Selection::Named(vec!["eth0".into(), "eth1".into()]);
         assert_eq!((config.uplink, config.host_link.as_str()), (named, "sw"));
@@ -206,6 +225,10 @@ mod tests {
         for bad in ["", ",", "eth0,none", "auto,eth0", "lo", "a/b", "eth0,vsw0"] {
             let said = merge(&["--uplink", bad], "").unwrap_err().to_string();
             assert!(said.contains("uplink: ") && said.contains("give auto, none"), "{bad}: {said}");
+        }
+        for bad in ["", "x", "192.0.2.1,0.0.0.0"] {
+            let said = merge(&["--dns-upstreams", bad], "").unwrap_err().to_string();
+            assert!(said.contains("dns_upstreams: ") && said.contains("give "), "{bad}: {said}");
         }
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));

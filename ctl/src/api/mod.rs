@@ -3,6 +3,7 @@
 
 mod body;
 mod conns;
+mod dns;
 mod error;
 mod filter;
 mod inspect;
@@ -21,6 +22,7 @@ mod uplink;
 
 pub use crate::model::Resolver;
 pub use conns::{Conn, ConnFilter, Flushed, Way};
+pub use dns::{DnsAnswer, DnsCache, DnsFlushed, DnsName, DnsQuery, DnsRecord, DnsUpstream};
 pub use error::{Error, Kind};
 pub use filter::{FilterOf, FilterRow, LoadHow, Rejected};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
@@ -29,7 +31,7 @@ pub use reply::{
     Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
     Subnet,
 };
-pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, SetPort, StaticFdb, StaticPeer};
+pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
 pub use rule::{AddRule, MoveRule, RuleRow};
 pub use server::{Listener, SocketError, serve};
 pub use trace::{TracePacket, TraceStep, Traced};

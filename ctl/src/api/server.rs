@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, conns, filter, networks, ports, publish, rule, tables, trace};
+use super::{Error, conns, dns, filter, networks, ports, publish, rule, tables, trace};
 use crate::control::Control;
 
 /// Largest body of a request, in bytes.
@@ -160,6 +160,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .merge(networks::routes())
         .merge(ports::routes())
         .merge(conns::routes())
+        .merge(dns::routes())
         .merge(filter::routes())
         .merge(publish::routes())
         .merge(rule::routes())

@@ -54,6 +54,8 @@ impl Plane for Empty {
 
     fn host_link_lost(&self) {}
 
+    fn answer(&self, _: switch::Return, _: Vec<u8>) {}
+
     fn flush(&self, _: nat::Filter) -> Future<'static, usize> {
         Box::pin(async { 0 })
     }

@@ -83,6 +83,7 @@ async fn run(config: Config) -> Result<()> {
     let mut settings = Settings::new(&host_name(&config)?);
     settings.vxlan_port = config.vxlan_port;
     settings.lease_time = Duration::from_secs(config.lease_time);
+    settings.upstreams.clone_from(&config.upstreams);
     let underlay = match &config.advertise {
         Some(advertise) => {
             let vtep = resolve(advertise)?;

@@ -5,6 +5,7 @@
 
 mod completion;
 mod conn;
+mod dns;
 mod error;
 mod fdb;
 mod filter;
@@ -113,6 +114,9 @@ enum Command {
         after_help = "Examples:\n  vsctl conn show --network RED\n  vsctl conn flush --address 10.10.10.2"
     )]
     Conn(conn::Command),
+    /// Names of containers, and asking for them
+    #[command(subcommand, after_help = dns::EXAMPLES)]
+    Dns(dns::Command),
     /// What happened lately
     Events(tables::Events),
     /// Addresses of a network that are held or rest
@@ -144,6 +148,7 @@ impl Command {
             Self::Rule(command) => command.run(session).await,
             Self::Uplink(command) => command.run(session).await,
             Self::Conn(command) => command.run(session).await,
+            Self::Dns(command) => command.run(session).await,
             Self::Events(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Completion(command) => command.run(session),

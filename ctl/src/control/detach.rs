@@ -112,8 +112,7 @@ impl Control {
         match notice {
             Notice::Gone(PortId::HOST) => self.host_link_lost(),
             Notice::Gone(port) => self.port_gone(port).await,
-            // There is nobody to ask: the client goes on to its next name server.
-            Notice::Ask(question) => drop(question),
+            Notice::Ask(question) => self.forward(question),
         }
     }
 

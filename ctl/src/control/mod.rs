@@ -10,6 +10,8 @@ mod cluster;
 mod coming;
 mod conns;
 mod detach;
+mod dns;
+mod dns_query;
 mod filter;
 mod gateway;
 mod hosts;
@@ -42,6 +44,7 @@ use store::Store;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::dns::{Service, Upstreams};
 use crate::publish::Proxy;
 use crate::state::{Change, Disk};
 use state::State;
@@ -70,6 +73,8 @@ pub struct Settings {
     pub rest: Duration,
     /// A session's time to live; renewed at a third of it.
     pub session_ttl: Duration,
+    /// Whom to ask for names of the outside.
+    pub upstreams: Upstreams,
 }
 
 impl Settings {
@@ -85,6 +90,7 @@ impl Settings {
             lease_time: Duration::from_secs(600),
             rest: Duration::from_secs(60),
             session_ttl: Duration::from_secs(15),
+            upstreams: Upstreams::default(),
         }
     }
 }
@@ -118,6 +124,10 @@ pub struct Control {
     /// One change of packet filters at a time.
     filtering: tokio::sync::Mutex<()>,
     limiting: tokio::sync::Mutex<()>,
+    /// Whom names of the outside are asked for.
+    dns: crate::dns::Handle,
+    /// Until it runs.
+    dns_service: Mutex<Option<Service>>,
     /// One recovery at a time.
     recovery: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
@@ -126,7 +136,10 @@ pub struct Control {
 impl Control {
     /// A control plane that knows nothing yet; [`Control::restore`] and [`Control::run`] come next.
     pub fn new(settings: Settings, store: Arc<dyn Store>, plane: Arc<dyn Plane>, disk: Disk) -> Arc<Control> {
+        let (dns, dns_service) = Service::new(settings.upstreams.clone());
         Arc::new(Control {
+            dns,
+            dns_service: Mutex::new(Some(dns_service)),
             proxy: Proxy::by(&settings.host_link),
             settings,
             store,
@@ -161,6 +174,10 @@ impl Control {
         tasks.spawn(self.clone().keep_swept());
         tasks.spawn(self.clone().keep_bound());
         tasks.spawn(self.clone().keep_names());
+        let service = self.dns_service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(service) = service {
+            tasks.spawn(service.run(Arc::downgrade(self)));
+        }
     }
 
     /// Ends in order: no task writes any more, the session is closed so that other hosts forget this one at once.

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use nat::rules::{Counters, Family, Program};
 use port::Published;
 use switch::turn::{Handle, View};
-use switch::{BridgeId, PortId, Update};
+use switch::{BridgeId, PortId, Return, Update};
 use wire::Mac;
 
 use crate::api;
@@ -84,6 +84,8 @@ pub trait Plane: Send + Sync {
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>>;
     /// Offloads of the links so far: TCP, UDP.
     fn offloads(&self) -> (bool, bool);
+    /// Sends the answer to a question of a container.
+    fn answer(&self, via: Return, answer: Vec<u8>);
     /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
     /// nothing happens.
     ///
@@ -239,6 +241,10 @@ impl Plane for Engine {
 
     fn offloads(&self) -> (bool, bool) {
         (self.tso.load(Ordering::Relaxed), self.uso.load(Ordering::Relaxed))
+    }
+
+    fn answer(&self, via: Return, answer: Vec<u8>) {
+        self.handle.answer(via, answer);
     }
 
     fn steer(&self, steer: &Steer, on: bool) -> Result<(), api::Error> {

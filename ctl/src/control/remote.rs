@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use switch::{BridgeId, Place, Update};
 use wire::Mac;
 
+use super::dns;
 use crate::model::{EndpointRecord, HostEndpoints};
 
 /// A row of another host.
@@ -31,6 +32,9 @@ pub(super) struct Remote {
     addresses: HashMap<IpAddr, Holder>,
     waiting: BTreeSet<Holder>,
     peers: BTreeMap<IpAddr, usize>,
+    /// Who has names, by what number.
+    named: HashMap<Holder, u64>,
+    last_named: u64,
 }
 
 /// What a change of rows means.
@@ -52,6 +56,8 @@ impl Remote {
             addresses: HashMap::new(),
             waiting: BTreeSet::new(),
             peers: BTreeMap::new(),
+            named: HashMap::new(),
+            last_named: 0,
         }
     }
 
@@ -67,20 +73,26 @@ impl Remote {
     }
 
     /// An endpoint of this host comes. Its addresses are its own by its lease; who claims them elsewhere has to wait.
-    pub(super) fn insert_local(&mut self, endpoint: &EndpointRecord) {
+    pub(super) fn insert_local(&mut self, endpoint: &EndpointRecord) -> Delta {
+        let mut delta = Delta::default();
         let holder = (String::new(), endpoint.id.clone());
         let displaced = self.macs.insert(endpoint.mac, holder.clone()).into_iter();
         let displaced: Vec<Holder> = displaced
             .chain(endpoint.addresses.iter().filter_map(|net| self.addresses.insert(net.addr(), holder.clone())))
             .filter(|other| !other.0.is_empty())
             .collect();
+        displaced.iter().for_each(|other| self.unname(other, &mut delta));
         self.waiting.extend(displaced);
+        self.name(&holder, endpoint, &mut delta);
+        delta
     }
 
     /// An endpoint of this host goes.
     pub(super) fn remove_local(&mut self, endpoint: &EndpointRecord) -> Delta {
         let mut delta = Delta::default();
-        self.release(&(String::new(), endpoint.id.clone()), endpoint);
+        let holder = (String::new(), endpoint.id.clone());
+        self.unname(&holder, &mut delta);
+        self.release(&holder, endpoint);
         self.retry(&mut delta);
         delta
     }
@@ -122,6 +134,13 @@ impl Remote {
             .filter(|(id, now)| !(before.0 == known.0 && before.1.get(*id).is_some_and(|old| same_place(now, old))))
             .map(|(id, now)| ((key.to_owned(), (*id).to_owned()), (*now).clone()))
             .collect();
+        for (id, now) in &known.1 {
+            let holder = (key.to_owned(), (*id).to_owned());
+            let renamed = before.1.get(id).is_some_and(|old| same_place(now, old) && !same_names(now, old));
+            if renamed && self.named.contains_key(&holder) {
+                self.name(&holder, now, &mut delta);
+            }
+        }
         let vtep = known.0;
         if let Some(row) = row {
             self.rows.insert(key.to_owned(), row);
@@ -161,11 +180,13 @@ impl Remote {
         }
         let place = Place::Tunnel(vtep);
         delta.updates.push(Update::Endpoint { bridge: self.bridge, mac: endpoint.mac, addresses, place });
+        self.name(holder, endpoint, delta);
         Ok(())
     }
 
     fn forget(&mut self, holder: &Holder, endpoint: &EndpointRecord, vtep: IpAddr, delta: &mut Delta) {
         self.waiting.remove(holder);
+        self.unname(holder, delta);
         if self.macs.get(&endpoint.mac) == Some(holder) {
             let place = Place::Tunnel(vtep);
             delta.updates.push(Update::RemoveEndpoint { bridge: self.bridge, mac: endpoint.mac, place });
@@ -181,6 +202,21 @@ impl Remote {
             if self.addresses.get(&address) == Some(holder) {
                 self.addresses.remove(&address);
             }
+        }
+    }
+
+    fn name(&mut self, holder: &Holder, endpoint: &EndpointRecord, delta: &mut Delta) {
+        let number = *self.named.entry(holder.clone()).or_insert_with(|| {
+            self.last_named += 1;
+            self.last_named
+        });
+        let entry = Some(dns::entry(endpoint));
+        delta.updates.push(Update::Names { bridge: self.bridge, holder: number, entry });
+    }
+
+    fn unname(&mut self, holder: &Holder, delta: &mut Delta) {
+        if let Some(number) = self.named.remove(holder) {
+            delta.updates.push(Update::Names { bridge: self.bridge, holder: number, entry: None });
         }
     }
 
@@ -242,6 +278,10 @@ fn same_place(a: &EndpointRecord, b: &EndpointRecord) -> bool {
     a.mac == b.mac && a.addresses == b.addresses
 }
 
+fn same_names(a: &EndpointRecord, b: &EndpointRecord) -> bool {
+    dns::names_of(a).eq(&dns::names_of(b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,17 +323,60 @@ mod tests {
         Update::RemoveEndpoint { bridge: BRIDGE, mac: endpoint.mac, place: Place::Tunnel(vtep(host)) }
     }
 
+    /// Without what is said of names.
+    fn places(delta: Delta) -> Vec<Update> {
+        delta.updates.into_iter().filter(|update| !matches!(update, Update::Names { .. })).collect()
+    }
+
+    /// What is said of names alone: holder, and names if there are any.
+    fn names(delta: &Delta) -> Vec<(u64, Option<Vec<String>>)> {
+        let names = delta.updates.iter().filter_map(|update| match update {
+            Update::Names { holder, entry, .. } => Some((*holder, entry.as_ref().map(|entry| entry.names.clone()))),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    fn texts(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn names_come_and_go_with_who_has_them() {
+        let mut remote = Remote::new(BRIDGE);
+        let (mut a, own) = (endpoint("a", 2), endpoint("own", 3));
+        (a.aliases, a.hostname) = (vec!["www".into()], Some("box".into()));
+        a.container_id = "0123456789abcdef".into();
+        let all = texts(&["a", "www", "0123456789ab", "box"]);
+        assert_eq!(names(&remote.set("h1", row(1, std::slice::from_ref(&a)))), [(1, all)]);
+        assert_eq!(names(&remote.insert_local(&own)), [(2, texts(&["own"]))]);
+        // Another name at the same place, and nothing else.
+        let web =
+            EndpointRecord { name: "b".into(), aliases: vec![], hostname: None, container_id: String::new(), ..a };
+        let delta = remote.set("h1", row(1, std::slice::from_ref(&web)));
+        assert_eq!((delta.updates.len(), names(&delta)), (1, vec![(1, texts(&["b"]))]));
+        // A double has no name as long as it waits.
+        let double = endpoint("x", 2);
+        assert!(names(&remote.set("h2", row(2, std::slice::from_ref(&double)))).is_empty());
+        assert_eq!(names(&remote.set("h1", None)), [(1, None), (3, texts(&["x"]))]);
+        // Who is here has its address, whoever else said so before.
+        let taken = endpoint("y", 2);
+        assert_eq!(names(&remote.insert_local(&taken)), [(3, None), (4, texts(&["y"]))]);
+        assert_eq!(names(&remote.remove_local(&taken)), [(4, None), (5, texts(&["x"]))]);
+    }
+
     #[test]
     fn a_row_becomes_only_its_difference() {
         let mut remote = Remote::new(BRIDGE);
         let (a, b, c) = (endpoint("a", 2), endpoint("b", 3), endpoint("c", 4));
         let peer = Update::Peer { bridge: BRIDGE, vtep: vtep(1) };
-        assert_eq!(remote.set("h1", row(1, &[a.clone(), b.clone()])).updates, [peer, added(&a, 1), added(&b, 1)]);
-        assert_eq!(remote.set("h1", row(1, &[a.clone(), c.clone()])).updates, [removed(&b, 1), added(&c, 1)]);
+        assert_eq!(places(remote.set("h1", row(1, &[a.clone(), b.clone()]))), [peer, added(&a, 1), added(&b, 1)]);
+        assert_eq!(places(remote.set("h1", row(1, &[a.clone(), c.clone()]))), [removed(&b, 1), added(&c, 1)]);
         let same = remote.set("h1", row(1, &[a.clone(), c.clone()]));
         assert!(same.updates.is_empty() && same.duplicates.is_empty());
         let gone = Update::RemovePeer { bridge: BRIDGE, vtep: vtep(1) };
-        assert_eq!(remote.set("h1", None).updates, [removed(&a, 1), removed(&c, 1), gone]);
+        assert_eq!(places(remote.set("h1", None)), [removed(&a, 1), removed(&c, 1), gone]);
+        assert!(remote.named.is_empty());
         assert!(remote.macs.is_empty() && remote.addresses.is_empty() && remote.peers.is_empty());
     }
 
@@ -302,7 +385,7 @@ mod tests {
         let mut remote = Remote::new(BRIDGE);
         let a = endpoint("a", 2);
         remote.set("h1", row(1, std::slice::from_ref(&a)));
-        let moved = remote.set("h1", row(7, std::slice::from_ref(&a))).updates;
+        let moved = places(remote.set("h1", row(7, std::slice::from_ref(&a))));
         let peer = Update::Peer { bridge: BRIDGE, vtep: vtep(7) };
         let gone = Update::RemovePeer { bridge: BRIDGE, vtep: vtep(1) };
         assert_eq!(moved, [peer, removed(&a, 1), added(&a, 7), gone]);
@@ -320,7 +403,7 @@ mod tests {
         let again = remote.set("h2", row(2, std::slice::from_ref(&double)));
         assert!(again.duplicates.is_empty() && again.updates.is_empty());
         let gone = Update::RemovePeer { bridge: BRIDGE, vtep: vtep(1) };
-        assert_eq!(remote.set("h1", None).updates, [removed(&a, 1), added(&double, 2), gone]);
+        assert_eq!(places(remote.set("h1", None)), [removed(&a, 1), added(&double, 2), gone]);
     }
 
     #[test]
@@ -332,8 +415,8 @@ mod tests {
         let double = endpoint("x", 2);
         assert_eq!(remote.set("h1", row(1, std::slice::from_ref(&double))).duplicates.len(), 1);
         assert!(remote.insert_static(vtep(1)).updates.is_empty());
-        assert_eq!(remote.remove_local(&a).updates, [added(&double, 1)]);
-        assert_eq!(remote.set("h1", None).updates, [removed(&double, 1)]);
+        assert_eq!(places(remote.remove_local(&a)), [added(&double, 1)]);
+        assert_eq!(places(remote.set("h1", None)), [removed(&double, 1)]);
         assert_eq!(remote.remove_static(vtep(1)).updates.len(), 1);
     }
 }

@@ -102,6 +102,11 @@ impl Plane for Tables {
         (false, false)
     }
 
+    fn answer(&self, via: switch::Return, answer: Vec<u8>) {
+        let mut out = switch::Out::new(1);
+        self.switch.lock().unwrap().answer(Time::ZERO, via, answer, &mut out);
+    }
+
     fn steer(&self, steer: &Steer, on: bool) -> Result<(), api::Error> {
         let mut steered = self.steered.lock().unwrap();
         steered.retain(|known| known != steer);
@@ -141,6 +146,7 @@ impl Host {
         let mut settings = Settings::new(&format!("h{number}"));
         settings.vtep = Some(IpAddr::from([192, 0, 2, number]));
         settings.underlay_mtu = Some(1500);
+        settings.upstreams = crate::dns::Upstreams::Fixed(Vec::new());
         let tables = Arc::new(Tables {
             switch: Mutex::new(Switch::new(Limits::default(), 1)),
             dead: Mutex::new(dead),
@@ -193,7 +199,7 @@ pub(super) async fn store() -> (Arc<dyn Store>, TempDir) {
     (store::open("file://", dir.path(), store::Options::default()).await.unwrap(), dir)
 }
 
-fn overlay(name: &str, subnet: &str) -> CreateNetwork {
+pub(super) fn overlay(name: &str, subnet: &str) -> CreateNetwork {
     let subnets = vec![NewSubnet { subnet: Some(subnet.parse().unwrap()), ..NewSubnet::default() }];
     CreateNetwork { name: name.into(), driver: Some("overlay".into()), subnets, ..CreateNetwork::default() }
 }

@@ -2,7 +2,6 @@
 
 mod connection;
 mod flow;
-mod formulas;
 mod indexed;
 mod rates;
 mod sets;

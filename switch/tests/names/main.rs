@@ -4,8 +4,6 @@
 mod world;
 
 mod asked;
-mod client;
 mod datagrams;
 mod sandbox;
 mod scope;
-mod streams;

@@ -103,6 +103,15 @@ fn operations() -> Vec<Operation> {
         op("GET", "/v1/drops", "Why frames were dropped").replies::<Vec<api::Drop>>(200),
         op("GET", "/v1/flows", "Cached flows, as the engine shows them").replies::<Vec<Map<String, Value>>>(200),
         op("GET", "/v1/events", "What happened lately, oldest first").replies::<Vec<api::Event>>(200),
+        op("GET", "/v1/dns", "Names of endpoints, in the networks that are in use here")
+            .asks(&[NETWORK])
+            .replies::<Vec<api::DnsName>>(200),
+        op("GET", "/v1/dns/upstreams", "Servers that are asked for other names").replies::<Vec<api::DnsUpstream>>(200),
+        op("GET", "/v1/dns/cache", "Answers of others that are kept").replies::<api::DnsCache>(200),
+        op("DELETE", "/v1/dns/cache", "Forget the answers of others").replies::<api::DnsFlushed>(200),
+        op("POST", "/v1/dns/query", "Ask for a name, as a container would")
+            .takes::<api::DnsQuery>()
+            .replies::<api::DnsAnswer>(200),
         op("GET", "/v1/uplink", "The way outside").replies::<api::Uplink>(200),
     ]
 }
