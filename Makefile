@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs test demo bench fuzz lint
+.PHONY: help setup build programs test demo bench fuzz lint deb
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # What make's own jobserver is for does not apply: cargo schedules by itself.
@@ -40,6 +40,9 @@ test: programs ## Run all tests, unit to namespaces
 demo: build ## Two hosts, Consul, two containers, one network, the outside (or STORE=file: one host, no server)
 	@cargo build --release --locked -p tests --bin demo
 	@$(ROOT) target/release/demo --store $(STORE)
+
+deb: build ## Build a Debian package, into target/debian
+	@packaging/build-deb target/release target/debian
 
 bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs some only
 	@cargo build --release --locked -p tests --bin bench

@@ -92,7 +92,7 @@ impl Error {
                 Some("run as root, or as a member of the group that owns the socket".into())
             }
             Self::Unreachable { .. } => Some(format!(
-                "is it running? start it with `vswitchd`, \
+                "is it running? start it with `systemctl start vswitchd` or `vswitchd`, \
                  or name its socket with --socket or {SOCKET_VARIABLE}"
             )),
             Self::Deadline { .. } => {

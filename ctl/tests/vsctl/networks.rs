@@ -127,10 +127,15 @@ fn rm_goes_on_after_a_failure() {
 }
 
 #[test]
-fn prune_asks_and_without_a_terminal_needs_to_be_forced() {
+fn prune_asks_and_without_an_answer_needs_to_be_forced() {
     let fake = Fake::new([]);
-    fake.vsctl("network prune").assert().code(2).stdout("");
+    let output = fake.vsctl("network prune").assert().code(2).stdout("").get_output().clone();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("give -f"));
+    fake.vsctl("network prune").write_stdin("n\n").assert().success().stdout("");
     assert_eq!(fake.asked(), []);
+    let fake = Fake::new([("GET /v1/networks", 200, json!([]))]);
+    fake.vsctl("network prune").write_stdin("y\n").assert().success();
+    assert_eq!(fake.asked().len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `vsctl network prune`: what nothing uses goes, after a question.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use clap::Args;
 
@@ -64,18 +64,16 @@ impl Prune {
     }
 }
 
-/// Asks on the terminal; anything but yes is no.
+/// Asks; anything but yes is no. Where standard input has no answer, as in most scripts, it is said how to do without.
 fn confirmed(session: &mut Session<'_>) -> Result<bool, Error> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Error::Usage {
-            error: "network prune: there is no terminal to ask for confirmation".into(),
-            remedy: "give -f to prune without being asked".into(),
-        });
-    }
     session.say("WARNING! This will remove all custom networks not used by at least one container.");
     session.say("Are you sure you want to continue? [y/N]");
     let mut answer = String::new();
-    stdin.read_line(&mut answer)?;
+    if io::stdin().read_line(&mut answer)? == 0 {
+        return Err(Error::Usage {
+            error: "network prune: nobody answered whether to continue; nothing was removed".into(),
+            remedy: "give -f to prune without being asked".into(),
+        });
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
