@@ -144,10 +144,15 @@ impl Conn {
         self.protocol == protocol::TCP && self.flags & (ASSURED | CLOSED) == 0
     }
 
-    /// Whether its last packet has ended it: what is left is to wait for stragglers.
+    /// Whether its last packet has ended an assured one: what is left is to wait for stragglers.
     pub(crate) fn has_ended(&self) -> bool {
+        self.is_assured() && self.is_over()
+    }
+
+    /// Whether it is a TCP connection that is over, or was refused.
+    pub(crate) fn is_over(&self) -> bool {
         use crate::TcpState::{Close, TimeWait};
-        self.is_assured() && self.protocol == protocol::TCP && matches!(self.tcp.state, TimeWait | Close)
+        self.protocol == protocol::TCP && matches!(self.tcp.state, TimeWait | Close)
     }
 
     pub(crate) fn set_replied(&mut self) {

@@ -114,6 +114,8 @@ reasons! {
     QueryRefused,
     /// more DNS queries for other names than a port, or all of them, may have open
     TooManyQuestions,
+    /// more TCP connections to the gateway's name server than a port, or all of them, may have
+    TooManyStreams,
     /// the answer to a DNS query whose asker is gone, or that makes no sense
     NoQuestion,
     /// no endpoint has the address, or none for that address family

@@ -244,7 +244,7 @@ impl Switch {
             return Some(Time::ZERO);
         }
         let expiry = (router.tracker.connections() > 0).then_some(router.next);
-        expiry.into_iter().chain(router.held.deadline()).min()
+        expiry.into_iter().chain(router.held.deadline()).chain(router.names.deadline()).min()
     }
 
     /// Ends what has to end, and forgets what was idle for too long.

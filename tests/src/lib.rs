@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod cni;
 pub mod consul;
 pub mod container;
 pub mod edge;

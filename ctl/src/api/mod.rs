@@ -31,7 +31,7 @@ pub use reply::{
     Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
     Subnet,
 };
-pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, StaticFdb, StaticPeer};
+pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, SetPort, StaticFdb, StaticPeer};
 pub use rule::{AddRule, MoveRule, RuleRow};
 pub use server::{Listener, SocketError, serve};
 pub use trace::{TracePacket, TraceStep, Traced};

@@ -17,7 +17,7 @@ use crate::control::Control;
 type App = State<Arc<Control>>;
 
 pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new().route("/v1/ports", get(list).post(add)).route("/v1/ports/{name}", get(of).patch(limit).delete(remove))
+    Router::new().route("/v1/ports", get(list).post(add)).route("/v1/ports/{name}", get(of).patch(set).delete(remove))
 }
 
 async fn list(State(control): App) -> Result<impl IntoResponse, Error> {
@@ -34,7 +34,7 @@ async fn add(State(control): App, bytes: Bytes) -> Result<impl IntoResponse, Err
     Ok((StatusCode::CREATED, Json(port)))
 }
 
-async fn limit(
+async fn set(
     State(control): App,
     Path(name): Path<String>,
     RawQuery(text): RawQuery,
@@ -44,7 +44,7 @@ async fn limit(
         Error::invalid(format!("port {name}"), "the network is wanted", "say which: `?network=NETWORK`")
     })?;
     let change = body::read(&bytes)?;
-    Ok(Json(to_the_end(async move { control.set_limits(&name, &network, change).await }).await?))
+    Ok(Json(to_the_end(async move { control.set_port(&name, &network, change).await }).await?))
 }
 
 async fn remove(

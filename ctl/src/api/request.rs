@@ -204,6 +204,21 @@ pub struct AddPort {
     pub publish: Vec<String>,
 }
 
+/// `PATCH /v1/ports/NAME?network=NETWORK`: what is named changes, the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPort {
+    /// What it may send, get and flood; 0 takes a limit away.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// Another place among VLANs, said whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<PortVlan>,
+    /// Back into the untagged network; not with `vlan`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untagged: bool,
+}
+
 /// `POST /v1/fdb`: exactly one of `port` and `vtep`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -1,4 +1,6 @@
-//! Limits of a port on the command line: of a new one with `add-port`, of a living one with `set-port`.
+//! Limits and VLANs of a port on the command line: of a new one with `add-port`, of a living one with `set-port`.
+
+use std::str::FromStr;
 
 use clap::Args;
 use serde_json::Value;
@@ -47,9 +49,9 @@ impl From<LimitArgs> for Limits {
 /// What a port has to do with VLANs.
 #[derive(Debug, Args)]
 pub(crate) struct VlanArgs {
-    /// Make it an access port of this VLAN: only those of the same VLAN are reached, without tags
+    /// Make it an access port of this VLAN: only those of the same VLAN are reached, without tags; none: it is in none
     #[arg(long, help_heading = "VLANs", value_name = "VLAN", conflicts_with = "trunk")]
-    vlan: Option<Vid>,
+    vlan: Option<Access>,
     /// Make it a trunk that carries these VLANs with their tags, such as 10,20-29; the source guard is off there
     #[arg(long, help_heading = "VLANs", value_name = "VLANS")]
     trunk: Option<Vids>,
@@ -58,9 +60,28 @@ pub(crate) struct VlanArgs {
     native: Option<u16>,
 }
 
+/// A VLAN, or none.
+#[derive(Clone, Copy, Debug)]
+struct Access(Option<Vid>);
+
+impl FromStr for Access {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Access, String> {
+        if text == "none" { Ok(Access(None)) } else { text.parse().map(|vid| Access(Some(vid))) }
+    }
+}
+
+impl VlanArgs {
+    /// Whether it is to be in none.
+    fn is_none_wanted(&self) -> bool {
+        matches!(self.vlan, Some(Access(None)))
+    }
+}
+
 impl From<VlanArgs> for Option<PortVlan> {
     fn from(VlanArgs { vlan, trunk, native }: VlanArgs) -> Option<PortVlan> {
-        let access = vlan.map(|access| PortVlan::Access { access });
+        let access = vlan.and_then(|Access(access)| access).map(|access| PortVlan::Access { access });
         access.or_else(|| trunk.map(|trunk| PortVlan::Trunk { trunk, native }))
     }
 }
@@ -70,11 +91,14 @@ Examples:
   vsctl set-port RED web0 --rate 100mbit --burst 1mb
   vsctl set-port RED web0 --egress-rate 1gbit --storm-broadcast 500
   vsctl set-port RED web0 --rate none
+  vsctl set-port LAN db0 --vlan 20
+  vsctl set-port LAN vm0 --trunk 10,20-29 --native 5
+  vsctl set-port LAN vm0 --vlan none
 
 Rates and sizes are written as with tc: kbit, mbit, gbit; kb, mb. What is not named
-stays as it is; none or 0 takes a limit away.";
+stays as it is; none or 0 takes a limit away. A trunk is said whole, with its native VLAN.";
 
-/// Change the limits of an endpoint
+/// Change the limits and VLANs of an endpoint
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SetPort {
@@ -84,17 +108,20 @@ pub(crate) struct SetPort {
     name: String,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    vlans: VlanArgs,
 }
 
 impl SetPort {
     /// Sets them, and shows what they are now.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         let path = format!("/v1/ports/{}?network={}", segment(&self.name), segment(&self.network));
-        let change = Limits::from(self.limits);
-        if change.is_none() {
+        let untagged = self.vlans.is_none_wanted();
+        let change = api::SetPort { limits: self.limits.into(), vlan: self.vlans.into(), untagged };
+        if change == api::SetPort::default() {
             return Err(Error::Usage {
                 error: "nothing is to be changed".into(),
-                remedy: "name a limit: see `vsctl set-port --help`".into(),
+                remedy: "name a limit or a VLAN: see `vsctl set-port --help`".into(),
             });
         }
         let answer: Value = session.client.patch(&path, &change).await?;
@@ -103,7 +130,9 @@ impl SetPort {
         }
         let port: api::Port = read(&path, &answer)?;
         let limits = show(&port.limits);
-        session.line(if limits.is_empty() { "no limits" } else { &limits })
+        let limits = if limits.is_empty() { "no limits".to_owned() } else { limits };
+        let vlan = port.vlan.as_ref().map(|vlan| format!(", VLAN {vlan}")).unwrap_or_default();
+        session.line(&(limits + &vlan))
     }
 }
 

@@ -2,10 +2,11 @@
 //! The answer comes when other hosts can know the endpoint, or, without the store, when it is noted that they must.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use switch::{Guard, Place, PortId, PortSettings, Update};
+use switch::{BridgeId, Guard, Place, PortId, PortSettings, Update};
 use wire::Mac;
 
 use super::address::Want;
@@ -58,7 +59,7 @@ impl Wish {
             (Some(wanted), vlan) if Some(wanted) != vlan.as_ref() => {
                 let place = vlan.as_ref().map_or("in no VLAN".to_owned(), |vlan| format!("with VLAN {vlan}"));
                 let why = format!("it is attached to network {network} already, {place}");
-                conflict(why, format!("`vsctl del-port {name} {network}` first"))
+                conflict(why, format!("change that with `vsctl set-port {network} {name}`"))
             }
             _ => Ok(()),
         }
@@ -240,9 +241,8 @@ impl Control {
             return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
         }
         let want = Want { v4: ask.ip, v6: ask.ip6 };
-        if record.is_global() && ask.vlan.is_some() {
-            let why = format!("network {} is an overlay, which carries no VLANs", record.name);
-            return Err(Error::conflict(object, why, "make one overlay network for each VLAN"));
+        if ask.vlan.is_some() {
+            carries_vlans(&record, &object)?;
         }
         let checked = Limits::default().changed(&ask.limits).check();
         checked.map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
@@ -472,9 +472,8 @@ impl Control {
 
     fn arrival(&self, bridge: switch::BridgeId, port: PortId, stored: &StoredEndpoint) -> Vec<Update> {
         let record = &stored.record;
-        let addresses: Vec<_> = record.addresses.iter().map(|net| net.addr()).collect();
-        let guard = stored.is_guarded().then(|| Guard { mac: record.mac, addresses: addresses.clone() });
-        let settings = PortSettings { name: record.name.as_str().into(), bridge, guard };
+        let addresses = addresses(record);
+        let settings = port_settings(bridge, stored);
         let place = Place::Port(port);
         let mut updates = vec![Update::Port { id: port, settings }];
         updates.extend(stored.vlan.as_ref().map(|vlan| Update::Vlan { id: port, mode: vlan.mode() }));
@@ -500,6 +499,26 @@ impl Control {
         self.apply_delta(&mut state, delta);
         gone
     }
+}
+
+fn addresses(record: &EndpointRecord) -> Vec<IpAddr> {
+    record.addresses.iter().map(|net| net.addr()).collect()
+}
+
+/// The engine's settings of an endpoint's port: what is guarded may send as itself only.
+pub(super) fn port_settings(bridge: BridgeId, stored: &StoredEndpoint) -> PortSettings {
+    let record = &stored.record;
+    let guard = stored.is_guarded().then(|| Guard { mac: record.mac, addresses: addresses(record) });
+    PortSettings { name: record.name.as_str().into(), bridge, guard }
+}
+
+/// Refuses VLANs in an overlay.
+pub(super) fn carries_vlans(record: &NetworkRecord, object: &str) -> Result<(), Error> {
+    if record.is_global() {
+        let why = format!("network {} is an overlay, which carries no VLANs", record.name);
+        return Err(Error::conflict(object, why, "make one overlay network for each VLAN"));
+    }
+    Ok(())
 }
 
 /// For an endpoint without IPv4: `02:42` and four random bytes.

@@ -1,20 +1,21 @@
-//! Changing the limits of an endpoint that is attached: remembered first, then in force with the next frame.
+//! Changing the limits and VLANs of an endpoint that is attached: remembered first, then in force with the next frame.
 
 use std::sync::Arc;
 
-use switch::Update;
+use switch::{Update, VlanMode};
 
 use super::Control;
-use crate::api::{Error, Port};
-use crate::model::Limits;
+use super::attach::{carries_vlans, port_settings};
+use crate::api::{Error, Port, SetPort};
+use crate::model::PortVlan;
 use crate::state::Change;
 
 impl Control {
     /// `set-port`: changes what is named, of a sandbox's endpoint in one network.
     ///
     /// # Errors
-    /// 400 when the limits make no sense, 404 when there is no such endpoint.
-    pub async fn set_limits(self: &Arc<Self>, name: &str, network: &str, change: Limits) -> Result<Port, Error> {
+    /// 400 when the limits make no sense, 404 when there is no such endpoint, 409 for a VLAN in an overlay.
+    pub async fn set_port(self: &Arc<Self>, name: &str, network: &str, change: SetPort) -> Result<Port, Error> {
         let network = self.state().network_id(network)?;
         // One after the other: each starts from what the one before it has left.
         let _gate = self.limiting.lock().await;
@@ -24,21 +25,36 @@ impl Control {
             let endpoint = state.endpoints_in(&network).find(|endpoint| endpoint.is_called(name));
             let endpoint = endpoint.ok_or_else(|| Error::not_found(object.clone(), "see `vsctl ports`"))?;
             let mut stored = endpoint.stored.clone();
-            stored.limits = stored.limits.changed(&change);
-            stored.limits.check().map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
+            stored.limits = stored.limits.changed(&change.limits);
+            stored.limits.check().map_err(|(why, remedy)| Error::invalid(&*object, why, remedy))?;
+            if change.untagged && change.vlan.is_some() {
+                return Err(Error::invalid(object, "a VLAN and none are wanted", "say one of them"));
+            }
+            if change.vlan.is_some() {
+                carries_vlans(&state.record(&network)?, &object)?;
+            }
+            stored.vlan = if change.untagged { None } else { change.vlan.or(stored.vlan) };
             (endpoint.record().id.clone(), stored)
         };
         let gone = || Error::not_found(format!("port {name}"), "its sandbox ended meanwhile");
-        let limits = stored.limits;
         let written = self.disk.write(vec![Change::endpoint(&stored)]).await;
         written.map_err(|error| Error::failed(format!("port {name}"), error.to_string()))?;
         let known = {
             let mut state = self.state();
             match state.endpoints.get_mut(&id).filter(|endpoint| !endpoint.leaving) {
                 Some(endpoint) => {
-                    endpoint.stored.limits = limits;
+                    let moves = endpoint.stored.vlan != stored.vlan;
+                    (endpoint.stored.limits, endpoint.stored.vlan) = (stored.limits, stored.vlan.clone());
                     let port = endpoint.port;
-                    self.plane.apply(vec![Update::Policing { id: port, limits: limits.policing() }]);
+                    let mut updates = vec![Update::Policing { id: port, limits: stored.limits.policing() }];
+                    if let Some(bridge) = state.bridge_of(&network).filter(|_| moves) {
+                        // Behind a trunk nobody is guarded.
+                        let settings = port_settings(bridge.id, &stored);
+                        let mode = stored.vlan.as_ref().map_or(VlanMode::Plain, PortVlan::mode);
+                        updates.push(Update::Port { id: port, settings });
+                        updates.push(Update::Vlan { id: port, mode });
+                    }
+                    self.plane.apply(updates);
                     true
                 }
                 None => false,
@@ -60,6 +76,7 @@ mod tests {
     use super::*;
     use crate::api::{AddPort, CreateNetwork, Kind};
     use crate::control::tests::{Host, ino, store};
+    use crate::model::Limits;
     use crate::sandbox::Reference;
     use crate::state::Memory;
 
@@ -79,16 +96,17 @@ mod tests {
         let port = attach(&host, AddPort { name: "web".into(), limits, ..AddPort::default() }).await.unwrap();
         assert_eq!(port.limits, Limits { rate: Some(10_000_000), ..Limits::default() });
 
-        let change = Limits { rate: Some(0), egress_rate: Some(5_000_000), ..Limits::default() };
-        let port = host.control.set_limits("web", "LAN", change).await.unwrap();
+        let wanted = Limits { rate: Some(0), egress_rate: Some(5_000_000), ..Limits::default() };
+        let change = |limits| SetPort { limits, ..SetPort::default() };
+        let port = host.control.set_port("web", "LAN", change(wanted)).await.unwrap();
         let now = Limits { egress_rate: Some(5_000_000), ..Limits::default() };
         assert_eq!((port.limits, host.control.ports(Some("web")).await.unwrap()[0].limits), (now, now));
         assert_eq!(Memory::read(&host.disk).unwrap().endpoints[0].limits, now);
 
         let bad = Limits { burst: Some(1_000), ..Limits::default() };
-        let refused = host.control.set_limits("web", "LAN", bad).await.unwrap_err();
+        let refused = host.control.set_port("web", "LAN", change(bad)).await.unwrap_err();
         assert!(refused.kind == Kind::Invalid && refused.object == "port web in network LAN", "{}", refused.error);
-        let refused = host.control.set_limits("db", "LAN", change).await.unwrap_err();
+        let refused = host.control.set_port("db", "LAN", change(wanted)).await.unwrap_err();
         assert_eq!(refused.kind, Kind::NotFound);
         assert_eq!(host.control.ports(None).await.unwrap()[0].limits, now, "a mistake changes nothing");
         let limits = Limits { rate: Some(1), ..Limits::default() };
@@ -124,7 +142,35 @@ mod tests {
         let other = AddPort { vlan: vlan(r#"{"access":20}"#), ..bare.clone() };
         let refused = attach(&host, other).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Conflict);
-        assert!(refused.error.contains("VLAN 10") && refused.remedy.contains("del-port web LAN"), "{}", refused.error);
+        assert!(refused.error.contains("VLAN 10") && refused.remedy.contains("set-port LAN web"), "{}", refused.error);
+    }
+
+    #[tokio::test]
+    async fn a_port_moves_to_another_vlan_and_back() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        let network = CreateNetwork { name: "LAN".into(), ..CreateNetwork::default() };
+        host.control.create_network(network).await.unwrap();
+        let limits = Limits { rate: Some(10_000_000), ..Limits::default() };
+        attach(&host, AddPort { name: "web".into(), limits, ..AddPort::default() }).await.unwrap();
+        let vlan = |text: &str| Some(serde_json::from_str(text).unwrap());
+        let to = |vlan, untagged| SetPort { vlan, untagged, ..SetPort::default() };
+        let (access, trunk) = (vlan(r#"{"access":10}"#), vlan(r#"{"trunk":"10,20-29","native":5}"#));
+        // Its place, whether it is guarded, and where its station is.
+        for (change, wanted, guard, seen) in [
+            (to(access.clone(), false), access.clone(), true, Some(10)),
+            (to(trunk.clone(), false), trunk.clone(), false, Some(5)),
+            (SetPort::default(), trunk, false, Some(5)),
+            (to(None, true), None, true, None),
+        ] {
+            let port = host.control.set_port("web", "LAN", change).await.unwrap();
+            assert_eq!((&port.vlan, port.guard, port.limits), (&wanted, guard, limits));
+            assert_eq!(Memory::read(&host.disk).unwrap().endpoints[0].vlan, wanted);
+            let row = host.control.fdb().await.unwrap().into_iter().find(|row| row.port.as_deref() == Some("web"));
+            assert_eq!(row.map(|row| row.vlan), Some(seen), "{wanted:?}");
+        }
+        let refused = host.control.set_port("web", "LAN", to(access, true)).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Invalid);
     }
 
     #[tokio::test]
@@ -152,8 +198,13 @@ mod tests {
         assert!(rows.iter().any(|row| row.port.as_deref() == Some("t") && row.vlan.is_none()), "{rows:?}");
 
         let sandbox = Reference { path: "/o".into(), pid: None, dev: 1, ino: 5, started: None };
-        let ask = AddPort { network: "WAN".into(), name: "o".into(), vlan: access, ..AddPort::default() };
-        let refused = host.control.attach_sandbox(ask, sandbox).await.unwrap_err();
+        let ask = AddPort { network: "WAN".into(), name: "o".into(), ..AddPort::default() };
+        let with_vlan = AddPort { vlan: access.clone(), ..ask.clone() };
+        let refused = host.control.attach_sandbox(with_vlan, sandbox.clone()).await.unwrap_err();
+        assert!(refused.kind == Kind::Conflict && refused.error.contains("overlay"), "{}", refused.error);
+        host.control.attach_sandbox(ask, sandbox).await.unwrap();
+        let change = SetPort { vlan: access, ..SetPort::default() };
+        let refused = host.control.set_port("o", "WAN", change).await.unwrap_err();
         assert!(refused.kind == Kind::Conflict && refused.error.contains("overlay"), "{}", refused.error);
     }
 }

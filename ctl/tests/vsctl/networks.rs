@@ -196,7 +196,7 @@ fn add_port_prints_the_link() {
 }
 
 #[test]
-fn limits_and_vlans_go_with_the_port_and_limits_change() {
+fn limits_and_vlans_go_with_the_port_and_change() {
     let mut limited = port();
     limited["limits"] = json!({"rate": 1_500_000, "egress_rate": 2_000_000_000, "storm_broadcast": 100});
     limited["vlan"] = json!({"trunk": "10,20-29", "native": 5});
@@ -204,6 +204,7 @@ fn limits_and_vlans_go_with_the_port_and_limits_change() {
         ("POST /v1/ports", 201, port()),
         ("PATCH /v1/ports/web0?network=R%26D", 200, limited.clone()),
         ("PATCH /v1/ports/web0?network=RED", 200, port()),
+        ("PATCH /v1/ports/vm0?network=RED", 200, limited.clone()),
         ("GET /v1/ports", 200, json!([limited])),
         ("POST /v1/networks/RED/connect", 201, port()),
     ]);
@@ -211,16 +212,26 @@ fn limits_and_vlans_go_with_the_port_and_limits_change() {
                 --trunk 20-29,10,21 --native 5";
     fake.lines(line);
     fake.lines("add-port RED web1 --pid 7 --vlan 10");
-    assert_eq!(fake.lines("set-port R&D web0 --rate 1.5mbit"), ["in 1500kbit, out 2gbit, broadcast 100/s"]);
+    assert_eq!(
+        fake.lines("set-port R&D web0 --rate 1.5mbit"),
+        ["in 1500kbit, out 2gbit, broadcast 100/s, VLAN trunk 10,20-29 native 5"]
+    );
     assert_eq!(fake.lines("set-port RED web0 --rate none --storm-multicast 0"), ["no limits"]);
+    let all = ["in 1500kbit, out 2gbit, broadcast 100/s, VLAN trunk 10,20-29 native 5"];
+    assert_eq!(fake.lines("set-port RED vm0 --trunk 10,20-29 --native 5"), all);
+    fake.lines("set-port RED vm0 --vlan none");
+    fake.lines("set-port RED vm0 --vlan 7 --egress-rate none");
     fake.lines("connect RED web0 --vlan 20 --rate 8mbit");
     let asked: Vec<Value> = fake.asked().into_iter().map(|(_, body)| body).collect();
     let limits = json!({"rate": 100_000_000, "burst": 65_536, "egress_rate": 1_000_000_000, "storm_unknown": 50});
     let trunk = json!({"trunk": "10,20-29", "native": 5});
     assert_eq!(asked[0], json!({"network": "RED", "name": "vm0", "pid": 7, "limits": limits, "vlan": trunk}));
     assert_eq!(asked[1], json!({"network": "RED", "name": "web1", "pid": 7, "vlan": {"access": 10}}));
-    assert_eq!(asked[2..4], [json!({"rate": 1_500_000}), json!({"rate": 0, "storm_multicast": 0})]);
-    assert_eq!(asked[4], json!({"name": "web0", "limits": {"rate": 8_000_000}, "vlan": {"access": 20}}));
+    let limits = [json!({"rate": 1_500_000}), json!({"rate": 0, "storm_multicast": 0})];
+    assert_eq!(asked[2..4], limits.map(|limits| json!({"limits": limits})));
+    assert_eq!(asked[4..6], [json!({"vlan": trunk}), json!({"untagged": true})]);
+    assert_eq!(asked[6], json!({"limits": {"egress_rate": 0}, "vlan": {"access": 7}}));
+    assert_eq!(asked[7], json!({"name": "web0", "limits": {"rate": 8_000_000}, "vlan": {"access": 20}}));
     let row = &fake.lines("ports")[1];
     assert!(row.contains("   trunk 10,20-29 native 5   in 1500kbit, out 2gbit, broadcast 100/s   "), "{row}");
 }

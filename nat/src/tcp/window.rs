@@ -183,6 +183,11 @@ impl Tcp {
 }
 
 impl Side {
+    /// Whether it has sent further than another one of the same ends.
+    pub(crate) fn is_ahead_of(&self, other: &Side) -> bool {
+        after(self.end, other.end)
+    }
+
     /// Moves what it has sent, offered and acknowledged.
     fn sent(&mut self, segment: &Segment, ack: u32, end: u32) {
         let shift = if segment.syn { 0 } else { self.scale };

@@ -8,8 +8,9 @@ use wire::{Time, protocol};
 use super::inbound::BindingId;
 use crate::binding::{Choice, Inside, Ports, Public, candidates};
 use crate::conn::{Conn, NOBODY};
+use crate::tcp::Tcp;
 use crate::tick::Tick;
-use crate::{Address, Direction, End, Fresh, Hit, Reason, State, Tracker, Tuple, Zone, hash};
+use crate::{Address, Direction, End, Fresh, Hit, Reason, State, TcpState, Tracker, Tuple, Zone, hash};
 
 /// What is to become of a new connection.
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ impl Tracker {
                 let (src, src_port) = fixed(&towards, *end, towards.src, towards.src_port)?;
                 (Tuple { src, src_port, ..towards }, NOBODY)
             }
-            Source::Map(pool) => self.map(now, fresh.zone, towards, plan.reply_zone, pool, &mut is_free)?,
+            Source::Map(pool) => self.map(now, fresh, towards, plan.reply_zone, pool, &mut is_free)?,
         };
         let reply = leaves.reverse();
         let itself = reply == fresh.tuple && plan.reply_zone == fresh.zone;
@@ -204,7 +205,7 @@ impl Tracker {
     fn map(
         &mut self,
         now: Tick,
-        zone: Zone,
+        fresh: &Fresh,
         towards: Tuple,
         reply_zone: Zone,
         pool: &Pool<'_>,
@@ -229,13 +230,13 @@ impl Tracker {
         };
         let persistent = match pool.mapping {
             Mapping::EndpointIndependent if has_ports(towards.protocol) => {
-                return self.bind(now, zone, towards, reply_zone, &Choice { addresses, ports }, is_free);
+                return self.bind(now, fresh.zone, towards, reply_zone, &Choice { addresses, ports }, is_free);
             }
             Mapping::EndpointIndependent => true,
             Mapping::Symmetric { persistent } => persistent,
         };
-        let host = hash::endpoint(0, zone, towards.src, 0, 0);
-        let number = if persistent { host } else { hash::endpoint(host, zone, towards.dst, 0, 0) };
+        let host = hash::endpoint(0, fresh.zone, towards.src, 0, 0);
+        let number = if persistent { host } else { hash::endpoint(host, fresh.zone, towards.dst, 0, 0) };
         let start = number as usize % addresses.len();
         // Without ports another address is the only other choice.
         let tries = if has_ports(towards.protocol) { 1 } else { addresses.len() };
@@ -243,6 +244,41 @@ impl Tracker {
             let ip = addresses[(start + step) % addresses.len()];
             if let Ok(leaves) = self.pick(now, towards, reply_zone, ip, &ports, is_free) {
                 return Ok((leaves, NOBODY));
+            }
+        }
+        let ip = addresses[start];
+        self.inherit(now, &fresh.tcp, towards, reply_zone, ip, &ports, is_free).map(|leaves| (leaves, NOBODY))
+    }
+
+    /// Takes over the port of a connection that is over where none is free, for a SYN that its peer takes for a new one (RFC
+    /// 6191, RFC 9293 section 3.6.1): its sequence number is ahead of all that the old one sent.
+    #[expect(clippy::too_many_arguments, reason = "as pick, and the SYN")]
+    fn inherit(
+        &mut self,
+        now: Tick,
+        syn: &Tcp,
+        towards: Tuple,
+        reply_zone: Zone,
+        ip: Address,
+        ports: &Ports,
+        is_free: &mut dyn FnMut(&Public) -> bool,
+    ) -> Result<Tuple, Reason> {
+        if syn.state != TcpState::SynSent {
+            return Err(Reason::NoPort);
+        }
+        for src_port in candidates(towards.protocol, towards.src_port, ports, &mut *self.random) {
+            let leaves = Tuple { src: ip, src_port, ..towards };
+            let public = Public { ip, port: src_port, protocol: towards.protocol };
+            if self.bindings.find_public(&public).is_some() || !is_free(&public) {
+                continue;
+            }
+            let Some((slot, Direction::Reply)) = self.table.find(reply_zone, &leaves.reverse()) else { continue };
+            let Some(old) = self.table.at(slot).filter(|old| old.is_over() && now < old.expires) else { continue };
+            let translated =
+                old.tuple(Direction::Original).src != ip || old.tuple(Direction::Original).src_port != src_port;
+            if translated && syn.sides[0].is_ahead_of(&old.tcp.sides[0]) {
+                self.remove(slot);
+                return Ok(leaves);
             }
         }
         Err(Reason::NoPort)

@@ -9,10 +9,10 @@ use crate::tick::Tick;
 use crate::{Address, ConnId, Direction, End, Rewrite, TcpState, Tracker, Tuple, Zone};
 
 impl Tracker {
-    /// Whether the connection that began with this tuple in that zone is there and not over.
-    pub fn is_open(&self, zone: Zone, tuple: &Tuple) -> bool {
-        let Some((slot, Direction::Original)) = self.table.find(zone, tuple) else { return false };
-        self.table.at(slot).is_some_and(|conn| !conn.is_closed() && !conn.has_ended())
+    /// Whether a connection whose packets have this tuple in that zone, either way, is there and not over.
+    pub fn is_open(&self, now: Time, zone: Zone, tuple: &Tuple) -> bool {
+        let Some((slot, _)) = self.table.find(zone, tuple) else { return false };
+        self.table.at(slot).is_some_and(|conn| Tick::of(now) < conn.expires && !conn.is_over())
     }
 
     /// Whether a connection's packets stay in their zone as they are.

@@ -428,3 +428,25 @@ fn a_binding_that_went_is_not_used() {
     let plan = Plan { reply_zone: zone, destination: Destination::Binding(binding), source: Source::Keep };
     assert_eq!(world.commit(&fresh, &plan), Err(Reason::NoBinding));
 }
+
+#[test]
+fn na_03_a_port_of_a_connection_that_is_over_goes_to_a_syn_that_is_ahead() {
+    let mut world = World::new();
+    let public = [ip("192.0.2.1")];
+    let open = |world: &mut World, inside: &str, seq: u32| {
+        let frame = tcp(inside, FAR[0], segment(SYN, seq, 0));
+        let fresh = world.fresh(RED, &frame);
+        let mapping = Mapping::Symmetric { persistent: true };
+        let pool = Pool { addresses: &public, ports: Some((6000, 6001)), random: false, mapping };
+        let plan = Plan { reply_zone: OUT, destination: Destination::Keep, source: Source::Map(pool) };
+        let hit = world.commit(&fresh, &plan)?;
+        Ok::<String, Reason>(source(&world.apply(hit, &frame)))
+    };
+    let first = open(&mut world, "10.0.0.1:5000", 1_000).unwrap();
+    open(&mut world, "10.0.0.2:5000", 1_000).unwrap();
+    assert_eq!(open(&mut world, "10.0.0.3:5000", 9_000), Err(Reason::NoPort), "both are in use");
+    world.ingress(&tcp(FAR[0], &first, segment(RST | ACK, 0, 1_001))).unwrap();
+    assert_eq!(open(&mut world, "10.0.0.3:5000", 900), Err(Reason::NoPort), "its peer would take it for an old one");
+    assert_eq!(open(&mut world, "10.0.0.3:5000", 9_000), Ok(first));
+    assert_eq!(open(&mut world, "10.0.0.4:5000", 99_000), Err(Reason::NoPort), "that one is not over");
+}

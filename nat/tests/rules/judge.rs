@@ -2,6 +2,7 @@
 
 mod connection;
 mod flow;
+mod formulas;
 mod indexed;
 mod rates;
 mod sets;

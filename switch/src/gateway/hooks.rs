@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use nat::rules::{
-    self, AddressKinds, Connection, Family, Hook, Log, Reject, Surroundings, Table, Tracking, Translation, Verdict,
+    self, AddressKinds, Connection, Family, Hook, Log, Reject, Statuses, Surroundings, Table, Tracking, Translation,
+    Verdict,
 };
 use nat::{End, Hit, Reason, Rewrite, Tracked, Tracker, Tuple, Zone};
 use wire::checksum::verify_transport;
@@ -203,6 +204,10 @@ impl Switch {
     pub(super) fn input(&mut self, packet: Packet, out: &mut Out) -> Option<Packet> {
         let mut packet = self.meet(&INPUT, "", packet, out)?;
         self.pass_piece(&mut packet);
+        // From here on the kernel has its connection in its table: so what is said about it is asked.
+        if let Some(Known::New(connection)) = packet.passage.as_mut().map(|passage| &mut passage.known) {
+            connection.statuses.0 |= Statuses::CONFIRMED.0;
+        }
         Some(packet)
     }
 
@@ -351,6 +356,7 @@ impl Switch {
             gateway,
             zone,
             mtu,
+            now: packet.now,
         };
         let tracking = match &passage.known {
             Known::Nothing => Tracking::None,
@@ -416,6 +422,7 @@ struct Around<'a> {
     gateway: Option<&'a Gateway>,
     zone: Zone,
     mtu: u32,
+    now: Time,
 }
 
 impl Surroundings for Around<'_> {
@@ -443,7 +450,7 @@ impl Surroundings for Around<'_> {
     }
 
     fn is_open(&mut self, tuple: &Tuple) -> bool {
-        self.tracker.is_open(self.zone, tuple)
+        self.tracker.is_open(self.now, self.zone, tuple)
     }
 
     fn log(&mut self, log: &Log, packet: &rules::Packet<'_>) {

@@ -269,11 +269,11 @@ impl Switch {
                 out.pool.put(reply);
                 self.drop_packet(DropReason::NotRouted, packet, out);
             }
+            protocol::TCP | protocol::UDP if asks_names(&packet) => self.answer_names(packet, out),
             protocol::TCP => {
                 self.send_reset(&packet, false, out);
                 self.drop_packet(DropReason::NoService, packet, out);
             }
-            protocol::UDP if asks_names(&packet) => self.answer_names(packet, out),
             protocol::UDP => self.refuse(DropReason::NoService, Some(Trouble::PortUnreachable), packet, out),
             _ => {
                 let trouble = Trouble::ProtocolUnreachable { named_at: protocol_named_at(&packet) };

@@ -5,6 +5,8 @@
 mod open;
 mod resolve;
 mod sandboxes;
+mod stream;
+mod streams;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use open::{Budget, Open};
 use resolve::view;
 pub use resolve::{Asker, Resolved};
 use sandboxes::Sandboxes;
+use streams::{Key, Streams};
 
 /// Where names are asked for.
 const PORT: u16 = 53;
@@ -51,6 +54,7 @@ pub struct Return {
 #[derive(Debug)]
 enum To {
     Datagram { listener: Listener, way: WayBack },
+    Stream { key: Key, serial: u64 },
     Nowhere,
 }
 
@@ -67,6 +71,9 @@ pub(crate) struct NameServer {
     responder: Responder,
     pub(crate) sandboxes: Sandboxes,
     budget: Budget,
+    streams: Streams,
+    /// Makes the sequence numbers of streams.
+    seed: u64,
     questions: Vec<Question>,
 }
 
@@ -83,6 +90,8 @@ impl NameServer {
             responder: Responder::new(seed),
             sandboxes: Sandboxes::default(),
             budget: Budget::default(),
+            streams: Streams::default(),
+            seed,
             questions: Vec::new(),
         }
     }
@@ -91,13 +100,14 @@ impl NameServer {
     pub(crate) fn forget(&mut self, name: &Arc<str>, port: PortId) {
         self.sandboxes.remove(name, port);
         self.budget.forget(port);
+        self.streams.forget(port);
     }
 }
 
 /// Whether a packet is for a name server.
 pub(super) fn asks_names(packet: &Packet) -> bool {
     let key = &packet.headers.key;
-    key.protocol() == protocol::UDP
+    matches!(key.protocol(), protocol::UDP | protocol::TCP)
         && key.dst_port() == PORT
         && packet.headers.fragment == Fragment::Whole
         && !matches!(packet.from, PortId::HOST | PortId::TUNNEL)
@@ -111,7 +121,11 @@ impl Switch {
 
     /// Sends the answer to a question; one that is too long is made short, so that the client asks again over TCP.
     pub fn answer(&mut self, now: Time, via: Return, mut answer: Vec<u8>, out: &mut Out) {
-        let To::Datagram { listener, way } = via.to else { return };
+        let (listener, way) = match via.to {
+            To::Nowhere => return,
+            To::Stream { key, serial } => return self.answer_late(now, (key, serial), &answer, out),
+            To::Datagram { listener, way } => (listener, way),
+        };
         // Who asked may be gone, and its network, too.
         let stays = self.ports.get(&listener.from).is_some_and(|port| self.bridges.contains_key(&port.settings.bridge));
         if !stays || !dns::truncate(&mut answer, via.limit) {
@@ -125,8 +139,16 @@ impl Switch {
         self.say_to(&Listener { now, ..listener }, reply, out);
     }
 
-    /// Answers what was asked in a datagram, or in several that came as one.
+    /// Takes what was said to the name server.
     pub(super) fn answer_names(&mut self, packet: Packet, out: &mut Out) {
+        match packet.headers.key.protocol() {
+            protocol::TCP => self.answer_stream(packet, out),
+            _ => self.answer_datagrams(packet, out),
+        }
+    }
+
+    /// Answers what was asked in a datagram, or in several that came as one.
+    fn answer_datagrams(&mut self, packet: Packet, out: &mut Out) {
         let way = WayBack::of(&packet.headers);
         let (Some(way), Some(payload)) = (way, wire::sound_payload(&packet.frame, &packet.headers)) else {
             return self.drop_packet(DropReason::Invalid, packet, out);

@@ -195,6 +195,8 @@ impl Turn {
             self.flushes.work(&mut self.switch);
             self.journal.write(now, &mut self.switch);
             self.switch.maintain(now);
+            self.switch.tend_streams(now, &mut self.out);
+            self.transmit();
             if let Some(helm) = &mut self.helm {
                 helm.steer(&mut self.switch);
                 helm.beat(now);

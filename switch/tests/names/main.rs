@@ -4,6 +4,8 @@
 mod world;
 
 mod asked;
+mod client;
 mod datagrams;
 mod sandbox;
 mod scope;
+mod streams;

@@ -41,13 +41,16 @@ const SYSCTLS: [(&str, &str); 12] = [
     ("net/ipv6/auto_flowlabels", "0"),
 ];
 
+/// After which the kernel counts no connection that is over: its clock's tick, twice, is 8 ms.
+const TICKS: Duration = Duration::from_millis(12);
 /// How long is waited, in all, for packets that should come out: on a busy host the kernel may put its sending off.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lets events pass the kernel under these rules, in a namespace of their own. So many packets are expected to come out for
 /// each of them.
 pub(crate) fn run(tables: Tables, rules: &Rules, events: &[Event], expected: &[usize]) -> Result<Outcome> {
-    let (family, polite, rules) = (rules.family, rules.translate, &*rules.text());
+    let (family, polite, lists, counts) = (rules.family, rules.translate, &rules.lists, rules.count_connections());
+    let rules = &*rules.text();
     let netns = Netns::create()?;
     netns.enter(|| {
         for (name, value) in SYSCTLS {
@@ -55,6 +58,9 @@ pub(crate) fn run(tables: Tables, rules: &Rules, events: &[Event], expected: &[u
         }
         let mut taps = [Tap::create("a", &TapOptions::default())?, Tap::create("b", &TapOptions::default())?];
         feed("ip", &["-batch", "-"], &links(family))?;
+        if !lists.is_empty() {
+            feed("ipset", &["restore"], lists)?;
+        }
         feed(&program(tables, family, "restore"), &[], rules)?;
         let mut frame = Frame::new();
         let (mut seen, mut waited, mut learnt) = (Vec::new(), Duration::ZERO, Learnt::new(polite));
@@ -74,6 +80,9 @@ pub(crate) fn run(tables: Tables, rules: &Rules, events: &[Event], expected: &[u
             }
             learnt.learn(event, ends, &frames);
             seen.push(frames);
+            if counts {
+                std::thread::sleep(TICKS);
+            }
         }
         let saved = feed(&program(tables, family, "save"), &["-c"], "")?;
         let conns = fs::read_to_string("/proc/thread-self/net/nf_conntrack").context("no list of connections")?;

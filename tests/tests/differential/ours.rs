@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Lets events pass the engine under these rules.
 pub(crate) fn run(rules: &Rules, events: &[Event]) -> Result<Outcome> {
-    let (family, polite, rules) = (rules.family, rules.translate, &*rules.text());
+    let (family, polite, rules) = (rules.family, rules.translate, &*(rules.lists.clone() + &rules.text()));
     let mut now = Time::from_secs(1);
     let mut switch = router(now, family);
     let set = load(family, rules).map_err(|error| anyhow!("the switch refuses the rules: {error}\n{rules}"))?;

@@ -2,6 +2,7 @@
 
 use nat::rules::Family;
 
+use crate::lists;
 use crate::random::Random;
 use crate::world::{HOSTS, ROUTER_MAC, address, mac};
 
@@ -11,6 +12,8 @@ pub(crate) struct Rules {
     pub(crate) family: Family,
     /// Whether there is a table nat.
     pub(crate) translate: bool,
+    /// Lists of addresses.
+    pub(crate) lists: String,
     tables: Vec<TableText>,
 }
 
@@ -26,6 +29,8 @@ struct TableText {
 
 /// Keeps what the kernel says about its own groups, at times of its own choice, away from all counters but its own.
 pub(crate) const ANNOUNCEMENTS: &str = "-A OUTPUT -d ff02::/16 -j DROP";
+/// Sets of a hundred that count connections: there the kernel is given time after each packet.
+const COUNTING: usize = 8;
 /// Chains of the user in each table; each leads on to later ones only.
 const CHAINS: usize = 4;
 
@@ -46,6 +51,11 @@ impl Rules {
 
     pub(crate) fn len(&self) -> usize {
         self.tables.iter().map(|table| table.rules.len()).sum()
+    }
+
+    /// Whether a rule counts connections. The kernel leaves out those that are over when its clock has ticked.
+    pub(crate) fn count_connections(&self) -> bool {
+        self.tables.iter().any(|table| table.rules.iter().any(|rule| rule.contains("-m connlimit")))
     }
 
     /// Whether a rule reads a packet's length. The engine lets the first fragment speak for its datagram.
@@ -73,7 +83,9 @@ impl Rules {
     /// So many rules.
     pub(crate) fn random(family: Family, random: &mut Random, count: usize) -> Rules {
         let translate = random.percent(50);
-        let mut maker = Maker { family, translate, random };
+        let lists = if random.percent(40) { lists::random(family, random) } else { String::new() };
+        let (counts, by_chance) = (random.percent(COUNTING), translate && random.percent(20));
+        let mut maker = Maker { family, translate, lists: !lists.is_empty(), counts, by_chance, random };
         let mut tables = Vec::new();
         for (name, chains) in TABLES {
             if name == "nat" && !translate {
@@ -98,7 +110,7 @@ impl Rules {
             }
             tables.push(TableText { name, chains: chains.iter().map(with_policy).collect(), fixed, rules });
         }
-        Rules { family, translate, tables }
+        Rules { family, translate, lists, tables }
     }
 }
 
@@ -121,6 +133,12 @@ const HEADS: [(&str, &[&str]); 4] = [
 struct Maker<'r> {
     family: Family,
     translate: bool,
+    /// Whether there are lists of addresses.
+    lists: bool,
+    /// Whether connections are counted.
+    counts: bool,
+    /// Whether destination ports are picked by chance; then no rule asks for them.
+    by_chance: bool,
     random: &'r mut Random,
 }
 
@@ -145,8 +163,10 @@ impl Maker<'_> {
         };
         let leaving = matches!(&*chain, "OUTPUT" | "POSTROUTING");
         let (protocol, transport) = self.transport();
+        let clamps = table == "mangle" && matches!(&*chain, "FORWARD" | "POSTROUTING");
         let target = match (table, leaving) {
             ("nat", _) => self.translation(leaving, protocol),
+            _ if clamps && protocol == "tcp syn" && self.random.percent(30) => "-j TCPMSS --clamp-mss-to-pmtu".into(),
             (_, true) => self.target(table, CHAINS, protocol, false),
             (_, false) => self.target(table, level, protocol, chain != "INPUT"),
         };
@@ -176,8 +196,8 @@ impl Maker<'_> {
     fn translation(&mut self, leaving: bool, protocol: &str) -> String {
         let ported = matches!(protocol, "tcp" | "tcp syn" | "udp");
         let flag = self.random.pick(&["", "", "", "--random", "--persistent"]);
-        // Rules ask for destination ports: they are never picked by chance here.
-        let keeps = if flag == "--random" { "" } else { flag };
+        // Most rules ask for destination ports: there they are not picked by chance.
+        let keeps = if flag == "--random" && !self.by_chance { "" } else { flag };
         let address = |maker: &mut Maker<'_>, hosts: std::ops::Range<usize>| {
             let side = maker.random.below(2);
             let host = hosts.start + maker.random.below(hosts.len());
@@ -205,10 +225,10 @@ impl Maker<'_> {
                 format!("-j REDIRECT --to-ports {}", self.random.pick(&["5000", "8080-8081"]))
             }
             (3 | 4, false) => "-j REDIRECT".into(),
-            (3 | 4, true) if ported => format!("-j MASQUERADE --to-ports {}", self.random.pick(&["6000-6015", "6007"])),
+            (3 | 4, true) if ported => format!("-j MASQUERADE --to-ports {}", self.few(&["6000-6015", "6007"])),
             (3..6, true) => format!("-j MASQUERADE {}", self.random.pick(&["", "", "--random", "--random-fully"])),
             (6..8, true) if ported => {
-                let (to, ports) = (address(self, 8..12), self.random.pick(&["6000-6015", "6008-6011", "6003"]));
+                let (to, ports) = (address(self, 8..12), self.few(&["6000-6015", "6008-6011", "6003"]));
                 format!("-j SNAT --to-source {} {flag}", with_port(self, to, ports))
             }
             (6..10, true) => format!("-j SNAT --to-source {} {flag}", address(self, 8..12)),
@@ -219,6 +239,11 @@ impl Maker<'_> {
             }
             _ => format!("-j DNAT --to-destination {} {keeps}", address(self, 4..8)),
         }
+    }
+
+    /// One of these ranges of ports; the widest where chance decides whether there is need for another port.
+    fn few(&mut self, ranges: &[&'static str]) -> &'static str {
+        if self.by_chance { ranges[0] } else { self.random.pick(ranges) }
     }
 
     fn network(&mut self) -> String {
@@ -244,7 +269,7 @@ impl Maker<'_> {
             }
             "tcp" | "udp" => {
                 words.push(format!("-p {protocol}"));
-                if self.random.percent(20) {
+                if self.random.percent(20) && !self.by_chance {
                     let of = self.random.pick(&["sports", "dports", "ports"]);
                     words.push(format!("-m multiport {}--{of} 80,82:443,5001", self.not()));
                 }
@@ -252,7 +277,7 @@ impl Maker<'_> {
                 // iptables-nft 1.8.9 gives the kernel something else where both ports are negated.
                 let mut not = self.not();
                 for of in ["sport", "dport"] {
-                    if self.random.percent(30) {
+                    if self.random.percent(30) && !self.by_chance {
                         words.push(format!("{}--{of} {}", std::mem::take(&mut not), self.port()));
                     }
                 }
@@ -297,6 +322,12 @@ impl Maker<'_> {
 
     fn matching(&mut self, table: &str) -> String {
         let not = self.not();
+        if self.lists && self.random.percent(15) {
+            return lists::matching(self.random, not, !self.by_chance);
+        }
+        if self.counts && table != "raw" && self.random.percent(20) {
+            return self.connections(not);
+        }
         let number = self.random.below(16);
         match number {
             0 => {
@@ -337,6 +368,7 @@ impl Maker<'_> {
                     format!("{not}--ctstatus {}", self.random.pick(&["SEEN_REPLY", "ASSURED", "CONFIRMED", "NONE"])),
                     format!("--ctdir {}", self.random.pick(&["ORIGINAL", "REPLY"])),
                 ];
+                let all = if self.by_chance { &all[..3] } else { &all[..] };
                 format!("-m conntrack {}", all[self.random.below(all.len())])
             }
             10 if table != "raw" => format!("-m connmark {not}--mark {}/3", self.random.below(4)),
@@ -364,6 +396,15 @@ impl Maker<'_> {
         }
     }
 
+    /// How many connections there are, asked of first packets: of others kernels count those that they know.
+    fn connections(&mut self, not: &str) -> String {
+        let (how, limit) = (self.random.pick(&["above", "upto"]), 1 + self.random.below(3));
+        let (mask, of) =
+            (self.random.pick(if self.v4() { &[32, 24] } else { &[128, 64] }), self.random.pick(&["s", "d"]));
+        let limit = format!("--connlimit-{how} {limit} --connlimit-mask {mask} --connlimit-{of}addr");
+        format!("-m conntrack ! --ctstatus CONFIRMED -m connlimit {not}{limit}")
+    }
+
     fn target(&mut self, table: &str, level: usize, protocol: &str, refuses: bool) -> String {
         let ttl = if self.v4() { ("TTL", "ttl") } else { ("HL", "hl") };
         match self.random.below(100) {
@@ -381,7 +422,7 @@ impl Maker<'_> {
             }
             72..76 => format!("-j LOG --log-prefix \"seen {}: \"", self.random.below(9)),
             76..100 => match table {
-                "raw" if !self.translate && self.random.percent(50) => {
+                "raw" if self.random.percent(if self.translate { 15 } else { 50 }) => {
                     self.random.pick(&["-j NOTRACK", "-j CT --notrack"]).into()
                 }
                 "raw" => String::new(),

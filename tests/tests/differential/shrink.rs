@@ -74,7 +74,7 @@ impl Case {
             }
             step /= 2;
         }
-        let mut text = format!("{:?}\n{}", case.tables, case.rules.text());
+        let mut text = format!("{:?}\n{}{}", case.tables, case.rules.lists, case.rules.text());
         for (at, event) in case.events.iter().enumerate() {
             let _ = writeln!(text, "{at}: {} {}", crate::world::SIDES[event.side], event.what);
         }

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod cni;
+mod cni_crash;
 mod crash;
 mod egress;
 mod egress_ports;

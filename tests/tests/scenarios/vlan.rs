@@ -132,6 +132,34 @@ fn vlans_of_one_network_are_apart_and_a_trunk_sees_both_with_tags() {
 }
 
 #[test]
+fn a_port_moves_to_another_vlan_while_it_is_attached() {
+    scenario(|lab| {
+        let daemon = lone_host(lab)?;
+        let a = Station::attach(&daemon, "GREEN", "a", &["--vlan", "10"])?;
+        let b = Station::attach(&daemon, "GREEN", "b", &[])?;
+        ping::unanswered(&a, b.address4()?)?;
+        let said = daemon.vsctl(&["set-port", "GREEN", "b", "--vlan", "10"])?;
+        ensure!(said.contains("VLAN 10"), "{said}");
+        ping::all_answered(&a, b.address4()?, 2)?;
+        // Nobody knows who is behind a trunk: now it may speak as somebody else.
+        let ear = Ear::open(&a, "moved", lab.dir())?;
+        let stranger = |last| Mac([0x02, 0xaa, 0, 0, 0, last]);
+        send_all(&b, &[broadcast(stranger(1), None)])?;
+        daemon.vsctl(&["set-port", "GREEN", "b", "--trunk", "20", "--native", "10"])?;
+        ping::all_answered(&a, b.address4()?, 2)?;
+        send_all(&b, &[broadcast(stranger(2), None)])?;
+        hears(&ear, stranger(2), "ethertype ARP")?;
+        is_deaf(&ear, stranger(1))?;
+        let said = daemon.vsctl(&["set-port", "GREEN", "b", "--vlan", "none"])?;
+        ensure!(!said.contains("VLAN"), "{said}");
+        ping::unanswered(&a, b.address4()?)?;
+        let row = daemon.rows(&["ports"])?.into_iter().find(|row| row["name"] == "b");
+        ensure!(row.is_some_and(|row| row["guard"] == true && row.get("vlan").is_none_or(|vlan| vlan.is_null())));
+        Ok(())
+    });
+}
+
+#[test]
 fn mistakes_with_vlans_are_refused() {
     scenario(|lab| {
         let daemon = lone_host(lab)?;

@@ -10,6 +10,7 @@ use super::Malformed;
 use super::packet::{Packet, Surroundings, Tracking};
 use super::seen::Seen;
 use crate::rules::address::ip;
+use crate::rules::pick::has_ports;
 use crate::rules::{Connlimit, Network};
 use crate::{Address, Tuple};
 
@@ -85,6 +86,7 @@ fn own(seen: &Seen, packet: &Packet<'_>) -> Result<Tuple, Malformed> {
     }
     let address = |number| Address::new(ip(seen.family, number)).ok_or(Malformed);
     let ports = match seen.transport(packet).first_chunk::<4>() {
+        _ if !has_ports(seen.protocol) => [0, 0],
         Some(&[a, b, c, d]) if seen.offset == 0 => [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])],
         _ => return Err(Malformed),
     };

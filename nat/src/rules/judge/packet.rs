@@ -116,7 +116,7 @@ pub trait Surroundings {
     /// Bytes of the largest packet that passes from `from` to `to` and back.
     fn path_mtu(&mut self, from: IpAddr, to: IpAddr) -> u32;
 
-    /// Whether a connection is there and not closed, by its original tuple.
+    /// Whether a connection whose packets have this tuple, either way, is there and not over.
     fn is_open(&mut self, tuple: &Tuple) -> bool;
 
     /// A rule writes a packet down. Called for every packet: limiting what is written is the callee's part.
