@@ -17,6 +17,7 @@ use crate::netns::{Netns, Place};
 use crate::vswitchd::Vswitchd;
 
 pub use bundle::Hook;
+pub(crate) use bundle::root_file_system;
 
 /// The OCI runtime that makes a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +41,19 @@ impl Runtime {
     fn argv(self, lab: &Path) -> Vec<String> {
         let root = lab.join(self.program()).display().to_string();
         let call = [self.program(), "--root", &root];
+        self.wrapper().iter().chain(&call).map(|s| s.to_string()).collect()
+    }
+
+    /// What has to stand before a command line that calls it.
+    pub(crate) fn wrapper(self) -> &'static [&'static str] {
         // crun 1.8 takes version 2 beside version 1 for a broken set-up; it sees version 1 alone.
         let hybrid = Path::new("/sys/fs/cgroup/unified").is_dir();
-        let wrapper: &[&str] = match self {
+        match self {
             Runtime::Crun if hybrid => {
                 &["unshare", "-m", "sh", "-c", "umount /sys/fs/cgroup/unified && exec \"$@\"", "sh"]
             }
             _ => &[],
-        };
-        wrapper.iter().chain(&call).map(|s| s.to_string()).collect()
+        }
     }
 
     fn run(self, lab: &Path, netns: Option<&Netns>, args: &[&str]) -> Result<String> {

@@ -1,10 +1,9 @@
 //! One test's world: a directory and unique names. Hosts, daemons and containers made from it clean
 //! up when they are dropped, after a panic too; what a killed harness left is swept by the next one.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +12,7 @@ use crate::container;
 use crate::exec::tail;
 use crate::host::Host;
 use crate::outside::Outside;
+use crate::podman;
 use crate::underlay::Underlay;
 
 /// Below it, one directory per lab, named `PID.STARTTIME-N` after its owner.
@@ -22,7 +22,7 @@ const ROOT: &str = "/tmp/vswitch-lab";
 #[derive(Debug)]
 pub struct Lab {
     dir: PathBuf,
-    failed: Cell<bool>,
+    failed: AtomicBool,
 }
 
 impl Lab {
@@ -46,7 +46,7 @@ impl Lab {
             made = fs::create_dir_all(&dir);
         }
         made.with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Lab { dir, failed: Cell::new(false) })
+        Ok(Lab { dir, failed: AtomicBool::new(false) })
     }
 
     /// The lab's directory: short enough for unix socket paths below it.
@@ -88,7 +88,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if self.failed.get() || std::thread::panicking() {
+        if self.failed.load(Ordering::Relaxed) || std::thread::panicking() {
             self.print_logs();
         }
         if let Err(error) = dismantle(&self.dir) {
@@ -101,7 +101,7 @@ impl Drop for Lab {
 pub fn run(body: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     let lab = Lab::new()?;
     let outcome = body(&lab);
-    lab.failed.set(outcome.is_err());
+    lab.failed.store(outcome.is_err(), Ordering::Relaxed);
     outcome
 }
 
@@ -115,6 +115,7 @@ pub fn scenario(body: impl FnOnce(&Lab) -> Result<()>) {
 
 /// Removes the containers and files of one lab; its processes end with their owners.
 pub fn dismantle(dir: &Path) -> Result<()> {
+    podman::remove_all(dir);
     container::remove_all(dir, &tag(dir));
     // A container's mounts may outlive its process for a moment.
     let mut outcome = fs::remove_dir_all(dir);

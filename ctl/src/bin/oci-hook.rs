@@ -20,8 +20,8 @@ const STATE_LIMIT: u64 = 1 << 20;
 /// Connects OCI containers to vswitch networks.
 ///
 /// Called by runc, crun or podman with the container's state on standard input. The annotation org.vswitch.networks
-/// says which networks: RED[:ip=ADDRESS,ip6=ADDRESS,mac=MAC,ifname=NAME,alias=A+B][;BLUE...]. Without it nothing is
-/// done.
+/// says which networks: RED[:ip=ADDRESS,ip6=ADDRESS,mac=MAC,ifname=NAME,alias=A+B,hostname=NAME,rate=RATE,
+/// egress-rate=RATE,vlan=VLAN][;BLUE...]. Without it nothing is done.
 #[derive(Parser)]
 #[command(name = "oci-hook", version)]
 struct Arguments {
@@ -57,8 +57,14 @@ fn main() -> ExitCode {
     };
     let state = read_state();
     let id = state.as_ref().map(|state| state.id.clone()).unwrap_or_default();
-    let Err(error) = state.and_then(|state| run(&arguments, state)) else { return ExitCode::SUCCESS };
     let container = if id.is_empty() { String::new() } else { format!("container {id}: ") };
+    let error = match state.and_then(|state| run(&arguments, state)) {
+        Ok(note) => {
+            note.into_iter().for_each(|note| tell(&format!("oci-hook: {container}{note}\n")));
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error,
+    };
     tell(&format!("oci-hook: {container}{}\n", oci::one_line(&error)));
     if arguments.stage == Stage::Detach { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -86,13 +92,13 @@ fn read_state() -> Result<State, Error> {
     State::parse(&bytes)
 }
 
-fn run(arguments: &Arguments, state: State) -> Result<(), Error> {
+fn run(arguments: &Arguments, state: State) -> Result<Option<String>, Error> {
     let client = Client::new(&arguments.socket);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     runtime.block_on(async {
         match arguments.stage {
             Stage::Attach => oci::attach(state, arguments.name.as_deref(), &client).await,
-            Stage::Detach => oci::detach(state, &client).await,
+            Stage::Detach => oci::detach(state, &client).await.map(|()| None),
         }
     })
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::session::{Session, read};
-use super::units::{packets, rate, show_rate, size};
 use crate::api;
 use crate::client::segment;
+use crate::model::units::{packets, rate, show_rate, size};
 use crate::model::{Limits, PortVlan, Vid, Vids};
 
 /// What a port may send, get and flood.

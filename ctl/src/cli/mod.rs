@@ -26,7 +26,6 @@ mod tables;
 mod template;
 #[cfg(test)]
 mod tests;
-mod units;
 mod uplink;
 mod value;
 

@@ -12,6 +12,7 @@ mod label;
 mod limits;
 mod network;
 mod resolver;
+pub(crate) mod units;
 mod vlan;
 
 pub use clock::{now_millis, rfc3339};

@@ -1,4 +1,5 @@
-//! The text of `org.vswitch.networks`: `RED[:ip=...,ip6=...,mac=...,ifname=...,alias=a+b][;BLUE...]`.
+//! The text of `org.vswitch.networks`:
+//! `RED[:ip=...,ip6=...,mac=...,ifname=...,alias=a+b,hostname=...,rate=...,egress-rate=...,vlan=...][;BLUE...]`.
 //! Strict, because a misspelt option that is passed over is a container at the wrong address. Pure; bounded; whether
 //! the networks exist and the addresses are free is the daemon's to say.
 
@@ -8,6 +9,7 @@ use std::str::FromStr;
 use wire::Mac;
 
 use super::AnnotationError as Error;
+use crate::model::{PortVlan, Vid, units};
 use crate::sandbox::is_name;
 
 /// The longest text, in bytes.
@@ -32,6 +34,14 @@ pub struct Attachment {
     pub ifname: Option<String>,
     /// Further names of the container in this network.
     pub aliases: Vec<String>,
+    /// What the container calls itself; `None`: what its configuration says.
+    pub hostname: Option<String>,
+    /// The most that it sends, in bits a second.
+    pub rate: Option<u64>,
+    /// The most that it gets, in bits a second.
+    pub egress_rate: Option<u64>,
+    /// The VLAN that it is in.
+    pub vlan: Option<PortVlan>,
 }
 
 /// Reads the value of the annotation: the networks in the order in which they are to be attached, at least one.
@@ -107,12 +117,24 @@ fn set(attachment: &mut Attachment, option: &str) -> Result<(), Error> {
             attachment.aliases = aliases;
             Ok(())
         }
+        "hostname" if is_plain_name(value) => fill(&mut attachment.hostname, value.to_owned(), network, "hostname"),
+        "hostname" => Err(refused(network, value, "a name such as web")),
+        "rate" => fill(&mut attachment.rate, rate(network, value)?, network, "rate"),
+        "egress-rate" => fill(&mut attachment.egress_rate, rate(network, value)?, network, "egress-rate"),
+        "vlan" => {
+            let access: Vid = read(network, value, "a VLAN from 1 to 4094")?;
+            fill(&mut attachment.vlan, PortVlan::Access { access }, network, "vlan")
+        }
         _ => Err(Error::Key { network: network.to_owned(), key: shown(key) }),
     }
 }
 
 fn read<T: FromStr>(network: &str, value: &str, wanted: &'static str) -> Result<T, Error> {
     value.parse().map_err(|_| refused(network, value, wanted))
+}
+
+fn rate(network: &str, value: &str) -> Result<u64, Error> {
+    units::rate(value).map_err(|_| refused(network, value, "a rate such as 10mbit"))
 }
 
 fn fill<T>(slot: &mut Option<T>, value: T, network: &str, key: &'static str) -> Result<(), Error> {
@@ -175,7 +197,7 @@ mod tests {
         assert_eq!(parse_networks("RED;BLUE;RED"), Err(Error::Twice("RED".into())));
         assert!(text("R D").contains("`R D` is not the name"));
         assert!(
-            text("RED:ipv4=10.0.0.1").contains("network RED: unknown key `ipv4` (known: ip, ip6, mac, ifname, alias)")
+            text("RED:ipv4=10.0.0.1").contains("network RED: unknown key `ipv4` (known: ip, ip6, mac, ifname, alias, ")
         );
         assert!(text("RED:IP=10.0.0.1").contains("unknown key `IP`"));
         assert!(text("RED:").contains("`` is not key=value"));
@@ -193,6 +215,10 @@ mod tests {
         assert!(text("RED:alias=").contains("not a name"));
         assert!(text("RED:alias=a++b").contains("not a name"));
         assert!(text("RED:alias=a\nb").contains(r"`a\nb`"));
+        assert!(text("RED:hostname=-x").contains("not a name"));
+        assert!(text("RED:rate=fast").contains("`fast` is not a rate"));
+        assert!(text("RED:rate=1mbit,rate=1mbit").contains("rate is given twice"));
+        assert!(text("RED:vlan=4095").contains("`4095` is not a VLAN"));
         assert_eq!(parse_networks(&"x".repeat(LENGTH + 1)), Err(Error::Long(LENGTH)));
         let many: Vec<_> = (0..=NETWORKS).map(|number| format!("n{number}")).collect();
         assert_eq!(parse_networks(&many.join(";")), Err(Error::Many(NETWORKS)));
@@ -207,6 +233,10 @@ mod tests {
             options.extend(attachment.ip6.map(|ip| format!("ip6={ip}")));
             options.extend(attachment.mac.map(|mac| format!("mac={mac}")));
             options.extend(attachment.ifname.as_ref().map(|name| format!("ifname={name}")));
+            options.extend(attachment.hostname.as_ref().map(|name| format!("hostname={name}")));
+            options.extend(attachment.rate.map(|bits| format!("rate={bits}")));
+            options.extend(attachment.egress_rate.map(|bits| format!("egress-rate={bits}bit")));
+            options.extend(attachment.vlan.as_ref().map(|vlan| format!("vlan={vlan}")));
             if !attachment.aliases.is_empty() {
                 options.push(format!("alias={}", attachment.aliases.join("+")));
             }
@@ -224,10 +254,15 @@ mod tests {
             mac in prop::option::of(any::<[u8; 6]>()),
             ifname in prop::option::of("[a-z][a-z0-9@._-]{3,14}"),
             aliases in prop::collection::btree_set("[a-z0-9][a-z0-9-]{0,8}", 0..4),
+            hostname in prop::option::of("[a-z0-9][a-z0-9-]{0,8}"),
+            (rate, egress_rate) in (any::<Option<u64>>(), any::<Option<u64>>()),
+            vlan in prop::option::of(1_u16..4095),
         ) -> Attachment {
             let mac = mac.map(|bytes| Mac([(bytes[0] & !1) | 2, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]]));
             let ifname = ifname.filter(|name| name != "default");
-            Attachment { network, ip, ip6, mac, ifname, aliases: aliases.into_iter().collect() }
+            let vlan = vlan.and_then(|vlan| Some(PortVlan::Access { access: vlan.try_into().ok()? }));
+            let aliases = aliases.into_iter().collect();
+            Attachment { network, ip, ip6, mac, ifname, aliases, hostname, rate, egress_rate, vlan }
         }
     }
 

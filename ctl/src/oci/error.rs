@@ -109,7 +109,10 @@ pub enum AnnotationError {
         option: String,
     },
     /// network `{network}`: unknown key `{key}`
-    #[error("network {network}: unknown key `{key}` (known: ip, ip6, mac, ifname, alias)")]
+    #[error(
+        "network {network}: unknown key `{key}` \
+             (known: ip, ip6, mac, ifname, alias, hostname, rate, egress-rate, vlan)"
+    )]
     Key {
         /// The network.
         network: String,

@@ -4,9 +4,11 @@
 //! always completes.
 
 mod annotation;
+mod bundle;
 mod error;
 mod hook;
 mod ports;
+mod resolver;
 mod state;
 
 pub use annotation::{Attachment, parse_networks};

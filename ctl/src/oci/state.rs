@@ -2,14 +2,13 @@
 //! Tolerant: runtimes differ in what they leave out and add, so only what is needed is looked at.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
+use super::bundle::Bundle;
 
 /// The annotation that lists the networks.
 pub(super) const NETWORKS: &str = "org.vswitch.networks";
@@ -19,9 +18,6 @@ pub(super) const NAME: &str = "org.vswitch.name";
 pub(super) const PUBLISH: &str = "org.vswitch.publish";
 /// What the annotations for labels begin with.
 const LABEL: &str = "org.vswitch.label.";
-
-/// The longest `config.json` that is read, in bytes.
-const CONFIG_LIMIT: u64 = 16 << 20;
 
 /// The state of a container (runtime-spec, "State"), as far as the hook needs it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -57,7 +53,7 @@ impl State {
         if self.annotations.is_none()
             && let Some(bundle) = &self.bundle
         {
-            self.annotations = Some(annotations_of(&bundle.join("config.json"))?);
+            self.annotations = Some(Bundle::read(bundle)?.annotations.unwrap_or_default());
         }
         Ok(self)
     }
@@ -92,19 +88,6 @@ impl State {
         };
         labels.map(read).collect()
     }
-}
-
-fn annotations_of(path: &Path) -> Result<HashMap<String, Value>, Error> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default)]
-        annotations: Option<HashMap<String, Value>>,
-    }
-    let failed = |source: std::io::Error| Error::Config { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(CONFIG_LIMIT).read_to_end(&mut bytes)).map_err(failed)?;
-    let config: Config = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
-    Ok(config.annotations.unwrap_or_default())
 }
 
 #[cfg(test)]

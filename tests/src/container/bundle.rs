@@ -87,7 +87,8 @@ fn capabilities() -> Value {
     json!({ "bounding": set, "effective": set, "permitted": set })
 }
 
-fn root_file_system(lab: &Path, rootfs: &Path) -> Result<()> {
+/// Makes a root file system of busybox at `rootfs`; that it is there already is fine.
+pub(crate) fn root_file_system(lab: &Path, rootfs: &Path) -> Result<()> {
     let busybox = ["/usr/bin/busybox", "/bin/busybox"]
         .into_iter()
         .find(|path| Path::new(path).is_file())

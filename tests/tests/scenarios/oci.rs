@@ -1,9 +1,13 @@
 //! Real containers by runc and crun, attached by the hook [C2].
 
+use std::fs;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tests::traffic::{ping, tcp};
 use tests::vswitchd::{Options, Vswitchd};
-use tests::{Cluster, Container, Host, Lab, Place, Runtime, scenario, wait};
+use tests::{Cluster, Container, Host, Lab, Place, Podman, Runtime, scenario, wait};
 
 const NETWORKS: &str = "org.vswitch.networks";
 const NAME: &str = "org.vswitch.name";
@@ -104,7 +108,7 @@ fn removal_completes_without_the_daemon_which_then_cleans_up_by_itself() {
         daemon.kill9()?;
         c1.remove()?;
         daemon.resume()?;
-        wait::until(std::time::Duration::from_secs(5), "the removed one to be gone", || {
+        wait::until(Duration::from_secs(5), "the removed one to be gone", || {
             let ports = daemon.rows(&["ports"])?;
             ensure!(ports.len() == 1 && ports[0]["container_id"] == c2.id(), "{ports:?}");
             Ok(())
@@ -113,5 +117,119 @@ fn removal_completes_without_the_daemon_which_then_cleans_up_by_itself() {
         let at = c2.exec(&["ip", "-4", "-br", "address", "show", "eth0"])?;
         let at = at.split_whitespace().nth(2).and_then(|a| a.split('/').next()).context("no address")?;
         ping::all_answered(&c3, at.parse()?, 3).map(drop)
+    });
+}
+
+/// The resolv.conf of a container that asks the gateway of this network, as far as it has lines of name servers.
+fn ensure_asks(resolver: &str, gateway: &str) -> Result<()> {
+    let servers: Vec<&str> = resolver.lines().filter(|line| line.starts_with("nameserver")).collect();
+    ensure!(servers == [format!("nameserver {gateway}")], "{resolver}");
+    Ok(())
+}
+
+#[test]
+fn containers_of_one_image_have_their_own_resolvers_names_and_limits() {
+    scenario(|lab| {
+        let (_h1, daemon) = lone_daemon(lab)?;
+        for (runtime, name) in [(Runtime::Runc, "one"), (Runtime::Crun, "two")] {
+            // Both share one root file system, which has no /etc.
+            let green = "GREEN:hostname=web,rate=10mbit,egress-rate=20mbit,vlan=7";
+            let in_green = [(NETWORKS, green), (NAME, "green")];
+            let c1 = Container::run(lab, runtime, &daemon, &format!("{name}1"), &in_green)?;
+            let c2 =
+                Container::run(lab, runtime, &daemon, &format!("{name}2"), &[(NETWORKS, "BROWN"), (NAME, "brown")])?;
+            ensure_asks(&c1.exec_inside(&["cat", "/etc/resolv.conf"])?, "10.30.0.1")?;
+            ensure_asks(&c2.exec_inside(&["cat", "/etc/resolv.conf"])?, "10.31.0.1")?;
+            let row = &daemon.rows(&["ports", "green"])?[0];
+            ensure!(row["hostname"] == "web" && row["vlan"] == json!({"access": 7}), "{row}");
+            ensure!(row["limits"] == json!({"rate": 10_000_000, "egress_rate": 20_000_000}), "{row}");
+            ensure!(daemon.rows(&["ports", "brown"])?[0]["hostname"] == "container", "the configuration's");
+            c1.remove()?;
+            c2.remove()?;
+        }
+        // Of the image itself nothing was changed, and nothing of the mounts is left.
+        ensure!(fs::read_to_string(lab.dir().join("rootfs/etc/resolv.conf"))?.is_empty());
+        ensure!(!fs::read_to_string("/proc/self/mounts")?.contains(&lab.dir().display().to_string()));
+        Ok(())
+    });
+}
+
+#[test]
+fn podman_containers_are_attached_by_the_packaged_hooks() {
+    scenario(|lab| {
+        let (_h1, daemon) = lone_daemon(lab)?;
+        let podman = Podman::on(lab, &daemon)?;
+        let neighbour = Container::run(lab, Runtime::Runc, &daemon, "plain", &[(NETWORKS, "GREEN"), (NAME, "plain")])?;
+        let annotations = [(NETWORKS, "GREEN:alias=www;BROWN"), (NAME, "web"), ("org.vswitch.publish", "18090:80")];
+        let web = podman.run("web", &annotations)?;
+        let rows = daemon.rows(&["ports", "web"])?;
+        ensure!(rows.len() == 2 && rows[0]["aliases"] == json!(["www"]), "{rows:?}");
+        ensure!(rows[0]["published"][0]["host_port"] == 18090, "{rows:?}");
+        let links = podman.exec("web", &["ip", "address"])?;
+        ensure!(links.contains("10.30.0.3/24") && links.contains("10.31.0.2/24"), "{links}");
+        let resolver = podman.exec("web", &["cat", "/etc/resolv.conf"])?;
+        ensure!(resolver.contains("nameserver 10.30.0.1"), "{resolver}");
+        tcp::transfer(&neighbour, &web, "10.30.0.3".parse()?, 1_000_000)?;
+        drop(web);
+        podman.remove("web")?;
+        ensure!(daemon.rows(&["ports"])?.len() == 1 && daemon.rows(&["publish", "ls"])?.is_empty());
+        // Without the annotation the hook is not even called.
+        podman.run("alone", &[])?;
+        ensure!(podman.exec("alone", &["ip", "-o", "link"])?.lines().count() == 1);
+        let refused = podman.run("bad", &[(NETWORKS, "NOSUCH")]).err().context("NOSUCH was accepted")?;
+        ensure!(format!("{refused:#}").contains("NOSUCH"), "{refused:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_hundred_starts_and_stops_leave_nothing() {
+    scenario(|lab| {
+        let h1 = lab.host("h1")?;
+        let daemon = Vswitchd::start_with(&h1, Options { local_only: true, ..Options::default() })?;
+        daemon.vsctl(&["network", "create", "--subnet", "10.32.0.0/22", "GREEN"])?;
+        let annotations = |n: usize| format!("GREEN:alias=alias{n}");
+        // One before, so that what is made once is there.
+        let first = Container::run(lab, Runtime::Runc, &daemon, "first", &[(NETWORKS, "GREEN")])?;
+        first.remove()?;
+        let pid = daemon.pid().context("the daemon")?;
+        let count = |what: &str| -> Result<usize> { Ok(fs::read_dir(format!("/proc/{pid}/{what}"))?.count()) };
+        let links = || -> Result<usize> { Ok(h1.exec(&["ip", "-o", "link"])?.lines().count()) };
+        let before = (count("fd")?, links()?);
+        std::thread::scope(|scope| {
+            let runs = [Runtime::Runc, Runtime::Crun].map(|runtime| {
+                let (daemon, annotations) = (&daemon, &annotations);
+                scope.spawn(move || -> Result<()> {
+                    for n in 0..50 {
+                        let (name, networks) = (format!("{}{n}", runtime.program()), annotations(n));
+                        let asked = [(NETWORKS, &*networks), ("org.vswitch.publish", "80/tcp")];
+                        let container = Container::run(lab, runtime, daemon, &name, &asked)?;
+                        let row = &daemon.rows(&["ports", container.id()])?[0];
+                        ensure!(row["state"] == "up" && !row["published"].is_null(), "{row}");
+                        let said = container.remove()?;
+                        ensure!(said.trim().is_empty(), "{said}");
+                    }
+                    Ok(())
+                })
+            });
+            runs.into_iter().try_for_each(|run| run.join().ok().context("a runner panicked")?)
+        })?;
+        wait::until(Duration::from_secs(10), "everything to be closed", || {
+            let after = (count("fd")?, links()?);
+            ensure!(after == before, "descriptors and links: {before:?} before, {after:?} after");
+            Ok(())
+        })?;
+        for table in [&["ports"][..], &["publish", "ls"], &["fdb"]] {
+            let rows = daemon.rows(table)?;
+            ensure!(rows.is_empty(), "{table:?}: {rows:?}");
+        }
+        let held = daemon.rows(&["leases", "GREEN"])?;
+        ensure!(held.iter().all(|row| row["state"] == "resting"), "{held:?}");
+        // Threads of attachments end with them.
+        let threads = fs::read_dir(format!("/proc/{pid}/task"))?.flatten();
+        let sandbox = threads
+            .filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == "sandbox"));
+        ensure!(sandbox.count() == 0, "a thread of an attachment is left");
+        Ok(())
     });
 }
