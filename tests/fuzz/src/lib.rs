@@ -33,6 +33,8 @@ targets! {
     wire_checksum,
     /// A datagram of the underlay: the VXLAN header.
     vxlan_decode,
+    /// A message to a name server.
+    dns_respond,
     /// Frames from a guarded port of an engine with two networks.
     switch_process,
     /// Datagrams from the underlay for an engine with two networks.

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use dns::Entry;
 use switch::{
     BridgeId, BridgeSettings, Gateway, Guard, Limits, Place, PortId, PortSettings, Publish, PublishId, Route, Switch,
     Update,
@@ -92,8 +93,13 @@ fn updates() -> Vec<Update> {
         let (mac, addresses) = (mac(bridge, last(id)), addresses(bridge, last(id)).to_vec());
         // BLUE's may send as anybody.
         let guard = (bridge != BLUE).then(|| Guard { mac, addresses: addresses.clone() });
-        updates.push(Update::Port { id, settings: PortSettings { name: "port".into(), bridge, guard } });
+        updates
+            .push(Update::Port { id, settings: PortSettings { name: format!("port{number}").into(), bridge, guard } });
         updates.push(Update::Endpoint { bridge, mac, addresses, place: Place::Port(id) });
+    }
+    for (bridge, name) in [(RED, "web"), (BLUE, "cache")] {
+        let entry = Entry { names: vec![name.into()], addresses: addresses(bridge, 9).to_vec(), services: Vec::new() };
+        updates.push(Update::Names { bridge, holder: 1, entry: Some(entry) });
     }
     updates.extend((1..).zip(rules()).map(|(number, rule)| Update::Publish { id: PublishId(number), rule }));
     updates

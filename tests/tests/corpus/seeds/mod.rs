@@ -2,6 +2,7 @@
 //! parser. Mutations of them are the fuzzer's part.
 
 mod frames;
+mod names;
 mod packets;
 mod routed;
 mod rows;
@@ -12,5 +13,5 @@ pub(crate) type Seed = (&'static str, &'static str, Vec<u8>);
 
 /// All seeds of all targets.
 pub(crate) fn all() -> Vec<Seed> {
-    [frames::seeds(), routed::seeds(), rows::seeds(), rules::seeds()].concat()
+    [frames::seeds(), names::seeds(), routed::seeds(), rows::seeds(), rules::seeds()].concat()
 }

@@ -4,6 +4,7 @@ use etherparse::{Icmpv4Type, PacketBuilder, PacketBuilderStep, TcpHeader, icmpv4
 use wire::Offload;
 
 use super::Seed;
+use super::names::query;
 use super::packets::{fragment, tagged, with};
 
 type Address = [u8; 4];
@@ -52,6 +53,10 @@ fn udp(from: Address, to: Address, ports: (u16, u16), len: usize) -> Vec<u8> {
 }
 
 fn tcp(from: Address, to: Address, ports: (u16, u16), flags: &str, at: (u32, u32)) -> Vec<u8> {
+    stream(from, to, ports, (flags, at), &[])
+}
+
+fn stream(from: Address, to: Address, ports: (u16, u16), (flags, at): (&str, (u32, u32)), payload: &[u8]) -> Vec<u8> {
     let mut header = TcpHeader::new(ports.0, ports.1, at.0, 9_000);
     header.acknowledgment_number = at.1;
     header.syn = flags.contains('S');
@@ -59,7 +64,14 @@ fn tcp(from: Address, to: Address, ports: (u16, u16), flags: &str, at: (u32, u32
     header.fin = flags.contains('F');
     header.rst = flags.contains('R');
     let packet: PacketBuilderStep<TcpHeader> = link(from).ipv4(from, to, 64).tcp_header(header);
-    bytes(|out| packet.write(out, &[]))
+    bytes(|out| packet.write(out, payload))
+}
+
+/// A message to the name server of a container's gateway.
+fn message(from: Address, message: &[u8]) -> Vec<u8> {
+    let [a, b, c, _] = from;
+    let packet = link(from).ipv4(from, [a, b, c, 1], 64).udp(4_001, 53);
+    bytes(|out| packet.write(out, message))
 }
 
 fn echo(from: Address, to: Address, answer: bool) -> Vec<u8> {
@@ -211,6 +223,26 @@ pub(super) fn seeds() -> Vec<Seed> {
                 (FROM_A, udp(A, [10, 10, 1, 99], (1, 2), 9)),
             ],
         ),
+        ("names", {
+            let ask = |name, kind| message(A, &query(0, name, kind, &[]));
+            let other = |from| message(from, &query(0, "example.org", 1, &[]));
+            let steps =
+                [(FROM_A, ask("web", 1)), (FROM_A, ask("cache", 28)), (FROM_A, other(A)), (FROM_GREY, other(GREY))];
+            steps.to_vec()
+        }),
+        ("names-tcp", {
+            let asked = query(0, "web", 1, &[]);
+            let asked = [&(asked.len() as u16).to_be_bytes()[..], &asked].concat();
+            let say = |flags, at, payload: &[u8]| stream(A, [10, 10, 1, 1], (4_001, 53), (flags, at), payload);
+            vec![
+                (FROM_A, say("S", (10, 0), &[])),
+                (FROM_A, say("A", (11, 0), &[])),
+                (FROM_A, say("A", (11, 0), &asked)),
+                (FROM_A | LATER, say("A", (11, 0), &asked)),
+                (FROM_A, say("FA", (11, 0), &[])),
+                (FROM_A, say("R", (11, 0), &[])),
+            ]
+        }),
         ("full", (0..40).map(|port| (FROM_A, udp(A, FAR, (4_001 + port % 7, port), 9))).collect()),
     ];
     rows.into_iter().map(|(name, frames)| ("switch_gateway", name, records(&frames))).collect()
