@@ -47,6 +47,8 @@ targets! {
     oci_annotation,
     /// A container's state, as a runtime writes it to the hook.
     oci_state,
+    /// A CNI configuration, as a runtime writes it to the plugin.
+    cni_config,
     /// Rows that other hosts wrote into the store.
     model_records,
     /// Bodies of requests to the API.

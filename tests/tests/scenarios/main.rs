@@ -24,6 +24,7 @@ mod overlay;
 mod publish;
 mod rates;
 mod rule;
+mod runtimes;
 mod scale;
 mod store_rows;
 mod uplink_crash;

@@ -127,6 +127,27 @@ const URLS: [(&str, &str); 11] = [
     ("file-relative", "file//x"),
 ];
 
+const CNI: [(&str, &str); 5] = [
+    (
+        "containerd",
+        r#"{"cniVersion":"1.0.0","name":"pods","type":"vswitch-cni","subnet":"10.88.0.0/16","capabilities":{"portMappings":true},
+"runtimeConfig":{"portMappings":[{"HostPort":8080,"ContainerPort":80,"Protocol":"tcp","HostIP":""}],
+"bandwidth":{"IngressRate":1000000,"IngressBurst":4294967295},"dns":{"Servers":["10.0.0.1"],"Searches":null}}}"#,
+    ),
+    (
+        "cri-o",
+        r#"{"cniVersion":"0.4.0","name":"pods","network":"RED","runtimeConfig":{"aliases":{"pods":["a"]},"ips":["10.1.2.3/24"],
+"mac":"02:42:0a:01:02:03","portMappings":[{"hostPort":53,"containerPort":53,"protocol":"udp","hostIP":"::1"}]}}"#,
+    ),
+    (
+        "chained",
+        r#"{"cniVersion":"1.1.0","name":"x","subnets":["fd00::/64","10.0.0.0/8"],"driver":"overlay","internal":true,"mtu":1400,
+"prevResult":{"interfaces":[{"name":"lo","sandbox":"/n"}],"ips":[]},"dns":{"nameservers":["fd00::1"],"search":["a"]}}"#,
+    ),
+    ("gc", r#"{"cniVersion":"1.1.0","name":"x","cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}"#),
+    ("refused", r#"{"cniVersion":"1.1.0","name":"x","ipam":{"type":"host-local"},"runtimeConfig":{"ipRanges":[[]]}}"#),
+];
+
 /// The seeds of all targets that take text.
 pub(super) fn seeds() -> Vec<Seed> {
     let seeds = |target: &'static str, texts: &[(&'static str, &str)]| -> Vec<Seed> {
@@ -138,6 +159,7 @@ pub(super) fn seeds() -> Vec<Seed> {
         seeds("api_requests", &REQUESTS),
         seeds("oci_annotation", &ANNOTATIONS),
         seeds("oci_state", &STATES),
+        seeds("cni_config", &CNI),
         seeds("store_url", &URLS),
     ]
     .concat()
