@@ -8,13 +8,15 @@ use crate::name::split_first;
 use crate::names::{Names, Owned, Service};
 use crate::reply::Reply;
 use crate::respond::View;
-use crate::reverse;
+use crate::reverse::{self, number};
 use crate::select::select;
 use crate::shuffle::Shuffle;
-use crate::special::{Special, localhost};
+use crate::special::{LOCALHOST, Special, localhost};
 
 /// Most servers in an answer.
 const MOST_SERVERS: usize = 64;
+/// Most holders of a name that are asked whether they serve a port, from a random one on: others like them are enough.
+const MOST_ASKED: usize = 2_048;
 /// Bytes of an answer's record with an IPv4 address, and with an IPv6 address.
 const RECORD: (usize, usize) = (16, 28);
 
@@ -79,10 +81,15 @@ impl Question<'_> {
         N: Iterator<Item = &'a Names> + Clone,
         C: Fn(IpAddr) -> bool,
     {
+        // What means the same everywhere comes first: nobody may be called `localhost`.
+        if let Some(special) = Special::of(self.name) {
+            return Some(self.answer_special(reply, special));
+        }
         self.answer_name(reply, view.networks.clone(), scratch)
             .or_else(|| self.answer_service(reply, view.networks.clone(), scratch))
             .or_else(|| self.answer_address(reply, view))
-            .or_else(|| Special::of(self.name).map(|special| self.answer_special(reply, special)))
+            // Who believes that a network's name does not exist looks for none below it (RFC 8020).
+            .or_else(|| view.networks.clone().any(|names| names.is_own(self.name)).then_some(Outcome::Nothing))
     }
 
     fn answer_name<'a>(
@@ -134,20 +141,22 @@ impl Question<'_> {
         known.peek()?;
         // The names between a name and its services exist, and have nothing of their own (RFC 8020).
         let Some(port) = port else { return Some(Outcome::Nothing) };
-        let port = std::str::from_utf8(port).ok().and_then(|port| port.parse().ok());
-        let Some(service) = port.map(|port| Service { port, tcp }) else { return Some(Outcome::NoSuchName) };
-        let serves = |owned: &Owned| owned.services.iter().any(|(other, _)| *other == service);
-        let Some((names, owned)) = known.find(|(_, owned)| serves(owned)) else { return Some(Outcome::NoSuchName) };
+        let Some(service) = number(port).map(|port| Service { port, tcp }) else { return Some(Outcome::NoSuchName) };
+        let Scratch { shuffle, servers, .. } = scratch;
+        let found = known.find_map(|(names, owned)| {
+            let (head, tail) = owned.holders.split_at(shuffle.below(owned.holders.len()));
+            let mut holders = tail.iter().chain(head).take(MOST_ASKED).filter(|holder| names.serves(**holder, service));
+            servers.clear();
+            servers.extend(holders.by_ref().take(MOST_SERVERS));
+            (!servers.is_empty()).then(|| (names, holders.next().is_none()))
+        });
+        let Some((names, all)) = found else { return Some(Outcome::NoSuchName) };
         if self.kind != kind::SRV {
             return Some(Outcome::Nothing);
         }
-        let mut holders = owned.services.iter().filter(|(other, _)| *other == service).map(|(_, holder)| *holder);
-        scratch.servers.clear();
-        scratch.servers.extend(holders.by_ref().take(MOST_SERVERS));
-        scratch.shuffle.order(&mut scratch.servers);
-        let servers = &scratch.servers;
+        shuffle.order(servers);
         let sent = servers.iter().take_while(|holder| answer_server(reply, service.port, names, **holder)).count();
-        if sent < servers.len() || holders.next().is_some() {
+        if sent < servers.len() || !all {
             reply.truncated();
         }
         for holder in &servers[..sent] {
@@ -163,8 +172,12 @@ impl Question<'_> {
         C: Fn(IpAddr) -> bool,
     {
         let address = reverse::address(self.name)?;
+        if address.is_loopback() {
+            return Some(Outcome::of(self.kind == kind::PTR && reply.answer(kind::PTR, LOCALHOST)));
+        }
         let Some(owner) = view.networks.clone().find_map(|names| names.name_of(address)) else {
-            return (view.covers)(address).then_some(Outcome::NoSuchName);
+            let ours = (view.covers)(address) || is_of_link(address);
+            return ours.then_some(Outcome::NoSuchName);
         };
         let mut data = [0; 255];
         data[..owner.len()].copy_from_slice(owner);
@@ -177,6 +190,14 @@ impl Question<'_> {
             (Special::Localhost, Some((data, len))) => Outcome::of(reply.answer(self.kind, &data[..len])),
             (Special::Localhost, None) => Outcome::Nothing,
         }
+    }
+}
+
+/// Whether an address means something on one link only: nobody else knows whose it is (RFC 6303 section 4.4, 4.5).
+fn is_of_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// From labels in wire form, without the root's zero. `None`: too long, or no labels.
+    /// From labels in wire form, without the root's zero; the root itself has none. `None`: too long, or something else than labels.
     pub fn from_labels(labels: &[u8]) -> Option<Name> {
         let boundaries = Boundaries { labels, at: 0 };
         if labels.len() >= LONGEST || !boundaries.reach(labels.len()) {

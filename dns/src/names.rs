@@ -26,7 +26,7 @@ pub struct Entry {
 }
 
 /// A port that somebody serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {
     /// The port.
     pub port: u16,
@@ -39,29 +39,26 @@ pub struct Service {
 pub(crate) struct Owned {
     pub(crate) v4: Vec<(Ipv4Addr, u64)>,
     pub(crate) v6: Vec<(Ipv6Addr, u64)>,
-    pub(crate) services: Vec<(Service, u64)>,
-    holders: usize,
+    pub(crate) holders: Vec<u64>,
 }
 
 impl Owned {
     fn add(&mut self, holder: u64, entry: &Entry) {
-        self.holders += 1;
+        self.holders.push(holder);
         for address in &entry.addresses {
             match *address {
                 IpAddr::V4(address) => self.v4.push((address, holder)),
                 IpAddr::V6(address) => self.v6.push((address, holder)),
             }
         }
-        self.services.extend(entry.services.iter().map(|service| (*service, holder)));
     }
 
     /// Whether nobody is left.
     fn remove(&mut self, holder: u64) -> bool {
-        self.holders -= 1;
+        self.holders.retain(|other| *other != holder);
         self.v4.retain(|(_, other)| *other != holder);
         self.v6.retain(|(_, other)| *other != holder);
-        self.services.retain(|(_, other)| *other != holder);
-        self.holders == 0
+        self.holders.is_empty()
     }
 }
 
@@ -70,6 +67,8 @@ impl Owned {
 struct Held {
     names: Vec<Box<[u8]>>,
     addresses: Vec<IpAddr>,
+    /// In order, to be searched.
+    services: Vec<Service>,
     /// Its first name, with the network's behind it, in its own case.
     full: Box<[u8]>,
 }
@@ -128,7 +127,9 @@ impl Names {
         for address in &entry.addresses {
             self.by_address.entry(*address).or_default().push(holder);
         }
-        self.held.insert(holder, Held { names, addresses: entry.addresses, full });
+        let Entry { addresses, mut services, .. } = entry;
+        services.sort_unstable();
+        self.held.insert(holder, Held { names, addresses, services, full });
     }
 
     /// Forgets what was said of a holder.
@@ -166,6 +167,16 @@ impl Names {
     /// The first name of a holder, with the network's behind it.
     pub(crate) fn full_name(&self, holder: u64) -> Option<&[u8]> {
         self.held.get(&holder).map(|held| held.full.as_ref())
+    }
+
+    /// Whether a holder serves a port.
+    pub(crate) fn serves(&self, holder: u64, service: Service) -> bool {
+        self.held.get(&holder).is_some_and(|held| held.services.binary_search(&service).is_ok())
+    }
+
+    /// Whether a name in lower case is the network's own, below which others are.
+    pub(crate) fn is_own(&self, labels: &[u8]) -> bool {
+        !labels.is_empty() && self.network.1 == labels
     }
 
     /// The addresses of a holder.

@@ -99,8 +99,7 @@ impl Responder {
         if let Some(rcode) = refusal {
             return self.refuse(&query, limit, view.forwards, rcode);
         }
-        let Some(name) = Name::from_labels(query.labels) else { return Response::Forward { limit } };
-        if self.answer(&query, name.labels(), limit, view) {
+        if Name::from_labels(query.labels).is_some_and(|name| self.answer(&query, name.labels(), limit, view)) {
             return Response::Answer(&self.out);
         }
         match view.forwards {

@@ -1,6 +1,7 @@
 //! Names of addresses: in-addr.arpa (RFC 1035 section 3.5) and ip6.arpa (RFC 3596 section 2.5).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use crate::name::{before, split_first};
 
@@ -29,8 +30,12 @@ fn parse<const COUNT: usize>(mut labels: &[u8], value: fn(&[u8]) -> Option<u8>) 
     labels.is_empty().then_some(parts)
 }
 
-/// A decimal number without leading zeros.
 fn octet(label: &[u8]) -> Option<u8> {
+    number(label)
+}
+
+/// A decimal number without sign and leading zeros.
+pub(crate) fn number<T: FromStr>(label: &[u8]) -> Option<T> {
     let canonical = matches!(label, [b'0'] | [b'1'..=b'9', ..]);
     if canonical { std::str::from_utf8(label).ok()?.parse().ok() } else { None }
 }

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::kind;
 use crate::name::before;
 
+/// The name of who asks, in wire form.
+pub(crate) const LOCALHOST: &[u8; 11] = b"\x09localhost\0";
+
 /// What is said about such a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Special {
@@ -18,7 +21,7 @@ impl Special {
     /// What is to be said about a name in lower case, if it is such a one.
     pub(crate) fn of(labels: &[u8]) -> Option<Special> {
         let below = |top: &[u8]| labels == top || before(labels, top).is_some();
-        if below(b"\x09localhost") {
+        if below(&LOCALHOST[..10]) {
             return Some(Special::Localhost);
         }
         (below(b"\x07invalid") || below(b"\x05onion")).then_some(Special::Nothing)

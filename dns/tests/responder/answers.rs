@@ -54,7 +54,7 @@ fn a_known_name_is_not_asked_elsewhere() {
 #[test]
 fn others_are() {
     let world = &mut World::new();
-    for name in ["example.org", "webx", "eb", "x.web", "web.green", "red", "web.red.red", "x.red", "."] {
+    for name in ["example.org", "webx", "eb", "x.web", "web.green", "web.red.red", "x.red", "."] {
         assert_eq!(world.ask(name, TYPE::A), Said::Forward, "{name}");
     }
 }
@@ -79,6 +79,19 @@ fn addresses_lead_to_names() {
     assert_eq!((nobody.rcode, nobody.authorities), (3, 1), "an address of its networks, but nobody's");
     assert_eq!(world.ask("9.0.9.10.in-addr.arpa", TYPE::PTR), Said::Forward);
     assert_eq!(world.ask("1.10.in-addr.arpa", TYPE::PTR), Said::Forward);
+    assert_eq!(answers(world, "1.0.0.127.in-addr.arpa", TYPE::PTR), ["1.0.0.127.in-addr.arpa PTR localhost"]);
+    assert_eq!(answers(world, "1.0.0.127.in-addr.arpa", TYPE::A), [""; 0]);
+    assert_eq!(world.ask("1.1.254.169.in-addr.arpa", TYPE::PTR).answer().rcode, 3, "a link's own");
+}
+
+#[test]
+fn a_network_is_a_name_above_others() {
+    let world = &mut World::new();
+    for kind in [TYPE::A, TYPE::NS] {
+        assert_eq!(answers(world, "red", kind), [""; 0]);
+    }
+    world.networks[1].insert(9, entry(&["red"], &["10.2.0.9"], &[]));
+    assert_eq!(answers(world, "RED", TYPE::A), ["RED A 10.2.0.9"], "and may be somebody's");
 }
 
 #[test]
@@ -131,6 +144,7 @@ fn each_address_comes_first_at_times() {
 #[test]
 fn names_that_mean_the_same_everywhere() {
     let world = &mut World::new();
+    world.networks[0].insert(9, entry(&["localhost"], &["10.1.0.9"], &[]));
     assert_eq!(answers(world, "localhost", TYPE::A), ["localhost A 127.0.0.1"]);
     assert_eq!(answers(world, "a.LOCALHOST", TYPE::AAAA), ["a.LOCALHOST AAAA ::1"]);
     assert_eq!(answers(world, "localhost", TYPE::MX), [""; 0]);

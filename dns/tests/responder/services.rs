@@ -37,6 +37,8 @@ fn what_is_not_served_is_not_asked_elsewhere() {
         ("_81._tcp.web", TYPE::SRV, 3),
         ("_80._udp.web", TYPE::SRV, 3),
         ("_http._tcp.web", TYPE::SRV, 3),
+        ("_+80._tcp.web", TYPE::SRV, 3),
+        ("_080._tcp.web", TYPE::SRV, 3),
         ("_80._tcp.web", TYPE::A, 0),
         ("_tcp.web", TYPE::SRV, 0),
     ] {
@@ -46,4 +48,20 @@ fn what_is_not_served_is_not_asked_elsewhere() {
     for name in ["_80._tcp.example.org", "_80._sctp.web", "80._tcp.web", "_tcp"] {
         assert_eq!(world.ask(name, TYPE::SRV), Said::Forward, "{name}");
     }
+}
+
+#[test]
+fn as_many_as_fit_of_many() {
+    let world = &mut World::new();
+    let http = Service { port: 80, tcp: true };
+    for holder in 0..5_000u64 {
+        let (name, address) = (format!("s{holder}"), format!("10.1.{}.{}", holder >> 8, holder & 255));
+        world.networks[0].insert(100 + holder, entry(&[&name, "pool"], &[&address], &[http]));
+    }
+    let reply = world.ask("_80._tcp.pool", TYPE::SRV).answer();
+    assert!(reply.flags.1 && reply.answers.len() > 10, "{reply:?}");
+    for holder in 0..5_000 {
+        world.networks[0].remove(100 + holder);
+    }
+    assert_eq!(world.ask("_80._tcp.pool", TYPE::SRV), Said::Forward);
 }

@@ -54,7 +54,7 @@ pub struct Return {
 #[derive(Debug)]
 enum To {
     Datagram { listener: Listener, way: WayBack },
-    Stream { key: Key, serial: u64 },
+    Stream { key: Key, serial: u64, open: Arc<()> },
     Nowhere,
 }
 
@@ -123,7 +123,10 @@ impl Switch {
     pub fn answer(&mut self, now: Time, via: Return, mut answer: Vec<u8>, out: &mut Out) {
         let (listener, way) = match via.to {
             To::Nowhere => return,
-            To::Stream { key, serial } => return self.answer_late(now, (key, serial), &answer, out),
+            To::Stream { key, serial, open } => {
+                drop(open);
+                return self.answer_late(now, (key, serial), &answer, out);
+            }
             To::Datagram { listener, way } => (listener, way),
         };
         // Who asked may be gone, and its network, too.

@@ -59,7 +59,7 @@ impl Switch {
             }
         };
         let Some(first) = first.filter(|first| self.bridges.contains_key(first)) else { return Resolved::Nothing };
-        let mut responder = Responder::new(query.len() as u64);
+        let mut responder = Responder::new(self.router.names.seed ^ self.counters.named);
         match responder.respond(query, Transport::Tcp, &view(&self.bridges, first, networks)) {
             Response::Answer(answer) | Response::Refused(answer) => Resolved::Answer(answer.to_vec()),
             Response::Forward { .. } => Resolved::Forward,

@@ -3,6 +3,7 @@
 //! Knows no ports, no names and no rules: segments in, queries out; answers in, segments out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -17,7 +18,9 @@ const RECEIVE: usize = 4_096;
 /// Bytes that TCP keeps until they are acknowledged.
 const SEND: usize = 8_192;
 /// Answers that wait for room in TCP, in bytes; no more queries are read while so much waits.
-const WAITING: usize = 65_536;
+const WAITING: usize = 8_192;
+/// Longest answer with its length, in bytes; so much more may wait when several come late.
+const LONGEST: usize = 2 + 65_535;
 /// How long a connection may be silent (RFC 7766 section 6.2.3: a few seconds).
 const IDLE: Duration = Duration::from_secs(10);
 /// How long it may take to end.
@@ -32,8 +35,8 @@ pub(super) struct Stream {
     mtu: usize,
     /// Answers that TCP has no room for yet.
     waiting: Vec<u8>,
-    /// Questions whose answer is to come from elsewhere.
-    pub(super) open: usize,
+    /// Who asks elsewhere for this connection holds one more.
+    questions: Arc<()>,
     /// When it is given up.
     until: Time,
     ends: bool,
@@ -73,7 +76,7 @@ impl Stream {
         let socket = sockets.add(socket);
         let waiting = Vec::new();
         let until = now + IDLE;
-        Stream { interface, sockets, socket, way, mtu, waiting, open: 0, until, ends: false, serial }
+        Stream { interface, sockets, socket, way, mtu, waiting, questions: Arc::default(), until, ends: false, serial }
     }
 
     /// Takes an IP packet, if there is one, and whatever time has brought; adds the frames to be sent to `out`.
@@ -114,7 +117,7 @@ impl Stream {
     /// Sends an answer. `false`: it is too long, or nobody takes what was sent before.
     pub(super) fn say(&mut self, now: Time, answer: &[u8]) -> bool {
         let Ok(len) = u16::try_from(answer.len()) else { return false };
-        if self.waiting.len() > 2 * WAITING {
+        if self.waiting.len() + 2 + answer.len() > WAITING + LONGEST {
             return false;
         }
         self.waiting.extend_from_slice(&len.to_be_bytes());
@@ -124,6 +127,11 @@ impl Stream {
         true
     }
 
+    /// To be held by who asks elsewhere, until there is an answer or none will come. `None`: too many do.
+    pub(super) fn asks(&self, most: usize) -> Option<Arc<()>> {
+        (Arc::strong_count(&self.questions) <= most).then(|| self.questions.clone())
+    }
+
     /// Hands TCP what it has room for; once all is said and the client is done, so is this side.
     fn feed(&mut self, now: Time) {
         let socket = self.sockets.get_mut::<Socket<'_>>(self.socket);
@@ -131,9 +139,16 @@ impl Stream {
             && let Ok(sent @ 1..) = socket.send_slice(&self.waiting)
         {
             self.waiting.drain(..sent);
+            if self.waiting.is_empty() {
+                self.waiting = Vec::new();
+            }
             self.until = now + IDLE;
         }
-        if socket.state() == State::CloseWait && self.waiting.is_empty() && self.open == 0 && !is_whole(socket) {
+        if socket.state() == State::CloseWait
+            && self.waiting.is_empty()
+            && Arc::strong_count(&self.questions) == 1
+            && !is_whole(socket)
+        {
             socket.close();
         }
     }

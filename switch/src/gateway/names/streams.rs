@@ -13,8 +13,9 @@ use crate::gateway::Packet;
 use crate::gateway::spoken::Listener;
 use crate::{DropReason, Out, PortId, Switch};
 
-/// Most connections, in all and of one port.
-const MOST: (usize, usize) = (1_024, 32);
+/// Most connections, in all and of one port; and none of a port that would have more than are left for others then, so that
+/// there is always room for one who has few.
+const MOST: (usize, usize) = (512, 16);
 /// Most open questions of one connection.
 const OPEN: usize = 32;
 /// FIN, SYN, RST, ACK.
@@ -28,6 +29,8 @@ pub(super) type Key = (PortId, (IpAddr, u16, IpAddr));
 #[derive(Default)]
 pub(super) struct Streams {
     by_ends: HashMap<Key, Held>,
+    /// Nothing is due before; `None` if nothing ever is.
+    next: Option<Time>,
     serial: u64,
 }
 
@@ -46,7 +49,12 @@ impl std::fmt::Debug for Streams {
 impl Streams {
     fn is_full(&self, port: PortId) -> bool {
         let of_port = || self.by_ends.keys().filter(|(other, _)| *other == port).count();
-        self.by_ends.len() >= MOST.0 || of_port() >= MOST.1
+        of_port() >= MOST.1.min(MOST.0 - self.by_ends.len().min(MOST.0))
+    }
+
+    fn insert(&mut self, key: Key, held: Held) {
+        self.next = self.next.into_iter().chain([held.due]).min();
+        self.by_ends.insert(key, held);
     }
 
     /// Forgets a port.
@@ -58,7 +66,7 @@ impl Streams {
 impl NameServer {
     /// When [`Switch::tend_streams`] has something to do next.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.streams.by_ends.values().map(|held| held.due).min()
+        self.streams.next
     }
 }
 
@@ -70,6 +78,7 @@ impl Switch {
         }
         let streams = &self.router.names.streams.by_ends;
         let due: Vec<Key> = streams.iter().filter(|(_, held)| held.due <= now).map(|(key, _)| *key).collect();
+        self.router.names.streams.next = streams.values().map(|held| held.due).filter(|due| *due > now).min();
         for key in due {
             if let Some(held) = self.router.names.streams.by_ends.remove(&key) {
                 self.run_stream(now, key, held, None, out);
@@ -126,7 +135,6 @@ impl Switch {
             return self.counters.drop(DropReason::NoQuestion);
         }
         let Some(mut held) = streams.remove(&key) else { return };
-        held.stream.open -= 1;
         if !held.stream.say(now, answer) {
             held.stream.abort();
         }
@@ -155,7 +163,7 @@ impl Switch {
         self.send_stream(&Listener { now, ..held.listener.clone() }, frames, out);
         if !held.stream.is_over() {
             held.due = held.stream.due(now);
-            self.router.names.streams.by_ends.insert(key, held);
+            self.router.names.streams.insert(key, held);
         }
     }
 
@@ -173,12 +181,12 @@ impl Switch {
             Told::Nothing => true,
             Told::Ask { limit } => {
                 let network = self.ports.get(&key.0).map(|port| port.settings.bridge);
-                let has_room = stream.open < OPEN;
-                let open = if has_room { self.router.names.budget.open(now, key.0) } else { None };
+                let asks = stream.asks(OPEN);
+                let open = asks.and_then(|asks| Some((asks, self.router.names.budget.open(now, key.0)?)));
                 match network.zip(open) {
-                    Some((network, open)) => {
-                        stream.open += 1;
-                        let via = Return { to: To::Stream { key, serial: stream.serial }, limit, _open: open };
+                    Some((network, (asks, open))) => {
+                        let to = To::Stream { key, serial: stream.serial, open: asks };
+                        let via = Return { to, limit, _open: open };
                         self.ask(Question { via, network, query, tcp: true });
                         true
                     }
