@@ -59,7 +59,14 @@ impl Plane for Empty {
     fn flush(&self, _: nat::Filter) -> Future<'static, usize> {
         Box::pin(async { 0 })
     }
-    fn load_rules(&self, _: Option<switch::BridgeId>, _: Family, _: Option<Box<Program>>) {}
+    fn load_rules(
+        &self,
+        _: Option<switch::BridgeId>,
+        _: Family,
+        _: Option<Box<Program>>,
+    ) -> Future<'static, std::time::Duration> {
+        Box::pin(async { std::time::Duration::ZERO })
+    }
     fn rule_counters(&self, _: Option<switch::BridgeId>, _: Family) -> Future<'static, Option<Vec<Counters>>> {
         Box::pin(async { None })
     }

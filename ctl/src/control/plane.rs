@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use nat::rules::{Counters, Family, Program};
@@ -79,7 +80,13 @@ pub trait Plane: Send + Sync {
     /// Ends tracked connections; how many.
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize>;
     /// Replaces the rules of all networks (`None`) or of a bridge, of one family, between two frames. None: there are none.
-    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>);
+    /// How long frames have waited for that; it happens whether or not anybody asks.
+    fn load_rules(
+        &self,
+        place: Option<BridgeId>,
+        family: Family,
+        program: Option<Box<Program>>,
+    ) -> Future<'static, Duration>;
     /// The counters of the rules that are loaded, in the order of [`Program::counters`]; `None` if there are no rules.
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>>;
     /// Offloads of the links so far: TCP, UDP.
@@ -210,8 +217,17 @@ impl Plane for Engine {
         Box::pin(async move { count.await.unwrap_or_default() })
     }
 
-    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
-        self.handle.load_rules(place, family, program);
+    fn load_rules(
+        &self,
+        place: Option<BridgeId>,
+        family: Family,
+        program: Option<Box<Program>>,
+    ) -> Future<'static, Duration> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // Nobody may want to know.
+        self.handle.load_rules(place, family, program, move |waited| tell.send(waited).unwrap_or_default());
+        // An error means that the data thread has ended.
+        Box::pin(async move { told.await.unwrap_or_default() })
     }
 
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>> {

@@ -89,8 +89,14 @@ impl Plane for Tables {
         Box::pin(async move { flushed })
     }
 
-    fn load_rules(&self, place: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
+    fn load_rules(
+        &self,
+        place: Option<BridgeId>,
+        family: Family,
+        program: Option<Box<Program>>,
+    ) -> Future<'static, Duration> {
         self.switch.lock().unwrap().set_rules(place, family, program);
+        Box::pin(async { Duration::from_micros(3) })
     }
 
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use mio::Waker;
@@ -25,6 +26,9 @@ pub(super) type Closed = Box<dyn FnOnce() + Send>;
 /// Called with the number of connections that were ended.
 pub(super) type Flushed = Box<dyn FnOnce(usize) + Send>;
 
+/// Called with the time that frames have waited.
+pub(super) type Swapped = Box<dyn FnOnce(Duration) + Send>;
+
 pub(super) enum Command {
     Apply(Vec<Update>),
     Attach(PortId, Tap),
@@ -32,7 +36,7 @@ pub(super) enum Command {
     Inspect(Look),
     Flush(Filter, Flushed),
     Answer(Return, Vec<u8>),
-    Rules(Option<BridgeId>, Family, Option<Box<Program>>),
+    Rules(Option<BridgeId>, Family, Option<Box<Program>>, Swapped),
     Stop,
 }
 
@@ -91,9 +95,16 @@ impl Handle {
     }
 
     /// Loads rules for one network, or for all, in place of those of that family that were there; `None` takes them out. It
-    /// is one step, whatever their number: established connections are judged anew from the next packet on.
-    pub fn load_rules(&self, scope: Option<BridgeId>, family: Family, program: Option<Box<Program>>) {
-        self.send(Command::Rules(scope, family, program));
+    /// is one step, whatever their number: established connections are judged anew from the next packet on. `swapped` is
+    /// called with how long that step took, for which frames have waited.
+    pub fn load_rules(
+        &self,
+        scope: Option<BridgeId>,
+        family: Family,
+        program: Option<Box<Program>>,
+        swapped: impl FnOnce(Duration) + Send + 'static,
+    ) {
+        self.send(Command::Rules(scope, family, program, Box::new(swapped)));
     }
 
     /// Ends the data thread after what was said before. Links vanish with it.

@@ -354,9 +354,11 @@ impl Turn {
                     let underlay = self.underlay.as_ref().map(Underlay::stats);
                     look(&View { switch: &self.switch, now, underlay });
                 }
-                Command::Rules(scope, family, program) => {
+                Command::Rules(scope, family, program, swapped) => {
+                    let begun = Instant::now();
                     let old = self.switch.set_rules(scope, family, program);
                     self.closer.close(old, None);
+                    swapped(begun.elapsed());
                 }
                 Command::Answer(via, answer) => {
                     self.switch.answer(now, via, answer, &mut self.out);

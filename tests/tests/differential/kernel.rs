@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,9 @@ pub(crate) fn run(tables: Tables, rules: &Rules, events: &[Event], expected: &[u
         }
         let mut taps = [Tap::create("a", &TapOptions::default())?, Tap::create("b", &TapOptions::default())?];
         feed("ip", &["-batch", "-"], &links(family))?;
+        if family == Family::Ipv6 {
+            tests::wait::until(Duration::from_secs(10), "the router's addresses", are_its_own)?;
+        }
         if !lists.is_empty() {
             feed("ipset", &["restore"], lists)?;
         }
@@ -110,6 +114,26 @@ fn links(family: Family) -> String {
         }
     }
     text
+}
+
+/// Whether packets to the IPv6 addresses stay here: another thread of the kernel's sees to that, some time later.
+fn are_its_own() -> Result<()> {
+    /// Not to be used yet (`IFA_F_TENTATIVE`).
+    const TENTATIVE: u8 = 0x40;
+    let (known, routes) = (
+        fs::read_to_string("/proc/thread-self/net/if_inet6")?,
+        fs::read_to_string("/proc/thread-self/net/ipv6_route")?,
+    );
+    for side in 0..SIDES.len() {
+        let IpAddr::V6(address) = gateway(Family::Ipv6, side) else { continue };
+        let address = format!("{:032x}", address.to_bits());
+        let line = known.lines().find(|line| line.starts_with(&address)).context("no address")?;
+        let flags =
+            line.split_whitespace().nth(4).and_then(|word| u8::from_str_radix(word, 16).ok()).context("no flags")?;
+        ensure!(flags & TENTATIVE == 0, "{address} is tentative");
+        ensure!(routes.contains(&format!("{address} 80 ")), "no route to {address}");
+    }
+    Ok(())
 }
 
 fn hex(mac: [u8; 6]) -> String {

@@ -9,6 +9,7 @@ mod crash;
 mod egress;
 mod egress_ports;
 mod filter;
+mod filter_load;
 mod flood;
 mod gateway;
 mod harness;

@@ -99,7 +99,7 @@ impl Control {
             Ok::<_, Error>(all)
         };
         let all = beside(TOPIC, making).await??;
-        self.put_all(gate, all).await
+        self.put_all(gate, all).await.map(drop)
     }
 
     /// Follows who comes and goes, on this host and others.

@@ -12,6 +12,7 @@ mod tests;
 mod trace;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use nat::rules::{Counters, Hook, LoadError, Program, RuleSet, Table, save};
@@ -19,6 +20,7 @@ use switch::BridgeId;
 use tokio::sync::MutexGuard;
 
 use super::Control;
+use super::plane::Future;
 use super::state::State;
 use crate::api::{Error, FilterOf, FilterRow, LoadHow, Rejected};
 use crate::filter::{CHAIN, Policy, Scope, StoredRules, closed, denied, named, renewed};
@@ -66,6 +68,7 @@ impl Control {
         let object = self.filter_object(&scope);
         let gate = self.hold(&scope).await?;
         let base = self.rules_now(&gate, &scope).await?;
+        let begun = Instant::now();
         let refused = |error| Rejected::Text { object: object.clone(), error };
         let behind = self.state().behind(&scope);
         let (place, base) = (scope.clone(), base.unwrap_or_else(|| Arc::new(RuleSet::new(scope.family))));
@@ -88,8 +91,10 @@ impl Control {
             Err(tested) => return Ok(self.named_row(tested, &scope)),
         };
         let rules = ready.rules.clone();
-        self.put_all(&gate, vec![ready]).await?;
-        let text = format!("{} rules", rules.len());
+        let read = begun.elapsed();
+        let waited = self.put_all(&gate, vec![ready]).await?;
+        let (count, read, waited) = (rules.len(), read.as_millis(), waited.as_micros());
+        let text = format!("{count} rules, made ready in {read} ms; frames waited {waited} us");
         self.state().event("filter_loaded", object, text);
         Ok(self.named_row(row_of(&scope, &rules), &scope))
     }
@@ -124,7 +129,7 @@ impl Control {
         let before = state.filters.remove(&scope);
         state.unread.remove(&scope);
         let policy = state.behind(&scope).arm(scope.family, None).map(|rules| Box::new(Program::new(rules)));
-        self.load_into_engine(&state, &scope, policy);
+        drop(self.load_into_engine(&state, &scope, policy));
         state.event("filter_flushed", object, "no rules are left");
         drop(state);
         discard(before);
@@ -150,22 +155,27 @@ impl Control {
     }
 
     /// Writes rules down and swaps them in, all together or none. The caller holds the lock.
-    async fn put_all(&self, _: &MutexGuard<'_, ()>, all: Vec<Ready>) -> Result<(), Error> {
-        let Some(first) = all.first() else { return Ok(()) };
+    /// How long frames have waited for it, at the most.
+    async fn put_all(&self, _: &MutexGuard<'_, ()>, all: Vec<Ready>) -> Result<Duration, Error> {
+        let Some(first) = all.first() else { return Ok(Duration::ZERO) };
         let object = self.filter_object(&first.scope);
         let written = self.disk.write(all.iter().map(|ready| ready.change.clone()).collect()).await;
         written.map_err(|error| Error::failed(object, error.to_string()))?;
-        let before: Vec<_> = {
+        let (before, waits): (Vec<_>, Vec<_>) = {
             let mut state = self.state();
             let put = |Ready { scope, rules, program, .. }| {
-                self.load_into_engine(&state, &scope, Some(program));
+                let wait = self.load_into_engine(&state, &scope, Some(program));
                 state.unread.remove(&scope);
-                state.filters.insert(scope, rules)
+                (state.filters.insert(scope, rules), wait)
             };
-            all.into_iter().map(put).collect()
+            all.into_iter().map(put).unzip()
         };
         discard(before);
-        Ok(())
+        let mut longest = Duration::ZERO;
+        for wait in waits.into_iter().flatten() {
+            longest = longest.max(wait.await);
+        }
+        Ok(longest)
     }
 
     /// The rules of a scope with the counters of now. The caller holds the lock, so that counters and rules belong together.
@@ -191,11 +201,14 @@ impl Control {
         Ok(gate)
     }
 
-    /// Replaces what the engine has for a scope, where it has a place for it.
-    fn load_into_engine(&self, state: &State, scope: &Scope, program: Option<Box<Program>>) {
-        if let Some(place) = state.filter_place(scope) {
-            self.plane.load_rules(place, scope.family, program);
-        }
+    /// Replaces what the engine has for a scope, where it has a place for it. What comes back says how long frames waited.
+    fn load_into_engine(
+        &self,
+        state: &State,
+        scope: &Scope,
+        program: Option<Box<Program>>,
+    ) -> Option<Future<'static, Duration>> {
+        state.filter_place(scope).map(|place| self.plane.load_rules(place, scope.family, program))
     }
 
     async fn scope(self: &Arc<Self>, of: FilterOf) -> Result<Scope, Error> {

@@ -41,7 +41,7 @@ impl Control {
             let mut state = self.state();
             match row {
                 Ok((program, scope, rules)) => {
-                    self.load_into_engine(&state, &scope, Some(program));
+                    drop(self.load_into_engine(&state, &scope, Some(program)));
                     state.filters.insert(scope, Arc::new(rules));
                 }
                 Err((network, family, why)) => {
@@ -62,7 +62,7 @@ impl Control {
     /// Nothing passes in a scope whose rules cannot be read.
     fn close(&self, scope: Scope) {
         let mut state = self.state();
-        self.load_into_engine(&state, &scope, Some(Box::new(Program::new(closed(scope.family)))));
+        drop(self.load_into_engine(&state, &scope, Some(Box::new(Program::new(closed(scope.family))))));
         state.unread.insert(scope);
     }
 }

@@ -32,7 +32,7 @@ impl Control {
             };
             let program = move || behind.arm(family, rules.as_deref()).map(|armed| Box::new(Program::new(armed)));
             if let Some(program) = beside(&self.filter_object(&scope), program).await? {
-                self.load_into_engine(&self.state(), &scope, Some(program));
+                drop(self.load_into_engine(&self.state(), &scope, Some(program)));
             }
         }
         Ok(())
