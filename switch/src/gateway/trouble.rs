@@ -9,31 +9,28 @@ use wire::{Frame, Time, parse};
 use super::Packet;
 use super::carry::OUTSIDE;
 use super::pieces::{service, set_service};
+use crate::police::Bucket;
 use crate::{BridgeId, DropReason, Out, PortId, Switch};
 
 /// Errors a second, of each network and of the outside, in the long run (RFC 1812 section 4.3.2.8 and RFC 4443 section 2.4
 /// (f) leave the numbers open).
-const PER_SECOND: f64 = 200.0;
+const PER_SECOND: u32 = 200;
 /// Errors at once.
-const BURST: f64 = 100.0;
+const BURST: u32 = 100;
 /// The congestion marks in a type of service.
 const ECN: u8 = 3;
 
 /// How many errors may be sent to whom: a token bucket for each network, `None` for the outside.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    buckets: HashMap<Option<BridgeId>, (f64, Time)>,
+    buckets: HashMap<Option<BridgeId>, Bucket>,
 }
 
 impl Limits {
     /// Whether one more may be sent; counts it.
     pub(super) fn allows(&mut self, now: Time, towards: Option<BridgeId>) -> bool {
-        let (tokens, since) = self.buckets.entry(towards).or_insert((BURST, now));
-        *tokens = (*tokens + now.since(*since).as_secs_f64() * PER_SECOND).min(BURST);
-        *since = now;
-        let allowed = *tokens >= 1.0;
-        *tokens -= f64::from(u8::from(allowed));
-        allowed
+        let bucket = self.buckets.entry(towards).or_insert_with(|| Bucket::packets(now, PER_SECOND, BURST));
+        bucket.take(now, Bucket::cost_of_packets(1))
     }
 
     /// Forgets a network.

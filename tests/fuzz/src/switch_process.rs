@@ -1,5 +1,5 @@
 //! A guarded endpoint sends as itself and nobody else, to its own network and nowhere else; every frame comes out or is
-//! counted as dropped; a flow from the cache decides as the first frame did.
+//! counted as dropped; a flow from the cache decides as the first frame did. No frame leaves its VLAN.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use switch::{FdbRow, Out, PortId, Switch};
 use wire::{Frame, Layer3, Mac, Offload, arp, checksum, nd, parse, protocol};
 
 use super::records::{receive, records};
-use super::world::{self, BLUE, Frames, MTU, NOW, RED, RED_VTEP, SENDER, addresses, bridge_of, mac};
+use super::world::{self, ACCESS, BLUE, Frames, MTU, NOW, RED, RED_VTEP, SENDER, TRUNK, addresses, bridge_of, mac};
 
 /// The input is a row of frames, each behind its offload header.
 pub fn run(data: &[u8]) {
@@ -18,8 +18,26 @@ pub fn run(data: &[u8]) {
         let first = send(&mut switch, &mut out, record);
         let again = send(&mut switch, &mut out, record);
         assert_eq!(first, again, "the cached decision is the first one");
+        for from in [TRUNK, ACCESS] {
+            stays_in_vlan(&mut switch, &mut out, from, record);
+        }
     }
     assert_eq!(fdb(&switch, BLUE), blue, "nothing is learned in another network");
+}
+
+/// What comes from the VLAN's ports stays in the VLAN.
+fn stays_in_vlan(switch: &mut Switch, out: &mut Out, from: PortId, record: &[u8]) {
+    let mut frame = out.pool.get();
+    if !receive(record, &mut frame) {
+        return;
+    }
+    switch.process(NOW, from, &mut vec![frame], out);
+    for (port, bytes, _) in world::frames(out) {
+        assert!([ACCESS, TRUNK].contains(&port), "{port:?} is of another VLAN");
+        let tag = parse(&bytes).map_or(0, |headers| headers.key.tag());
+        assert!(port != ACCESS || tag & 0xfff == 0, "an access port sees no VLAN's tag");
+    }
+    assert_eq!(out.trains.iter().count(), 0, "tunnels carry the untagged network");
 }
 
 type Sent = (Frames, Vec<(IpAddr, Vec<u8>)>);
@@ -35,6 +53,7 @@ fn send(switch: &mut Switch, out: &mut Out, record: &[u8]) -> Option<Sent> {
     let frames = world::frames(out);
     for (port, bytes, own) in &frames {
         assert_eq!(bridge_of(*port), RED, "{port:?} is of another network");
+        assert!(![ACCESS, TRUNK].contains(port), "{port:?} is of another VLAN");
         match *port == SENDER {
             true => assert_is_answer(bytes),
             false => assert_is_own(*port, bytes, *own, &sent, offload),

@@ -1,9 +1,11 @@
-//! An engine with two networks that must never mix. RED has VNI 42 and BLUE has VNI 43; each has three ports and one
-//! other host, and BLUE uses the addresses of RED's endpoints once more.
+//! An engine with two networks that must never mix. RED has VNI 42 and BLUE has VNI 43; each has three plain ports and one
+//! other host, and BLUE uses the addresses of RED's endpoints once more. RED has a VLAN besides, which is nobody else's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use switch::{BridgeId, BridgeSettings, Guard, Limits, Out, Place, PortId, PortSettings, Switch, Update, Vni};
+use switch::{
+    BridgeId, BridgeSettings, Guard, Limits, Out, Place, PortId, PortSettings, Switch, Update, VlanMode, Vni,
+};
 use wire::{Mac, Offload, Time};
 
 pub(crate) const RED: BridgeId = BridgeId(1);
@@ -17,7 +19,11 @@ pub(crate) const NOW: Time = Time::from_secs(1);
 pub(crate) const RED_VTEP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 /// The other host of BLUE.
 pub(crate) const BLUE_VTEP: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
-/// Ports of each network.
+/// An access port of RED's VLAN 10.
+pub(crate) const ACCESS: PortId = PortId(7);
+/// A trunk of RED for the VLANs 10 and 20; its untagged frames are of VLAN 10.
+pub(crate) const TRUNK: PortId = PortId(8);
+/// Plain ports of each network.
 pub(crate) const PORTS: usize = 3;
 
 /// What came out of ports.
@@ -25,7 +31,7 @@ pub(crate) type Frames = Vec<(PortId, Vec<u8>, Offload)>;
 
 /// The network of a port.
 pub(crate) fn bridge_of(port: PortId) -> BridgeId {
-    if port.0 <= 3 { RED } else { BLUE }
+    if matches!(port.0, 4..=6) { BLUE } else { RED }
 }
 
 /// The network with that number.
@@ -65,6 +71,12 @@ pub(crate) fn engine() -> Switch {
         let vtep = vtep_of(bridge);
         switch.apply(NOW, Update::Peer { bridge, vtep });
         switch.apply(NOW, endpoint(bridge, 4, Place::Tunnel(vtep)));
+    }
+    let trunk = VlanMode::Trunk { tagged: [10, 20].into_iter().collect(), native: Some(10) };
+    for (id, mode) in [(ACCESS, VlanMode::Access(10)), (TRUNK, trunk)] {
+        let settings = PortSettings { name: "port".into(), bridge: RED, guard: None };
+        switch.apply(NOW, Update::Port { id, settings });
+        switch.apply(NOW, Update::Vlan { id, mode });
     }
     switch
 }

@@ -1,6 +1,6 @@
 //! Replays the corpus of every fuzz target through the target's own body, and cheap mutations of every input, so that
 //! `make test` keeps what fuzzing found. Finds little by itself: that is what `make fuzz` is for.
-//! Seeds are written by `cargo test -p tests --test corpus -- --ignored`; inputs that once broke something lie beside them.
+//! Seeds are written by `make seeds`; inputs that once broke something lie beside them.
 
 mod mutate;
 mod seeds;

@@ -1,5 +1,4 @@
-//! What a packet costs that no rule but the last matches; printed, not asserted. Run by hand:
-//! `cargo test --release -p nat --test rules -- --ignored --nocapture speed`
+//! What a packet costs that no rule but the last matches; printed, not asserted: `make cost`.
 
 use std::fmt::Write;
 use std::time::Instant;
