@@ -5,6 +5,7 @@ pub mod flood;
 pub mod frames;
 pub mod http;
 pub mod iperf;
+pub mod names;
 pub mod ping;
 pub mod service;
 pub mod stream;

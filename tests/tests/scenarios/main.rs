@@ -6,6 +6,7 @@ mod api;
 mod cni;
 mod cni_crash;
 mod crash;
+mod dns;
 mod egress;
 mod egress_ports;
 mod filter;
