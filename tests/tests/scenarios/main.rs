@@ -7,6 +7,7 @@ mod cni;
 mod cni_crash;
 mod crash;
 mod dns;
+mod dns_stream;
 mod egress;
 mod egress_ports;
 mod filter;
