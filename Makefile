@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs test demo bench fuzz lint seeds cost deb
+.PHONY: help setup build programs test demo lab bench fuzz lint seeds cost deb
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # What make's own jobserver is for does not apply: cargo schedules by itself.
@@ -43,6 +43,10 @@ demo: build ## Two hosts, Consul, two containers, one network, the outside (or S
 
 deb: build ## Build a Debian package, into target/debian
 	@packaging/build-deb target/release target/debian
+
+lab: build ## The multi-host lab on three Docker engines, step by step (docs/tutorial.md)
+	@cargo build --release --locked -p tests --bin lab
+	@$(ROOT) target/release/lab
 
 bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs some only
 	@cargo build --release --locked -p tests --bin bench

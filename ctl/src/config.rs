@@ -7,6 +7,7 @@ use clap::Parser;
 use serde::Deserialize;
 
 use crate::dns::Upstreams;
+use crate::docker;
 use crate::uplink::{self, Selection};
 
 /// Where the configuration file is unless told otherwise; it need not exist.
@@ -52,6 +53,12 @@ pub struct Arguments {
     /// /etc/resolv.conf].
     #[arg(long, env = "VSWITCH_DNS_UPSTREAMS", value_name = "IP[:PORT]", value_delimiter = ',')]
     pub dns_upstreams: Option<Vec<String>>,
+    /// Where Docker finds its network driver [default: /run/docker/plugins/vswitch.sock, where that can be made].
+    #[arg(long, env = "VSWITCH_DOCKER_PLUGIN", value_name = "PATH|none")]
+    pub docker_plugin: Option<String>,
+    /// Where Docker's engine tells the names of its containers [default: /run/docker.sock].
+    #[arg(long, env = "VSWITCH_DOCKER_API", value_name = "PATH")]
+    pub docker_api: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,store=debug` [default: info].
     #[arg(long, env = "VSWITCH_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -79,6 +86,8 @@ struct File {
     host_link: Option<String>,
     lease_time: Option<u64>,
     dns_upstreams: Option<Vec<String>>,
+    docker_plugin: Option<String>,
+    docker_api: Option<PathBuf>,
     log_level: Option<String>,
 }
 
@@ -105,8 +114,23 @@ pub struct Config {
     pub lease_time: u64,
     /// Whom names of the outside are asked for.
     pub upstreams: Upstreams,
+    /// Where Docker finds its network driver.
+    pub docker_plugin: DockerPlugin,
+    /// The socket of Docker's engine.
+    pub docker_api: PathBuf,
     /// A filter of the log.
     pub log_level: String,
+}
+
+/// The socket of Docker's network driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DockerPlugin {
+    /// There is none.
+    None,
+    /// The usual one, if it can be made.
+    Usual,
+    /// This one.
+    At(PathBuf),
 }
 
 /// configuration {path}: {why}
@@ -152,6 +176,12 @@ impl Config {
             uplink: arguments.uplink.or(file.uplink).map(|text| Selection::read(&text)).unwrap_or_default(),
             host_link: arguments.host_link.or(file.host_link).unwrap_or_else(|| uplink::NAME.into()),
             lease_time: arguments.lease_time.or(file.lease_time).unwrap_or(600),
+            docker_plugin: match arguments.docker_plugin.or(file.docker_plugin).as_deref() {
+                None => DockerPlugin::Usual,
+                Some("none") => DockerPlugin::None,
+                Some(path) => DockerPlugin::At(path.into()),
+            },
+            docker_api: arguments.docker_api.or(file.docker_api).unwrap_or_else(|| docker::DEFAULT_API.into()),
             log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| "info".into()),
         };
         if config.lease_time == 0 {
@@ -164,6 +194,12 @@ impl Config {
         }
         if let Some(why) = unfit(&config.uplink, &config.host_link) {
             return Err(failed(format!("uplink: {why}; give auto, none, or interfaces with commas between them")));
+        }
+        if let DockerPlugin::At(path) = &config.docker_plugin
+            && !path.is_absolute()
+        {
+            let why = format!("docker_plugin: {} is neither none nor an absolute path", path.display());
+            return Err(failed(why));
         }
         if config.vxlan_port == 0 {
             return Err(failed("vxlan_port: 0 is no port; give 1 to 65535".into()));
@@ -229,6 +265,9 @@ mod tests {
         for bad in ["", "x", "192.0.2.1,0.0.0.0"] {
             let said = merge(&["--dns-upstreams", bad], "").unwrap_err().to_string();
             assert!(said.contains("dns_upstreams: ") && said.contains("give "), "{bad}: {said}");
+        }
+        for (given, plugin) in [("none", DockerPlugin::None), ("/a/b.sock", DockerPlugin::At("/a/b.sock".into()))] {
+            assert_eq!(merge(&["--docker-plugin", given], "").unwrap().docker_plugin, plugin);
         }
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));

@@ -10,6 +10,7 @@ pub mod cni;
 pub mod config;
 pub mod control;
 pub mod dns;
+pub mod docker;
 pub mod filter;
 pub mod model;
 mod netlink;

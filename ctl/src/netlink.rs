@@ -141,6 +141,23 @@ impl Netlink {
         }
     }
 
+    /// The name of the TUN or TAP device with that MAC address.
+    pub(crate) async fn find_mac(&self, mac: Mac) -> io::Result<Option<String>> {
+        let mut answers = std::pin::pin!(self.handle.link().get().execute());
+        let mut found = None;
+        while let Some(answer) = answers.next().await {
+            let link = answer.map_err(errno)?;
+            let is = |attribute: &LinkAttribute| *attribute == LinkAttribute::Address(mac.0.to_vec());
+            if found.is_none() && is_tun(&link) && link.attributes.iter().any(is) {
+                found = link.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                });
+            }
+        }
+        Ok(found)
+    }
+
     /// Deletes link `index`.
     pub(crate) async fn delete(&self, index: u32) -> io::Result<()> {
         self.handle.link().del(index).execute().await.map_err(errno)

@@ -17,7 +17,8 @@ use crate::netns::{Netns, Place};
 use crate::vswitchd::Vswitchd;
 
 pub use bundle::Hook;
-pub(crate) use bundle::root_file_system;
+pub(crate) use bundle::{root, root_file_system};
+pub(crate) use cgroup::PREFIX as CGROUP;
 
 /// The OCI runtime that makes a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::container;
+use crate::docker;
 use crate::exec::tail;
 use crate::host::Host;
 use crate::outside::Outside;
@@ -117,6 +118,7 @@ pub fn scenario(body: impl FnOnce(&Lab) -> Result<()>) {
 pub fn dismantle(dir: &Path) -> Result<()> {
     podman::remove_all(dir);
     container::remove_all(dir, &tag(dir));
+    docker::remove_all(dir);
     // A container's mounts may outlive its process for a moment.
     let mut outcome = fs::remove_dir_all(dir);
     for _ in 0..20 {

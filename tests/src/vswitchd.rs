@@ -29,6 +29,10 @@ pub struct Options {
     pub ipv6: bool,
     /// Advertise nothing: no overlay networks.
     pub local_only: bool,
+    /// Where Docker's engine finds its driver; it finds none when absent.
+    pub docker: Option<PathBuf>,
+    /// The mounts that it runs in, as `nsenter` finds them; the harness's own when absent.
+    pub mounts: Option<String>,
 }
 
 /// One `vswitchd`, running or stopped; its state directory lives as long as the lab.
@@ -76,7 +80,10 @@ impl Vswitchd {
     }
 
     fn command(&self) -> Result<Vec<String>> {
-        let mut argv = vec![
+        let mounts = self.options.mounts.iter();
+        let mut argv: Vec<String> =
+            mounts.flat_map(|path| ["nsenter".into(), format!("--mount={path}"), "--".into()]).collect();
+        argv.extend([
             programs::find("vswitchd")?.display().to_string(),
             "--name".into(),
             self.host.name().into(),
@@ -84,7 +91,7 @@ impl Vswitchd {
             self.state_dir().display().to_string(),
             "--socket".into(),
             self.socket.display().to_string(),
-        ];
+        ]);
         if !self.options.local_only {
             let address = match self.options.ipv6 {
                 true => self.host.address6(),
@@ -95,6 +102,8 @@ impl Vswitchd {
         if let Some(store) = &self.options.store {
             argv.extend(["--store".into(), store.clone()]);
         }
+        let docker = self.options.docker.as_ref().map_or("none".into(), |path| path.display().to_string());
+        argv.extend(["--docker-plugin".into(), docker]);
         argv.extend(self.options.flags.iter().cloned());
         Ok(argv)
     }

@@ -34,5 +34,6 @@ pub use reply::{
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, SetPort, StaticFdb, StaticPeer};
 pub use rule::{AddRule, MoveRule, RuleRow};
 pub use server::{Listener, SocketError, serve};
+pub(crate) use server::{serve_routes, to_the_end};
 pub use trace::{TracePacket, TraceStep, Traced};
 pub use uplink::{HostRoute, Nic, Unreached, Uplink};

@@ -98,12 +98,20 @@ impl Drop for Listener {
 /// # Errors
 /// When the socket breaks.
 pub async fn serve(
-    mut listener: Listener,
+    listener: Listener,
     control: Arc<Control>,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    serve_routes(listener, router(control), end).await
+}
+
+/// The same for other paths than the API's.
+pub(crate) async fn serve_routes(
+    mut listener: Listener,
+    router: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let Some(socket) = listener.listener.take() else { return Ok(()) };
-    let router = router(control);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let ending = watch::Sender::new(false);
     let mut connections = JoinSet::new();
@@ -124,7 +132,7 @@ pub async fn serve(
             }
             // Descriptors ran out, or a client left before it was taken: the next one may do better.
             (_, Err(error)) => {
-                tracing::warn!(%error, "the API's socket could not take a connection");
+                tracing::warn!(%error, socket = %listener.path.display(), "the socket could not take a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             (Err(_), _) => break,
@@ -181,7 +189,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
 }
 
 /// Runs a change to its end, also when the client has hung up meanwhile: half a change is worse than an unheard answer.
-pub(super) async fn to_the_end<T: Send + 'static>(
+pub(crate) async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(change).await {

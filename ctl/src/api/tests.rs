@@ -14,7 +14,7 @@ use switch::PortId;
 use switch::turn::View;
 
 use super::server::router;
-use crate::control::{Control, Future, Look, Plane, Plug, Settings};
+use crate::control::{Control, Found, Future, Look, Plane, Plug, Settings, Spot};
 use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
@@ -30,6 +30,14 @@ impl Plane for Empty {
     fn plug<'a>(&'a self, _: &'a Reference, _: Plug) -> Future<'a, Result<String, super::Error>> {
         Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
     }
+    fn stage<'a>(&'a self, _: Plug) -> Future<'a, Result<(), super::Error>> {
+        Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
+    }
+
+    fn find_link<'a>(&'a self, _: Spot, _: wire::Mac) -> Future<'a, Result<Option<Found>, super::Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn unplug(&self, _: PortId) -> Future<'static, ()> {
         Box::pin(async {})
     }

@@ -13,8 +13,9 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use crossbeam::channel::Receiver;
 use ctl::api::{Listener, serve};
-use ctl::config::{Arguments, Config};
+use ctl::config::{Arguments, Config, DockerPlugin};
 use ctl::control::{Control, Engine, Settings};
+use ctl::docker;
 use ctl::model;
 use ctl::state::{Disk, Lock, Memory};
 use ctl::uplink::{self, Uplink};
@@ -77,8 +78,10 @@ async fn run(config: Config) -> Result<()> {
     prepare(&config.state_dir)?;
     let _lock = Lock::take(&config.state_dir)?;
     let listener = Listener::bind(&config.socket)?;
+    let docker = docker_listener(&config.docker_plugin)?;
     let disk = Disk::open(&config.state_dir)?;
-    let memory = Memory::read(&disk)?;
+    let mut memory = Memory::read(&disk)?;
+    let records = std::mem::take(&mut memory.docker);
 
     let mut settings = Settings::new(&host_name(&config)?);
     settings.vxlan_port = config.vxlan_port;
@@ -110,7 +113,7 @@ async fn run(config: Config) -> Result<()> {
     let data = turn::Config { underlay, steering: made.steering(), ..turn::Config::default() };
     let (handle, notices, thread) = Handle::start(data, Box::new(notify)).context("cannot start the data thread")?;
     let (uplink, mut told) = Uplink::start(made, handle.clone()).await;
-    let control = Control::new(settings, store, Arc::new(Engine::new(handle.clone(), uplink.clone())), disk);
+    let control = Control::new(settings, store, Arc::new(Engine::new(handle.clone(), uplink.clone())), disk.clone());
     let teller = control.clone();
     tokio::spawn(async move {
         while let Some(event) = told.recv().await {
@@ -124,6 +127,7 @@ async fn run(config: Config) -> Result<()> {
 
     let end = Arc::new(Notify::new());
     let ended = end.clone();
+    let docker = docker.map(|at| docker::Service::start(control.clone(), disk, records, at, config.docker_api.clone()));
     let mut server = tokio::spawn(serve(listener, control.clone(), async move { ended.notified().await }));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -147,6 +151,9 @@ async fn run(config: Config) -> Result<()> {
         // Requests under way get a moment; one that hangs does not hold up the end.
         let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     }
+    if let Some(docker) = docker {
+        docker.stop().await;
+    }
     listening.abort();
     control.stop().await;
     uplink.stop();
@@ -164,6 +171,17 @@ async fn listen(control: Arc<Control>, notices: Receiver<Notice>, heard: Arc<Not
             tokio::spawn(async move { control.hear(notice).await });
         }
         heard.notified().await;
+    }
+}
+
+/// Docker may not be there, or another daemon serve it: then the switch works without.
+fn docker_listener(plugin: &DockerPlugin) -> Result<Option<Listener>> {
+    match plugin {
+        DockerPlugin::None => Ok(None),
+        DockerPlugin::At(path) => Ok(Some(Listener::bind(path).context("--docker-plugin")?)),
+        DockerPlugin::Usual => Ok(Listener::bind(Path::new(docker::DEFAULT_SOCKET))
+            .inspect_err(|error| tracing::warn!(%error, "Docker cannot use the switch"))
+            .ok()),
     }
 }
 

@@ -45,10 +45,15 @@ impl Control {
         } else {
             self.claim_local(record, owner, want)?
         };
-        // A release of an earlier life of this owner must not take it away again.
+        self.cancel_releases(&record.id, &addresses).await;
+        Ok(addresses)
+    }
+
+    /// A release of an earlier life of an owner must not take away what it has again.
+    pub(super) async fn cancel_releases(&self, network: &str, addresses: &[IpNet]) {
         let cancelled: Vec<Change> = {
             let mut state = self.state();
-            let mine = |address: &IpNet| state.releases.remove(&(record.id.clone(), address.addr()));
+            let mine = |address: &IpNet| state.releases.remove(&(network.to_owned(), address.addr()));
             addresses
                 .iter()
                 .filter_map(mine)
@@ -58,7 +63,6 @@ impl Control {
         if !cancelled.is_empty() {
             self.remember(cancelled).await;
         }
-        Ok(addresses)
     }
 
     fn claim_local(&self, record: &NetworkRecord, owner: &str, want: Want) -> Result<Vec<IpNet>, Error> {
@@ -79,6 +83,19 @@ impl Control {
     }
 
     async fn claim_shared(&self, record: &NetworkRecord, owner: &str, want: Want) -> Result<Vec<IpNet>, Error> {
+        let owned = |net| (net, owner.to_owned());
+        self.agree_on_leases(record, |pools, now| {
+            Ok(choose(record, pools, owner, want, now)?.into_iter().map(owned).collect())
+        })
+        .await
+    }
+
+    /// Agrees with the other hosts on leases of a global network: what `choose` takes from its pools, each with its owner.
+    pub(super) async fn agree_on_leases(
+        &self,
+        record: &NetworkRecord,
+        choose: impl Fn(&[Pool], u64) -> Result<Vec<(IpNet, String)>, Error>,
+    ) -> Result<Vec<IpNet>, Error> {
         let refused = |error: store::Error| {
             self.store_failed(&error);
             Error::store(record.object(), &error)
@@ -86,14 +103,15 @@ impl Control {
         for _ in 0..ATTEMPTS {
             let rows = self.store.snapshot(&key::leases(&record.id)).await.map_err(refused)?;
             let leases = self.read_leases(record, &rows)?;
-            let chosen = choose(record, &leases.pools, owner, want, now_millis())?;
+            let owned = choose(&leases.pools, now_millis())?;
+            let chosen = owned.iter().map(|(net, _)| *net).collect();
             let mut ops = Vec::new();
-            for net in &chosen {
+            for (net, owner) in &owned {
                 let (address, key) = (net.addr(), key::lease(&record.id, net.addr()));
                 let value = serde_json::to_vec(&self.lease(owner, address)).unwrap_or_default();
                 match leases.rows.get(&address) {
                     None => ops.push(Op::Create { key, value }),
-                    Some((_, lease)) if lease.owner == owner && lease.is_held() => {}
+                    Some((_, lease)) if lease.owner == *owner && lease.is_held() => {}
                     Some((version, _)) => ops.push(Op::Replace { key, value, version: *version }),
                 }
             }
@@ -157,7 +175,7 @@ impl Control {
         Ok(Leases { pools, rows })
     }
 
-    fn lease(&self, owner: &str, address: IpAddr) -> Lease {
+    pub(super) fn lease(&self, owner: &str, address: IpAddr) -> Lease {
         Lease { address, owner: owner.into(), host: self.settings.name.clone(), state: ipam::State::Held }
     }
 }
@@ -219,7 +237,7 @@ fn pick<'a>(
     last.map_or(Ok(None), Err)
 }
 
-fn refusal(record: &NetworkRecord, error: &ipam::Error) -> Error {
+pub(super) fn refusal(record: &NetworkRecord, error: &ipam::Error) -> Error {
     use ipam::Error as E;
     let kind = match error {
         E::NotInSubnet { .. } | E::BadSubnet { .. } | E::BadPlan { .. } => Kind::Invalid,
@@ -230,7 +248,7 @@ fn refusal(record: &NetworkRecord, error: &ipam::Error) -> Error {
     Error::new(kind, record.object(), why, remedy)
 }
 
-fn gone(record: &NetworkRecord) -> Error {
+pub(super) fn gone(record: &NetworkRecord) -> Error {
     Error::not_found(record.object(), "it was removed a moment ago; see `vsctl network ls`")
 }
 

@@ -18,7 +18,7 @@ use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
 use crate::filter;
 use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::sandbox::{Netns, Reference};
-use crate::state::{Change, StoredEndpoint};
+use crate::state::{Change, Docked, StoredEndpoint};
 
 /// An endpoint to be made.
 struct Wish {
@@ -349,6 +349,7 @@ impl Control {
             vlan: wish.vlan.clone(),
             dns: wish.dns.clone(),
             since: model::now_millis(),
+            docked: None,
         };
         let result = self.plug_in(&wish.record, bridge, stored, false).await;
         if let Err((error, stored)) = result {
@@ -399,24 +400,34 @@ impl Control {
             self.plane.apply(updates);
             port
         };
+        // The engine of Docker takes the link from the host's namespace, once, and routes by itself.
+        let docked = stored.docked.clone();
+        let stage = docked.as_ref().filter(|_| !replace).map(|docked| docked.link.clone());
         let plug = Plug {
             port,
-            ifname: Some(stored.record.ifname.clone()).filter(|name| !name.is_empty()),
+            ifname: stage.clone().or_else(|| Some(stored.record.ifname.clone()).filter(|name| !name.is_empty())),
             mac,
             mtu: network.mtu,
             tunnelled: network.vni.is_some(),
             addresses: stored.record.addresses.clone(),
             routes: gateway::across(network, &stored.record.addresses),
-            gateways: gateway::outward(network, &stored.record.addresses),
+            gateways: match &docked {
+                Some(Docked { leads_out: false, .. }) => Vec::new(),
+                _ => gateway::outward(network, &stored.record.addresses),
+            },
             network: network.name.clone(),
             replace,
+        };
+        let plugging = async |plug| match &stage {
+            Some(_) => self.plane.stage(plug).await.map(|()| String::new()),
+            None => self.plane.plug(&stored.sandbox, plug).await,
         };
         // Rules know its name before its first frame.
         self.state().arriving.insert(id.clone(), stored.clone());
         let plugged = match self.follow_names(Some(&stored)).await {
             // What came back has the rules of before, which knew it.
-            Err(_) if replace => self.plane.plug(&stored.sandbox, plug).await,
-            Ok(()) => self.plane.plug(&stored.sandbox, plug).await,
+            Err(_) if replace => plugging(plug).await,
+            Ok(()) => plugging(plug).await,
             // Without its rules it would pass where it must not.
             Err(Error { kind, error, remedy, .. }) => {
                 let why = format!("rules cannot follow its name: {error}");
@@ -522,7 +533,7 @@ pub(super) fn carries_vlans(record: &NetworkRecord, object: &str) -> Result<(), 
 }
 
 /// For an endpoint without IPv4: `02:42` and four random bytes.
-fn random_mac() -> Mac {
+pub(crate) fn random_mac() -> Mac {
     let [a, b, c, d]: [u8; 4] = rand::random();
     Mac([0x02, 0x42, a, b, c, d])
 }

@@ -125,13 +125,14 @@ impl Control {
             let state = self.state();
             let global = |id: &str| state.networks.get(id).is_some_and(|network| network.record.is_global());
             let endpoints = state.endpoints.values().filter(|e| !e.leaving && global(&e.stored.network));
-            endpoints
-                .flat_map(|endpoint| {
-                    let owner = self.owner(endpoint.key());
-                    let addresses = endpoint.record().addresses.iter();
-                    addresses.map(move |net| (endpoint.stored.network.clone(), net.addr(), owner.clone()))
-                })
-                .collect()
+            let leased = endpoints.filter(|endpoint| endpoint.stored.docked.is_none()).flat_map(|endpoint| {
+                let owner = self.owner(endpoint.key());
+                let addresses = endpoint.record().addresses.iter();
+                addresses.map(move |net| (endpoint.stored.network.clone(), net.addr(), owner.clone()))
+            });
+            let reserved = state.reserved.iter().filter(|(network, _)| global(network));
+            let reserved = reserved.map(|(network, at)| (network.clone(), *at, self.reserver(*at)));
+            leased.chain(reserved).collect()
         };
         for (network, address, owner) in owned {
             let key = key::lease(&network, address);

@@ -53,6 +53,11 @@ impl Drop for Ticket {
 }
 
 impl Coming {
+    /// Whether it takes a name that a container wants.
+    pub(super) fn is_another(&self, name: &str, container_id: &str) -> bool {
+        self.name == name && self.container_id != container_id
+    }
+
     fn is_called(&self, name: &str) -> bool {
         self.name == name || !self.container_id.is_empty() && self.container_id == name
     }

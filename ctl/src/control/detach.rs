@@ -79,14 +79,13 @@ impl Control {
         // From here to its removal nothing is waited for: who comes again at once finds its name and addresses free.
         let left = self.leave_published(name);
         let link_gone = self.withdraw(&network, endpoint.port, endpoint.record());
-        let owner = self.owner(endpoint.key());
         let addresses: Vec<_> = endpoint.record().addresses.iter().map(|net| net.addr()).collect();
         let mut changes = {
             let mut state = self.state();
             state.endpoints.remove(id);
             let text = format!("from network {}: {why}", state.network_name(&network));
             state.event("detached", format!("port {name}"), text);
-            self.give_back(&mut state, &network, &owner, &addresses, true)
+            self.give_back_of(&mut state, &endpoint.stored)
         };
         self.renamed.notify_one();
         changes.push(Change::no_endpoint(id));

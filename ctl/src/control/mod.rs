@@ -9,9 +9,11 @@ mod bridge;
 mod cluster;
 mod coming;
 mod conns;
+mod describe;
 mod detach;
 mod dns;
 mod dns_query;
+mod dock;
 mod filter;
 mod gateway;
 mod hosts;
@@ -25,6 +27,7 @@ mod publish;
 mod published;
 mod release;
 mod remote;
+mod reserve;
 mod resolver;
 mod restore;
 mod routes;
@@ -34,7 +37,7 @@ mod statics;
 mod sweep;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,8 +52,12 @@ use crate::publish::Proxy;
 use crate::state::{Change, Disk};
 use state::State;
 
+pub(crate) use attach::random_mac;
 pub use coming::Begun;
-pub use plane::{Engine, Future, Look, Plane, Plug, refused};
+pub use describe::Description;
+pub use dock::{Dock, Docking, WaysOut};
+pub use plane::{Engine, Found, Future, Look, Plane, Plug, Spot, refused};
+pub use reserve::Reserve;
 
 /// Who this host is, and how patient.
 #[derive(Clone, Debug)]
@@ -224,6 +231,18 @@ impl Control {
     pub fn warn(&self, topic: &'static str, text: String) {
         tracing::warn!("{text}");
         self.state().warnings.insert(topic, text);
+    }
+
+    /// The same, unless it says so already.
+    pub fn warn_once(&self, topic: &'static str, text: String) {
+        if self.state().warnings.get(topic) != Some(&text) {
+            self.warn(topic, text);
+        }
+    }
+
+    /// That is over.
+    pub fn no_warning(&self, topic: &'static str) {
+        self.state().warnings.remove(topic);
     }
 
     /// Takes in what another part of the daemon has to tell.

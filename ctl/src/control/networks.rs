@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use store::Op;
 
 use super::state::{Network, State};
@@ -184,6 +185,9 @@ impl Control {
             changes.extend(peers.iter().map(|(network, vtep)| Change::no_peer(network, *vtep)));
             changes.extend(fdb.iter().map(|(network, mac)| Change::no_fdb(network, *mac)));
             changes.extend(releases.iter().map(|(network, address)| Change::no_release(network, *address)));
+            let reserved = state.reserved.iter().filter(|(network, _)| *network == id);
+            changes.extend(reserved.map(|(network, address)| Change::no_reservation(network, *address)));
+            state.reserved.retain(|(network, _)| *network != id);
             state.peers.retain(|(network, _)| *network != id);
             state.fdb.retain(|(network, _), _| *network != id);
             state.releases.retain(|(network, _), _| *network != id);
@@ -231,6 +235,33 @@ impl Control {
         self.store.transact(ops).await.map_err(refused)?;
         self.store_answered();
         Ok(())
+    }
+
+    /// The record of a network that somebody means.
+    ///
+    /// # Errors
+    /// 404, 409 when the reference is ambiguous.
+    pub async fn network(self: &Arc<Self>, reference: &str) -> Result<NetworkRecord, Error> {
+        let id = self.find_network(reference).await?;
+        self.state().record(&id)
+    }
+
+    /// A subnet for a network that is to be made, beside all that are in use and those that are `held`: from the pools of
+    /// the driver, or of a wanted prefix length.
+    ///
+    /// # Errors
+    /// 409 when none is left.
+    pub fn free_subnet(&self, global: bool, v6: bool, length: Option<u8>, held: &[IpNet]) -> Result<IpNet, Error> {
+        let known = self.known(&self.state());
+        let used: Vec<IpNet> =
+            known.networks.iter().map(|(_, net)| *net).chain(known.host).chain(held.iter().copied()).collect();
+        plan::free_subnet(global, v6, length, &used)
+            .map_err(|error| Error::conflict("subnet", error.to_string(), "give --subnet"))
+    }
+
+    /// Whether the host itself has a route to a part of a prefix, to its own networks too.
+    pub fn has_route(&self, prefix: IpNet) -> bool {
+        routes::in_use("").iter().any(|other| other.contains(&prefix) || prefix.contains(other))
     }
 
     /// The network that a user means; asks the store if it is not known yet.

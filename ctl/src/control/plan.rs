@@ -214,6 +214,20 @@ fn choose(driver: Driver, known: &Known, chosen: &[SubnetRecord]) -> Result<IpNe
     ipam::choose_subnet(&plans, &used)
 }
 
+/// A subnet that overlaps none of `used`.
+pub(super) fn free_subnet(global: bool, v6: bool, length: Option<u8>, used: &[IpNet]) -> Result<IpNet, ipam::Error> {
+    if v6 {
+        let prefix = random_ula();
+        return Ok(IpNet::new(prefix.addr(), length.unwrap_or(64).clamp(64, 127)).unwrap_or(prefix));
+    }
+    let plans = match length {
+        Some(length) => vec![ipam::Plan::new("10.0.0.0/8".parse().unwrap_or_default(), length)?],
+        None if global => ipam::global_plans(),
+        None => ipam::local_plans(),
+    };
+    ipam::choose_subnet(&plans, used)
+}
+
 fn check_free(object: &str, cidr: &IpNet, chosen: &[SubnetRecord], known: &Known) -> Result<(), Error> {
     let overlaps = |other: &IpNet| other.contains(cidr) || cidr.contains(other);
     if let Some(other) = chosen.iter().find(|other| overlaps(&other.subnet)) {

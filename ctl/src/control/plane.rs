@@ -3,6 +3,7 @@
 
 use std::future::Future as StdFuture;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use nat::rules::{Counters, Family, Program};
-use port::Published;
+use port::{Published, Tap};
 use switch::turn::{Handle, View};
 use switch::{BridgeId, PortId, Return, Update};
 use wire::Mac;
@@ -51,6 +52,24 @@ pub struct Plug {
     pub replace: bool,
 }
 
+/// Where a sandbox may be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// By the path of its namespace.
+    Path(PathBuf),
+    /// By a process in it.
+    Process(u32),
+}
+
+/// A sandbox that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub sandbox: Reference,
+    /// The name of the link that was looked for, if it is there.
+    pub ifname: Option<String>,
+}
+
 /// The engine and the sandboxes.
 pub trait Plane: Send + Sync {
     /// Changes the engine's tables, in order.
@@ -60,6 +79,14 @@ pub trait Plane: Send + Sync {
     /// Makes the link in the sandbox and hands its other end to the engine. Returns the link's name; nothing is left
     /// behind on failure.
     fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>>;
+    /// Makes the link in the host's namespace, down and without addresses, for somebody else to move, and hands its other
+    /// end to the engine. Nothing is left behind on failure.
+    fn stage<'a>(&'a self, plug: Plug) -> Future<'a, Result<(), api::Error>>;
+    /// The sandbox at a spot, if there is one, and the name of the link with that MAC address in it.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    fn find_link<'a>(&'a self, spot: Spot, mac: Mac) -> Future<'a, Result<Option<Found>, api::Error>>;
     /// Closes a port. Done when its link is gone, which takes the kernel a while; the closing itself begins at once.
     fn unplug(&self, port: PortId) -> Future<'static, ()>;
     /// Whether the sandbox is still there.
@@ -133,6 +160,27 @@ impl Engine {
     pub fn new(handle: Handle, uplink: Arc<Uplink>) -> Engine {
         Engine { handle, uplink, tso: AtomicBool::new(false), uso: AtomicBool::new(false) }
     }
+
+    fn spec(&self, plug: Plug) -> LinkSpec {
+        LinkSpec {
+            ifname: plug.ifname,
+            mac: plug.mac,
+            mtu: plug.mtu,
+            addresses: plug.addresses,
+            routes: plug.routes,
+            gateways: plug.gateways,
+            gso_max_size: gso_max_size(plug.mtu, plug.tunnelled),
+            alias: format!("vswitch:{}", plug.network),
+        }
+    }
+
+    /// The engine's end of a link.
+    fn take(&self, port: PortId, tap: Tap) {
+        let offloads = tap.offloads();
+        self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
+        self.uso.store(offloads.uso, Ordering::Relaxed);
+        self.handle.attach(port, tap);
+    }
 }
 
 impl Plane for Engine {
@@ -154,22 +202,36 @@ impl Plane for Engine {
             if let (true, Some(ifname)) = (plug.replace, &plug.ifname) {
                 sandbox::remove(&netns, ifname).await.map_err(refused)?;
             }
-            let spec = LinkSpec {
-                ifname: plug.ifname,
-                mac: plug.mac,
-                mtu: plug.mtu,
-                addresses: plug.addresses,
-                routes: plug.routes,
-                gateways: plug.gateways,
-                gso_max_size: gso_max_size(plug.mtu, plug.tunnelled),
-                alias: format!("vswitch:{}", plug.network),
-            };
-            let attached = sandbox::attach(&netns, &spec).await.map_err(refused)?;
-            let offloads = attached.tap.offloads();
-            self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
-            self.uso.store(offloads.uso, Ordering::Relaxed);
-            self.handle.attach(plug.port, attached.tap);
+            let port = plug.port;
+            let attached = sandbox::attach(&netns, &self.spec(plug)).await.map_err(refused)?;
+            self.take(port, attached.tap);
             Ok(attached.ifname)
+        })
+    }
+
+    fn stage<'a>(&'a self, plug: Plug) -> Future<'a, Result<(), api::Error>> {
+        Box::pin(async move {
+            let port = plug.port;
+            let tap = sandbox::stage(&self.spec(plug)).await.map_err(refused)?;
+            self.take(port, tap);
+            Ok(())
+        })
+    }
+
+    fn find_link<'a>(&'a self, spot: Spot, mac: Mac) -> Future<'a, Result<Option<Found>, api::Error>> {
+        Box::pin(async move {
+            let netns = match spot {
+                Spot::Path(path) => Netns::from_path(&path),
+                Spot::Process(pid) => Netns::from_pid(pid),
+            };
+            let netns = match netns {
+                Ok(netns) if !netns.is_own() => netns,
+                // A path where a namespace is about to be mounted is a file before.
+                Ok(_) | Err(sandbox::Error::Gone { .. } | sandbox::Error::NotANamespace { .. }) => return Ok(None),
+                Err(error) => return Err(refused(error)),
+            };
+            let ifname = sandbox::find(&netns, mac).await.map_err(refused)?;
+            Ok(Some(Found { sandbox: netns.reference().clone(), ifname }))
         })
     }
 

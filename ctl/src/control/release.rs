@@ -11,9 +11,9 @@ use store::Op;
 use super::Control;
 use super::address::read_lease;
 use super::backoff::Backoff;
-use super::state::State;
+use super::state::{State, sandbox_key};
 use crate::model::{key, now_millis};
-use crate::state::{Change, Release};
+use crate::state::{Change, Release, StoredEndpoint};
 
 /// Attempts against somebody else's change of the same row.
 const ATTEMPTS: usize = 5;
@@ -46,6 +46,16 @@ impl Control {
             state.releases.insert((network.into(), *address), release);
         }
         changes
+    }
+
+    /// Takes an endpoint's addresses from it, unless they are held for somebody else's address management.
+    pub(super) fn give_back_of(&self, state: &mut State, stored: &StoredEndpoint) -> Vec<Change> {
+        if stored.docked.is_some() {
+            return Vec::new();
+        }
+        let owner = self.owner(sandbox_key(&stored.record.name, &stored.record.container_id));
+        let addresses: Vec<_> = stored.record.addresses.iter().map(|net| net.addr()).collect();
+        self.give_back(state, &stored.network, &owner, &addresses, true)
     }
 
     pub(super) async fn keep_released(self: Arc<Self>) {
@@ -142,10 +152,15 @@ impl Control {
 
     /// Whether an address of this host is in use, or about to be, by that owner.
     pub(super) fn is_claimed(&self, network: &str, address: IpAddr, owner: &str) -> bool {
-        let state = self.state();
+        self.is_used(&self.state(), network, address, owner)
+    }
+
+    /// The same with the state at hand.
+    pub(super) fn is_used(&self, state: &State, network: &str, address: IpAddr, owner: &str) -> bool {
         let used = state.endpoints_in(network).any(|endpoint| {
             self.owner(endpoint.key()) == owner && endpoint.record().addresses.iter().any(|net| net.addr() == address)
         });
         used || state.attaching.iter().any(|(id, key)| id == network && self.owner(key) == owner)
+            || self.is_reserved(state, network, address, owner)
     }
 }

@@ -13,6 +13,7 @@ impl Control {
     pub async fn restore(self: &Arc<Self>, memory: Memory) {
         let Memory { networks, mut endpoints, begun, peers, fdb, releases, published, filters, .. } = memory;
         let (session, cluster, unreadable) = (memory.session, memory.cluster, memory.unreadable);
+        let reservations = memory.reservations;
         {
             let mut state = self.state();
             for (key, why) in &unreadable {
@@ -26,6 +27,7 @@ impl Control {
             state.session = session;
             state.cluster = cluster;
         }
+        self.hold_reservations(reservations);
         self.predefine().await;
         self.tell_interrupted(begun).await;
         let unread = unreadable.iter().filter_map(|(key, _)| filter_scope(key)).collect();
@@ -41,9 +43,7 @@ impl Control {
             match self.restore_endpoint(stored.clone()).await {
                 Ok(()) => {}
                 Err(error) => {
-                    let owner = self.owner(super::state::sandbox_key(&name, &stored.record.container_id));
-                    let addresses: Vec<_> = stored.record.addresses.iter().map(|net| net.addr()).collect();
-                    let mut changes = self.give_back(&mut self.state(), &network, &owner, &addresses, true);
+                    let mut changes = self.give_back_of(&mut self.state(), &stored);
                     changes.push(Change::no_endpoint(&id));
                     self.state().arriving.remove(&id);
                     self.renamed.notify_one();
@@ -58,6 +58,9 @@ impl Control {
 
     /// Local pools know only what is put into them.
     fn hold_addresses(&self, stored: &StoredEndpoint) {
+        if stored.docked.is_some() {
+            return;
+        }
         let owner = self.owner(super::state::sandbox_key(&stored.record.name, &stored.record.container_id));
         let mut state = self.state();
         let Some(network) = state.networks.get_mut(&stored.network) else { return };
@@ -74,8 +77,9 @@ impl Control {
         }
     }
 
-    async fn restore_endpoint(self: &Arc<Self>, stored: StoredEndpoint) -> Result<(), Error> {
+    async fn restore_endpoint(self: &Arc<Self>, mut stored: StoredEndpoint) -> Result<(), Error> {
         let object = format!("port {}", stored.record.name);
+        self.locate_docked(&mut stored).await?;
         if !self.plane.alive(&stored.sandbox)? {
             return Err(Error::new(Kind::NotFound, object, "its sandbox ended while vswitchd was not running", ""));
         }

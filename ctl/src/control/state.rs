@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) peers: BTreeSet<(String, IpAddr)>,
     pub(super) fdb: BTreeMap<(String, Mac), StaticEntry>,
     pub(super) releases: BTreeMap<(String, IpAddr), Release>,
+    /// Network id and address of what is held for other address managements.
+    pub(super) reserved: BTreeSet<(String, IpAddr)>,
     pub(super) session: Option<String>,
     pub(super) cluster: Option<String>,
     /// Until then absence of endpoint rows means nothing: the store was wiped, and others publish again.

@@ -86,12 +86,7 @@ impl Control {
             }
             if lease.host == self.settings.name {
                 let owner = lease.owner.clone();
-                let used = state.endpoints_in(network).any(|endpoint| {
-                    self.owner(endpoint.key()) == owner
-                        && endpoint.record().addresses.iter().any(|net| net.addr() == lease.address)
-                });
-                let coming = state.attaching.iter().any(|(id, key)| id == network && self.owner(key) == owner);
-                if !used && !coming {
+                if !self.is_used(state, network, lease.address, &owner) {
                     releases.push(Release { network: network.into(), address: lease.address, owner, rest: true });
                 }
                 continue;

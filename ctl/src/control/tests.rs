@@ -14,7 +14,7 @@ use switch::{BridgeId, Limits, PortId, Switch, Update};
 use tempfile::TempDir;
 use wire::{Mac, Time};
 
-use super::plane::{Future, Look, Plane, Plug};
+use super::plane::{Found, Future, Look, Plane, Plug, Spot};
 use super::{Control, Settings};
 use crate::api::{self, AddPort, CreateNetwork, Kind, NewSubnet};
 use crate::model::key;
@@ -23,7 +23,7 @@ use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
 /// The engine without ports.
-pub(super) struct Tables {
+pub(crate) struct Tables {
     pub(super) switch: Mutex<Switch>,
     dead: Mutex<HashSet<u64>>,
     broken: Mutex<bool>,
@@ -53,6 +53,19 @@ impl Plane for Tables {
             self.plugged.fetch_add(1, Ordering::Relaxed);
             Ok(plug.ifname.unwrap_or_else(|| "eth0".into()))
         })
+    }
+
+    fn stage<'a>(&'a self, _: Plug) -> Future<'a, Result<(), api::Error>> {
+        Box::pin(async {
+            self.plugged.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+
+    fn find_link<'a>(&'a self, spot: Spot, _: Mac) -> Future<'a, Result<Option<Found>, api::Error>> {
+        let Spot::Path(path) = spot else { return Box::pin(async { Ok(None) }) };
+        let sandbox = Reference { ino: ino(&path.display().to_string()), path, pid: None, dev: 1, started: None };
+        Box::pin(async { Ok(Some(Found { sandbox, ifname: Some("eth0".into()) })) })
     }
 
     fn unplug(&self, _: PortId) -> Future<'static, ()> {
@@ -123,15 +136,15 @@ impl Plane for Tables {
     }
 }
 
-pub(super) struct Host {
-    pub(super) control: Arc<Control>,
-    pub(super) tables: Arc<Tables>,
-    pub(super) disk: Disk,
-    pub(super) _dir: TempDir,
+pub(crate) struct Host {
+    pub(crate) control: Arc<Control>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) disk: Disk,
+    pub(crate) _dir: TempDir,
 }
 
 impl Host {
-    pub(super) async fn start(number: u8, store: &Arc<dyn Store>) -> Host {
+    pub(crate) async fn start(number: u8, store: &Arc<dyn Store>) -> Host {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(dir.path()).unwrap();
         Host::resume(number, store, disk, dir).await
@@ -142,7 +155,7 @@ impl Host {
     }
 
     /// With sandboxes that have ended meanwhile, by the numbers of their namespaces.
-    pub(super) async fn resume_with_dead(
+    pub(crate) async fn resume_with_dead(
         number: u8,
         store: &Arc<dyn Store>,
         disk: Disk,
@@ -169,7 +182,7 @@ impl Host {
         Host { control, tables, disk, _dir: dir }
     }
 
-    pub(super) async fn attach(&self, network: &str, name: &str) -> Result<api::Port, api::Error> {
+    pub(crate) async fn attach(&self, network: &str, name: &str) -> Result<api::Port, api::Error> {
         self.ask(AddPort { network: network.into(), name: name.into(), ..AddPort::default() }).await
     }
 
@@ -197,10 +210,10 @@ impl Host {
 }
 
 pub(super) fn ino(name: &str) -> u64 {
-    name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte))
+    name.bytes().fold(7u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
-pub(super) async fn store() -> (Arc<dyn Store>, TempDir) {
+pub(crate) async fn store() -> (Arc<dyn Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (store::open("file://", dir.path(), store::Options::default()).await.unwrap(), dir)
 }
@@ -210,7 +223,7 @@ pub(super) fn overlay(name: &str, subnet: &str) -> CreateNetwork {
     CreateNetwork { name: name.into(), driver: Some("overlay".into()), subnets, ..CreateNetwork::default() }
 }
 
-pub(super) async fn until(what: &str, done: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");

@@ -157,7 +157,7 @@ impl Attachment<'_> {
 
 /// A sandbox's addresses and routes are the switch's business: a router advertisement that another container of the
 /// network sends must not change them (RFC 6104). Without IPv6 there is nothing to switch off.
-fn refuse_advertisements(ifname: &str) {
+pub(super) fn refuse_advertisements(ifname: &str) {
     let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{ifname}/accept_ra"), "0");
 }
 

@@ -6,18 +6,22 @@
 
 mod attach;
 mod error;
+mod find;
 mod lead_out;
 mod link;
 mod look;
 mod netns;
 mod remove;
+mod stage;
 mod thread;
 
 pub use attach::{Attached, attach};
 pub use error::Error;
+pub use find::find;
 pub use lead_out::{Way, lead_out};
 pub use link::LinkSpec;
 pub(crate) use link::is_name;
 pub use look::{Seen, look};
 pub use netns::{Netns, Reference};
 pub use remove::remove;
+pub use stage::stage;

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
-use super::{Change, Disk, Error};
+use super::{Change, Disk, Docked, Error, Reservation};
 use crate::control::Begun;
+use crate::docker;
 use crate::filter::{Scope, StoredRules, family_name, family_named};
 use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::publish::Publication;
@@ -38,6 +39,9 @@ pub struct StoredEndpoint {
     /// When it was attached, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub since: u64,
+    /// None: the switch itself put its link into the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docked: Option<Docked>,
 }
 
 impl StoredEndpoint {
@@ -92,6 +96,10 @@ pub struct Memory {
     pub releases: Vec<Release>,
     /// Published ports.
     pub published: Vec<Publication>,
+    /// Addresses held for other address managements.
+    pub reservations: Vec<Reservation>,
+    /// What Docker's engine was told.
+    pub docker: docker::Records,
     /// Rules of packet filters.
     pub filters: Vec<StoredRules>,
     /// The session in the store.
@@ -126,6 +134,8 @@ impl Memory {
             "fdb" => self.fdb.push(read(value)?),
             "release" => self.releases.push(read(value)?),
             "publish" => self.published.push(read(value)?),
+            "reserved" => self.reservations.push(read(value)?),
+            "docker" => return self.docker.take(key, value),
             "filter" => self.filters.push(read(value)?),
             "session" => self.session = Some(read(value)?),
             "cluster" => self.cluster = Some(read(value)?),
@@ -137,6 +147,10 @@ impl Memory {
 
 fn read<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     serde_json::from_slice(value).map_err(|error| error.to_string())
+}
+
+fn reserved_key(network: &str, address: IpAddr) -> String {
+    format!("reserved/{network}/{address}")
 }
 
 /// No network's id is empty: those are the rules of all.
@@ -221,6 +235,16 @@ impl Change {
     /// Forgets a publication.
     pub fn no_publication(id: u32) -> Change {
         Change::remove(format!("publish/{id}"))
+    }
+
+    /// Remembers a reservation.
+    pub fn reservation(reservation: &Reservation) -> Change {
+        Change::put(reserved_key(&reservation.network, reservation.address), reservation)
+    }
+
+    /// Forgets a reservation.
+    pub fn no_reservation(network: &str, address: IpAddr) -> Change {
+        Change::remove(reserved_key(network, address))
     }
 
     /// Remembers rules.

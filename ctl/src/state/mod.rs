@@ -3,9 +3,11 @@
 //! store's business. Invariant: a change is on the disk when [`Disk::write`] returns, whole or not at all.
 
 mod disk;
+mod docked;
 mod lock;
 mod memory;
 
 pub use disk::{Change, Disk, Error};
+pub use docked::{Docked, Reservation};
 pub use lock::Lock;
 pub use memory::{Memory, Release, StaticEntry, StoredEndpoint, filter_scope};

@@ -40,10 +40,7 @@ impl Hook {
 /// Writes the bundle `dir`, and the lab's root file system if this is its first one.
 pub(super) fn write(lab: &Path, dir: &Path, id: &str, annotations: &[(&str, &str)], hook: Option<&Hook>) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let rootfs = lab.join("rootfs");
-    if !rootfs.is_dir() {
-        root_file_system(lab, &rootfs)?;
-    }
+    let rootfs = root(lab)?;
     let hooks = hook.map_or(
         json!({}),
         |hook| json!({ "createRuntime": hook.stage("createRuntime"), "poststop": hook.stage("poststop") }),
@@ -79,6 +76,15 @@ pub(super) fn write(lab: &Path, dir: &Path, id: &str, annotations: &[(&str, &str
     });
     let path = dir.join("config.json");
     fs::write(&path, serde_json::to_vec_pretty(&config)?).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The lab's root file system, made by whoever needs it first.
+pub(crate) fn root(lab: &Path) -> Result<PathBuf> {
+    let rootfs = lab.join("rootfs");
+    if !rootfs.is_dir() {
+        root_file_system(lab, &rootfs)?;
+    }
+    Ok(rootfs)
 }
 
 /// What ping and iperf3 need, and no more.

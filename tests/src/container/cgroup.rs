@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How the groups of all labs' containers begin; the container's id, which ends in the lab's tag, follows.
-pub(super) const PREFIX: &str = "vswitch-lab-";
+pub(crate) const PREFIX: &str = "vswitch-lab-";
 
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -37,6 +37,8 @@ fn children(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn remove(group: &Path) {
+    // An engine's containers have groups of their own below its own.
+    children(group).iter().for_each(|child| remove(child));
     for _ in 0..40 {
         let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
         for pid in members.lines().filter_map(|line| line.parse().ok()) {

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::exec::Process;
+use tests::print::Program;
 use tests::traffic::iperf::{self, Load};
 use tests::traffic::{ping, tcp};
 use tests::vswitchd::{Options, Vswitchd};
 use tests::{Consul, Container, Host, Lab, Outside, Place, Runtime, wait};
-
-use crate::print::Program;
 
 const SUBNET: &str = "10.10.10.0/24";
 /// What the transfer that is compared byte for byte sends each way.

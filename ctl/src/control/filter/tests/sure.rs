@@ -39,6 +39,7 @@ fn member(network: &str, number: u16) -> StoredEndpoint {
         vlan: None,
         dns: Default::default(),
         since: u64::from(number),
+        docked: None,
     }
 }
 

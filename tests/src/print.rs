@@ -6,7 +6,7 @@ use std::io::{IsTerminal, stdout};
 use std::time::Instant;
 
 /// The numbered steps of a show.
-pub(crate) struct Program {
+pub struct Program {
     start: Instant,
     steps: usize,
     step: usize,
@@ -14,7 +14,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(steps: usize) -> Program {
+    /// A show of so many steps, which begins now.
+    pub fn new(steps: usize) -> Program {
         Program {
             start: Instant::now(),
             steps,
@@ -24,14 +25,14 @@ impl Program {
     }
 
     /// Announces the next step.
-    pub(crate) fn step(&mut self, what: &str) {
+    pub fn step(&mut self, what: &str) {
         self.step += 1;
         let head = self.paint("1;36", &format!("[{}/{}]", self.step, self.steps));
         println!("{head} {what} {}", self.paint("2", &format!("({:.1} s)", self.start.elapsed().as_secs_f64())));
     }
 
     /// A command as typed on a host, and what it printed.
-    pub(crate) fn command(&self, host: &str, command: &str, said: &str) {
+    pub fn command(&self, host: &str, command: &str, said: &str) {
         println!("      {} {command}", self.paint("1;32", &format!("{host}#")));
         for line in said.lines() {
             println!("      {line}");
@@ -39,12 +40,12 @@ impl Program {
     }
 
     /// A fact worth noting.
-    pub(crate) fn note(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         println!("      {text}");
     }
 
     /// The end.
-    pub(crate) fn done(&self) {
+    pub fn done(&self) {
         println!(
             "{} {:.1} s; everything is being removed",
             self.paint("1;32", "done:"),
