@@ -8,4 +8,5 @@ mod client;
 mod datagrams;
 mod sandbox;
 mod scope;
+mod segments;
 mod streams;
