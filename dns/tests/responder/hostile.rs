@@ -13,7 +13,7 @@ fn check(message: &[u8], transport: Transport, limit: usize) {
             assert!(answer.len() <= limit);
             assert_eq!(answer[..2], message[..2]);
             // A type that it does not know is more than it can read.
-            if Query::parse(message).unwrap().kind < 60 {
+            if matches!(Query::parse(message).unwrap().kind, 1 | 2 | 5 | 6 | 12 | 15 | 16 | 28 | 33) {
                 simple_dns::Packet::parse(answer).unwrap();
             }
             assert_eq!(Query::parse(answer), Err(dns::Fault::Silent));
