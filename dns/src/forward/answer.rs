@@ -25,8 +25,8 @@ pub(super) enum Heard {
     Foreign,
     /// Another upstream may know better.
     Bad,
-    /// There is more than fits a datagram. As far as it goes.
-    Cut(Vec<u8>),
+    /// There is more than fits a datagram.
+    Cut,
     /// This is it.
     Settled(Answer),
 }
@@ -40,6 +40,8 @@ pub(super) struct Answer {
     ttls: Vec<u16>,
     /// How long it may be kept; zero: not at all.
     pub(super) life: Duration,
+    /// It says that there is nothing.
+    pub(super) negative: bool,
 }
 
 impl Heard {
@@ -56,7 +58,7 @@ impl Heard {
             _ => return Heard::Foreign,
         }
         if header[2] & TC != 0 {
-            return Heard::Cut(bytes.to_vec());
+            return Heard::Cut;
         }
         read(question, bytes).unwrap_or(Heard::Bad)
     }
@@ -96,7 +98,7 @@ fn read(question: &Question, bytes: &[u8]) -> Option<Heard> {
     let mut message = bytes.get(..at)?.to_vec();
     message[2] &= !AA;
     message[3] |= RA;
-    Some(Heard::Settled(Answer { message, ttls, life: Duration::from_secs(life.into()) }))
+    Some(Heard::Settled(Answer { message, ttls, life: Duration::from_secs(life.into()), negative: !has_kind }))
 }
 
 /// A TTL; with the highest bit set it counts as zero (RFC 2181 section 8).
@@ -109,7 +111,29 @@ impl Answer {
     pub(super) fn failure(question: &Question, life: Duration) -> Answer {
         let mut message = Vec::new();
         crate::fail(&question.message(0), crate::Rcode::ServerFailure, &mut message);
-        Answer { message, ttls: Vec::new(), life }
+        Answer { message, ttls: Vec::new(), life, negative: true }
+    }
+
+    /// That there is more than fits a datagram.
+    pub(super) fn cut(question: &Question) -> Answer {
+        let mut message = Vec::new();
+        crate::fail(&question.message(0), crate::Rcode::NoError, &mut message);
+        if let Some(flags) = message.get_mut(2) {
+            *flags |= TC;
+        }
+        Answer { message, ttls: Vec::new(), life: Duration::ZERO, negative: false }
+    }
+
+    /// The same, but not to be kept for longer than this, by anybody.
+    pub(super) fn at_most(mut self, life: Duration) -> Answer {
+        self.life = self.life.min(life);
+        let most = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
+        for at in self.ttls.iter().map(|at| usize::from(*at)) {
+            if let Some(place) = self.message.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                *place = seconds(*place).min(most).to_be_bytes();
+            }
+        }
+        self
     }
 
     /// For somebody who asked with this identifier and these labels, when the answer is so old.

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::answer::address;
+use super::answer::{Answer, address};
 use super::question::Question;
 use super::upstream::Upstream;
 use crate::{Query, Rcode};
 
+/// How long it is waited for a server that goes before another one, which says that there is nothing.
+const HOLD: Duration = Duration::from_millis(1_800);
 /// When a question is given up.
 const LIMIT: Duration = Duration::from_secs(4);
 /// Messages for one question at the most.
@@ -71,8 +73,12 @@ pub(super) struct Flight<T> {
     pub(super) owner: u64,
     pub(super) askers: Vec<Asker<T>>,
     pub(super) attempts: Vec<Attempt>,
-    /// What did not fit a datagram, in case that nothing better comes.
-    pub(super) partial: Option<Vec<u8>>,
+    /// Something did not fit a datagram; that is said if nothing better comes.
+    pub(super) cut: bool,
+    /// What a server said, while one that goes before it may know better.
+    pub(super) held: Option<(Answer, SocketAddr)>,
+    /// Until when it is held.
+    pub(super) hold: Duration,
     /// When the next server is asked.
     pub(super) next: Option<Duration>,
     /// When it is given up.
@@ -83,8 +89,8 @@ pub(super) struct Flight<T> {
 
 impl<T> Flight<T> {
     pub(super) fn new(now: Duration, owner: u64, question: Question) -> Flight<T> {
-        let (end, askers, attempts) = (now + LIMIT, Vec::new(), Vec::new());
-        Flight { question, owner, askers, attempts, partial: None, next: None, end, wake: end }
+        let (end, hold, askers, attempts) = (now + LIMIT, now + HOLD, Vec::new(), Vec::new());
+        Flight { question, owner, askers, attempts, cut: false, held: None, hold, next: None, end, wake: end }
     }
 
     /// One more waits. Given back: they are too many.
@@ -107,13 +113,24 @@ impl<T> Flight<T> {
     }
 
     /// The next to be asked: one that was not, then one that said nothing yet.
-    pub(super) fn choose<'a>(&self, now: Duration, upstreams: &'a [Upstream]) -> Option<&'a Upstream> {
+    pub(super) fn choose<'a>(&self, upstreams: &'a [Upstream]) -> Option<&'a Upstream> {
         if self.attempts.len() >= ATTEMPTS {
             return None;
         }
         let over = |upstream: SocketAddr| self.attempts.iter().any(|other| other.over && other.upstream == upstream);
         let able = upstreams.iter().filter(|one| self.tries(one.address) < TRIES && !over(one.address));
-        able.min_by_key(|one| (self.tries(one.address), one.rank(now)))
+        able.min_by_key(|one| (self.tries(one.address), one.is_suspect()))
+    }
+
+    /// When it is to be looked at.
+    pub(super) fn due(&self) -> Duration {
+        let hold = self.held.as_ref().map(|_| self.hold);
+        self.next.into_iter().chain(hold).fold(self.end, Duration::min)
+    }
+
+    /// Whether something is still expected of a server.
+    pub(super) fn waits_for(&self, upstream: SocketAddr) -> bool {
+        self.attempts.iter().any(|attempt| !attempt.over && attempt.upstream == upstream)
     }
 
     /// Whether something is still expected.

@@ -31,8 +31,14 @@ pub use upstream::Upstream;
 pub const MOST_UPSTREAMS: usize = 8;
 /// Bytes of the cache.
 const ROOM: usize = 8 << 20;
-/// Questions under way at the most, each with a socket or a few; one owner may have half of them.
+/// Questions under way at the most, each with a socket or a few. When there are more, the oldest of whoever has most gives
+/// way.
 const FLIGHTS: usize = 1_024;
+/// How long an attempt over TCP may take.
+const TCP: Duration = Duration::from_secs(1);
+/// How long it is believed that there is nothing, where a server that goes before might know better, and for names that
+/// containers may get.
+const DOUBT: Duration = Duration::from_secs(5);
 /// How long it is remembered that nobody knew (RFC 9520 section 3.2: at least a second).
 const FAILURE: Duration = Duration::from_secs(1);
 /// How long the token of a probe is kept.
@@ -117,7 +123,7 @@ pub struct Forwarder<T> {
     counters: Counters,
     flights: HashMap<u64, Flight<T>>,
     by_question: HashMap<Question, u64>,
-    by_owner: HashMap<u64, usize>,
+    by_owner: HashMap<u64, BTreeSet<u64>>,
     tokens: HashMap<u64, u64>,
     probes: HashMap<u64, Probe>,
     timers: BTreeSet<(Duration, u64)>,
@@ -217,9 +223,10 @@ impl<T> Forwarder<T> {
             }
             return;
         }
-        let share = self.by_owner.get(&owner).copied().unwrap_or(0);
-        if self.flights.len() == FLIGHTS || share == FLIGHTS / 2 {
-            return self.busy(&question, asker);
+        if self.flights.len() == FLIGHTS
+            && let Some(oldest) = self.by_owner.values().max_by_key(|flights| flights.len()).and_then(BTreeSet::first)
+        {
+            self.give_way(*oldest);
         }
         let mut flight = Flight::new(now, owner, question.clone());
         flight.askers.push(asker);
@@ -228,8 +235,16 @@ impl<T> Forwarder<T> {
         self.timers.insert((flight.wake, id));
         self.flights.insert(id, flight);
         self.by_question.insert(question, id);
-        *self.by_owner.entry(owner).or_default() += 1;
+        self.by_owner.entry(owner).or_default().insert(id);
         self.go_on(now, id);
+    }
+
+    /// A question is given up for the sake of others.
+    fn give_way(&mut self, id: u64) {
+        let Some(flight) = self.take(id) else { return };
+        for asker in flight.askers {
+            self.busy(&flight.question, asker);
+        }
     }
 
     fn busy(&mut self, question: &Question, asker: Asker<T>) {
@@ -258,17 +273,42 @@ impl<T> Forwarder<T> {
         }
         self.close(token);
         match heard {
+            Heard::Settled(answer) if answer.negative => self.doubt(now, id, answer, upstream),
             Heard::Settled(answer) => self.end(now, id, Some((answer, upstream))),
-            Heard::Cut(bytes) if !tcp => {
+            Heard::Cut if !tcp => {
+                let has_tcp = self.upstreams.iter().any(|one| one.address == upstream && one.may_have_tcp(now));
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.partial = Some(bytes);
-                    flight.next = Some(now + 2 * HEDGE);
+                    flight.cut = true;
+                    flight.next = Some(now + TCP);
+                }
+                if !has_tcp {
+                    return self.go_on(now, id);
                 }
                 self.send(now, id, upstream, true);
                 self.set_timer(id);
             }
-            Heard::Bad | Heard::Foreign | Heard::Cut(_) => self.go_on(now, id),
+            Heard::Bad | Heard::Foreign | Heard::Cut => self.go_on(now, id),
         }
+    }
+
+    /// A server says that there is nothing. One that goes before it in the list may know better, as where the first knows
+    /// names of the inside: that one is waited for a while.
+    fn doubt(&mut self, now: Duration, id: u64, answer: Answer, upstream: SocketAddr) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let before: Vec<&Upstream> = self.upstreams.iter().take_while(|one| one.address != upstream).collect();
+        let sure = before.is_empty() && !flight.question.is_short();
+        let answer = if sure { answer } else { answer.at_most(DOUBT) };
+        let able: Vec<&Upstream> = before.into_iter().filter(|one| !one.down).collect();
+        let unasked = able.iter().find(|one| flight.tries(one.address) == 0).map(|one| one.address);
+        let waits = able.iter().any(|one| flight.waits_for(one.address));
+        if now >= flight.hold || (unasked.is_none() && !waits) {
+            return self.end(now, id, Some((answer, upstream)));
+        }
+        flight.held = Some((answer, upstream));
+        if let Some(first) = unasked {
+            self.send(now, id, first, false);
+        }
+        self.set_timer(id);
     }
 
     /// The socket of a token does not work: nobody is there, or there is no way.
@@ -282,8 +322,8 @@ impl<T> Forwarder<T> {
         let Some(&id) = self.tokens.get(&token) else { return };
         let flight = self.flights.get(&id);
         let attempt = flight.and_then(|flight| flight.attempts.iter().find(|attempt| attempt.token == token));
-        if let Some((upstream, sent)) = attempt.filter(|one| !one.tcp).map(|one| (one.upstream, one.sent)) {
-            self.missed(now, upstream, sent);
+        if let Some((upstream, sent, tcp)) = attempt.map(|one| (one.upstream, one.sent, one.tcp)) {
+            self.missed(now, upstream, sent, tcp);
         }
         self.close(token);
         self.go_on(now, id);
@@ -293,14 +333,22 @@ impl<T> Forwarder<T> {
     pub fn maintain(&mut self, now: Duration) {
         while let Some((_, id)) = self.timers.first().copied().filter(|(time, _)| *time <= now) {
             let Some(flight) = self.flights.get_mut(&id) else { break };
-            let late = flight.attempts.iter().filter(|one| !one.over && !one.tcp && one.sent + HEDGE <= now);
-            let late: Vec<(SocketAddr, Duration)> = late.map(|one| (one.upstream, one.sent)).collect();
-            let is_over = flight.end <= now;
-            late.into_iter().for_each(|(upstream, sent)| self.missed(now, upstream, sent));
-            if is_over {
-                self.end(now, id, None);
-            } else {
-                self.go_on(now, id);
+            let patience = |tcp| if tcp { TCP } else { HEDGE };
+            let late = flight.attempts.iter().filter(|one| !one.over && one.sent + patience(one.tcp) <= now);
+            let late: Vec<(u64, SocketAddr, Duration, bool)> =
+                late.map(|one| (one.token, one.upstream, one.sent, one.tcp)).collect();
+            let is_over = flight.end <= now || flight.held.is_some() && flight.hold <= now;
+            let is_next = flight.next.is_some_and(|next| next <= now);
+            for (token, upstream, sent, tcp) in late {
+                self.missed(now, upstream, sent, tcp);
+                if tcp {
+                    self.close(token);
+                }
+            }
+            match (is_over, is_next) {
+                (true, _) => self.end(now, id, None),
+                (false, true) => self.go_on(now, id),
+                (false, false) => self.set_timer(id),
             }
         }
         let old: Vec<u64> =
@@ -327,7 +375,7 @@ impl<T> Forwarder<T> {
     fn go_on(&mut self, now: Duration, id: u64) {
         for _ in 0..AT_ONCE {
             let Some(flight) = self.flights.get_mut(&id) else { return };
-            let Some(chosen) = flight.choose(now, &self.upstreams) else {
+            let Some(chosen) = flight.choose(&self.upstreams) else {
                 flight.next = None;
                 if !flight.is_waiting() {
                     return self.end(now, id, None);
@@ -364,15 +412,17 @@ impl<T> Forwarder<T> {
 
     fn set_timer(&mut self, id: u64) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        let wake = flight.next.map_or(flight.end, |next| next.min(flight.end));
+        let wake = flight.due();
         self.timers.remove(&(flight.wake, id));
         self.timers.insert((wake, id));
         flight.wake = wake;
     }
 
-    fn missed(&mut self, now: Duration, upstream: SocketAddr, since: Duration) {
-        if let Some(one) = self.upstreams.iter_mut().find(|one| one.address == upstream) {
-            one.missed(now, since);
+    fn missed(&mut self, now: Duration, upstream: SocketAddr, since: Duration, tcp: bool) {
+        match self.upstreams.iter_mut().find(|one| one.address == upstream) {
+            Some(one) if tcp => one.has_no_tcp(now),
+            Some(one) => one.missed(now, since),
+            None => {}
         }
     }
 
@@ -402,14 +452,14 @@ impl<T> Forwarder<T> {
         }
     }
 
-    /// Answers all who wait.
-    fn end(&mut self, now: Duration, id: u64, answer: Option<(Answer, SocketAddr)>) {
-        let Some(flight) = self.flights.remove(&id) else { return };
+    /// Takes a question out, with all that was sent for it.
+    fn take(&mut self, id: u64) -> Option<Flight<T>> {
+        let flight = self.flights.remove(&id)?;
         self.timers.remove(&(flight.wake, id));
         self.by_question.remove(&flight.question);
         if let Some(share) = self.by_owner.get_mut(&flight.owner) {
-            *share -= 1;
-            if *share == 0 {
+            share.remove(&id);
+            if share.is_empty() {
                 self.by_owner.remove(&flight.owner);
             }
         }
@@ -417,29 +467,27 @@ impl<T> Forwarder<T> {
             self.tokens.remove(&attempt.token);
             self.actions.push_back(Action::Close { token: attempt.token });
         }
+        Some(flight)
+    }
+
+    /// Answers all who wait.
+    fn end(&mut self, now: Duration, id: u64, answer: Option<(Answer, SocketAddr)>) {
+        let Some(mut flight) = self.take(id) else { return };
+        let (answer, source) = match answer.or_else(|| flight.held.take()) {
+            Some((answer, upstream)) => (answer, Source::Upstream(upstream)),
+            None if flight.cut => (Answer::cut(&flight.question), Source::Nobody),
+            None => {
+                self.counters.failed += flight.askers.len() as u64;
+                (Answer::failure(&flight.question, FAILURE), Source::Nobody)
+            }
+        };
         for asker in flight.askers {
-            let (message, source) = match (&answer, &flight.partial) {
-                (Some((answer, upstream)), _) => {
-                    (answer.to(asker.id, &asker.labels, Duration::ZERO), Source::Upstream(*upstream))
-                }
-                (None, Some(partial)) => {
-                    let mut message = partial.clone();
-                    answer::address(&mut message, asker.id, &asker.labels);
-                    (message, Source::Nobody)
-                }
-                (None, None) => {
-                    self.counters.failed += 1;
-                    (asker.failure(&flight.question), Source::Nobody)
-                }
-            };
+            let message = answer.to(asker.id, &asker.labels, Duration::ZERO);
             self.actions.push_back(Action::Answer { client: asker.client, message, source });
         }
-        let kept = match answer {
-            Some((answer, _)) => Some(answer),
-            None if flight.partial.is_none() => Some(Answer::failure(&flight.question, FAILURE)),
-            None => None,
-        };
-        if let Some(answer) = kept {
+        // Who is not asked any more has no say in what is known.
+        let counts = |upstream| self.upstreams.iter().any(|one| one.address == upstream);
+        if !matches!(source, Source::Upstream(upstream) if !counts(upstream)) {
             self.cache.insert(now, flight.owner, flight.question, answer);
         }
     }

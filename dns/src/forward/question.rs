@@ -76,6 +76,11 @@ impl Question {
         HEADER + self.labels.len() + 5
     }
 
+    /// Whether the name has one label, as names of containers have.
+    pub(super) fn is_short(&self) -> bool {
+        self.labels.first().is_some_and(|len| usize::from(*len) + 1 == self.labels.len())
+    }
+
     /// Bytes of memory.
     pub(super) fn size(&self) -> usize {
         size_of::<Question>() + self.labels.len()

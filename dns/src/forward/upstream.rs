@@ -12,8 +12,8 @@ const PROBE: Duration = Duration::from_millis(1_500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a server that was slow goes behind others.
-const SLOW: Duration = Duration::from_secs(30);
+/// How long it is remembered that a server cannot be reached over TCP.
+const NO_TCP: Duration = Duration::from_secs(300);
 
 /// How a server fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Upstream {
     /// Times that it was silent, or could not be reached.
     pub silent: u64,
     pub(super) last_heard: Option<Duration>,
-    slow_until: Duration,
+    no_tcp_until: Duration,
     suspect: Option<Suspicion>,
 }
 
@@ -64,18 +64,19 @@ impl Upstream {
             answered: 0,
             silent: 0,
             last_heard: None,
-            slow_until: Duration::ZERO,
+            no_tcp_until: Duration::ZERO,
             suspect: None,
         }
     }
 
-    /// The lower, the better.
-    pub(super) fn rank(&self, now: Duration) -> u8 {
-        match (self.is_suspect(), now < self.slow_until) {
-            (true, _) => 2,
-            (false, true) => 1,
-            (false, false) => 0,
-        }
+    /// It cannot be reached over TCP.
+    pub(super) fn has_no_tcp(&mut self, now: Duration) {
+        self.no_tcp_until = now + NO_TCP;
+    }
+
+    /// Whether it is worth trying over TCP.
+    pub(super) fn may_have_tcp(&self, now: Duration) -> bool {
+        self.no_tcp_until <= now
     }
 
     /// Whether it was silent last.
@@ -100,7 +101,6 @@ impl Upstream {
         self.answered += 1;
         self.last_rtt = Some(rtt);
         self.last_heard = Some(now);
-        self.slow_until = if rtt > HEDGE { now + SLOW } else { Duration::ZERO };
         self.suspect = None;
         std::mem::take(&mut self.down)
     }

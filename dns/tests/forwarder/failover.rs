@@ -78,13 +78,35 @@ fn when_nobody_answers_that_is_said_in_time_and_remembered_for_a_second() {
 }
 
 #[test]
-fn a_slow_one_goes_behind() {
+fn a_slow_one_is_helped_out_and_stays_the_first() {
     let mut world = World::new(&[Server::Knows { ttl: 60, after: 700 }, Server::Knows { ttl: 60, after: 300 }]);
     assert_eq!(world.ask("a").0, millis(700), "the first good answer");
-    assert_eq!(world.ask("b").0, millis(300));
-    world.pass(millis(31_000));
+    world.pass(millis(5_000));
     world.servers.insert(address(1), GOOD);
-    assert_eq!(world.ask("c").0, millis(20), "until it had time to recover");
+    assert_eq!(world.ask("b").1.source, Source::Upstream(address(1)));
+}
+
+/// The first server knows names of the inside; the second one, of the outside, says that there is nothing.
+#[test]
+fn who_goes_before_has_the_last_word_about_what_is_not_there() {
+    let nothing = Server::Nothing { soa: Some((300, 300)) };
+    let mut world = World::new(&[Server::Knows { ttl: 60, after: 700 }, nothing]);
+    let (time, got) = world.ask("db.corp.example");
+    assert_eq!((time, got.rcode(), got.source), (millis(700), 0, Source::Upstream(address(1))));
+    // Also where it is passed over for the moment: it is asked besides.
+    assert_eq!(world.ask("x.corp.example").1.source, Source::Upstream(address(1)));
+    // Where it says nothing at all that counts, but not for long.
+    world.servers.insert(address(1), Server::Silent);
+    let (time, got) = world.ask("y.corp.example");
+    assert_eq!((time, got.rcode()), (millis(1_800), 3));
+    assert_eq!(world.ask("y.corp.example").1.source, Source::Cache);
+    world.servers.insert(address(1), GOOD);
+    world.pass(millis(5_500));
+    assert_eq!(world.ask("y.corp.example").1.rcode(), 0);
+    // One that refuses leaves the word to the next.
+    let mut world = World::new(&[Server::Says(RCODE::Refused), nothing]);
+    let (time, got) = world.ask("z.example");
+    assert_eq!((time, got.rcode()), (millis(20), 3));
 }
 
 #[test]
@@ -106,6 +128,9 @@ fn what_does_not_fit_is_asked_for_over_tcp() {
     assert_eq!(world.sent.iter().map(|sent| sent.2).collect::<Vec<_>>(), [false, true]);
     let mut world = World::new(&[Server::Long { tcp: false }]);
     let (_, got) = world.ask("a");
-    assert_eq!((got.rcode(), got.message[2] & 2), (0, 2), "where TCP does not work, what there is");
+    assert_eq!((got.rcode(), got.message[2] & 2), (0, 2), "where TCP does not work, that there is more");
     assert_eq!(world.forwarder.cached().0, 0);
+    let before = world.sent.len();
+    assert_eq!(world.ask("a").0, millis(10), "and it is not tried again for a while");
+    assert!(world.sent[before..].iter().all(|sent| !sent.2));
 }

@@ -20,18 +20,21 @@ fn what_does_not_belong_to_the_question_is_passed_over() {
 }
 
 #[test]
-fn too_many_are_told_so_and_others_still_get_through() {
+fn who_asks_too_much_gives_way_to_others() {
     let mut world = World::new(&[Server::Silent]);
-    for client in 0..600 {
+    for client in 0..1_500 {
         world.send(client, &query(&format!("n{client}"), TYPE::A, 1));
     }
-    assert_eq!((world.sent.len(), world.got.len()), (512, 88));
-    assert!(world.got.iter().all(|got| got.rcode() == 2));
-    world.forwarder.ask(world.now, 2, 7, &query("x", TYPE::A, 1));
+    assert_eq!((world.sent.len(), world.got.len()), (1_500, 476));
+    assert!(world.got.iter().all(|got| got.rcode() == 2 && got.client < 476), "the oldest first");
+    for client in 2_000..2_100 {
+        world.forwarder.ask(world.now, 2, client, &query(&format!("n{client}"), TYPE::A, 1));
+    }
     world.pass(millis(0));
-    assert_eq!(world.forwarder.counters().busy, 88);
+    assert!(world.got.iter().all(|got| got.client < 2_000), "nobody but who has most");
+    assert_eq!(world.forwarder.counters().busy, 576);
     world.pass(millis(10_000));
-    assert_eq!(world.got.len(), 601);
+    assert_eq!(world.got.len(), 1_600);
     assert!(world.open.len() <= 1, "but for a probe");
 }
 
