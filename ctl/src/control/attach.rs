@@ -337,6 +337,7 @@ impl Control {
             addresses,
             aliases: wish.aliases.clone(),
             hostname: wish.hostname.clone(),
+            services: Vec::new(),
             ifname: wish.ifname.clone().unwrap_or_default(),
             labels: wish.labels.clone(),
         };

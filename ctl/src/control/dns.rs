@@ -1,16 +1,23 @@
 //! Names as the control plane has them to do with: who is called what, for people; whom to ask for other names, and
 //! when none of them answers. The answers themselves are given elsewhere.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 
 use ::dns::Entry;
 
 use super::Control;
+use super::state::{Endpoint, State};
 use crate::api::{DnsCache, DnsFlushed, DnsName, DnsUpstream, Error};
 use crate::dns::{Host, Report};
-use crate::model::EndpointRecord;
+use crate::model::{EndpointRecord, Service};
+use crate::publish::{Protocol, Spec};
 
+/// Services of an endpoint at the most.
+const SERVICES: usize = 256;
+/// Ports of a range, each of which is a service, at the most.
+const RANGE: usize = 64;
 /// What an operator should know about servers that are silent.
 const TOPIC: &str = "dns_upstreams";
 
@@ -24,10 +31,49 @@ pub(super) fn names_of(endpoint: &EndpointRecord) -> Vec<String> {
 /// What the engine's name server is told of an endpoint.
 pub(super) fn entry(endpoint: &EndpointRecord) -> Entry {
     let addresses = endpoint.addresses.iter().map(|net| net.addr()).collect();
-    Entry { names: names_of(endpoint), addresses, services: Vec::new() }
+    let services = endpoint.services.iter().map(|service| ::dns::Service { port: service.port, tcp: service.tcp });
+    Entry { names: names_of(endpoint), addresses, services: services.collect() }
+}
+
+/// What a sandbox serves: what it publishes, but for ranges that are too long to be one service each.
+fn services_of(state: &State, name: &str) -> Vec<Service> {
+    let of_it = state.published.values().map(|published| &published.publication);
+    let specs = of_it.filter(|publication| publication.name == name).map(|publication| publication.spec);
+    let short = specs.filter(|spec| spec.ports.count() <= RANGE);
+    let each = |spec: Spec| {
+        let tcp = spec.protocol == Protocol::Tcp;
+        (spec.ports.first..=spec.ports.last).map(move |port| Service { port, tcp })
+    };
+    let services: BTreeSet<Service> = short.flat_map(each).take(SERVICES).collect();
+    services.into_iter().collect()
 }
 
 impl Control {
+    /// Something about the names of an endpoint has changed: engine and other hosts are told.
+    pub(super) fn tell_names(&self, state: &mut State, id: &str) {
+        let Some(stored) = state.endpoints.get(id).map(|endpoint| endpoint.stored.clone()) else { return };
+        let told = state.bridge_mut(&stored.network).map(|bridge| bridge.remote.rename_local(&stored.record));
+        self.plane.apply(told.map(|delta| delta.updates).unwrap_or_default());
+        state.touch(&stored.network);
+        self.publish.notify_one();
+    }
+
+    /// The services of a sandbox, or of all, are those that it publishes.
+    pub(super) fn follow_services(&self, state: &mut State, name: Option<&str>) {
+        let here = state.endpoints.values().filter(|endpoint| !endpoint.leaving);
+        let meant = here.map(Endpoint::record).filter(|record| name.is_none_or(|name| record.name == name));
+        let fresh = meant.filter_map(|record| {
+            let services = services_of(state, &record.name);
+            (services != record.services).then(|| (record.id.clone(), services))
+        });
+        for (id, services) in fresh.collect::<Vec<_>>() {
+            if let Some(endpoint) = state.endpoints.get_mut(&id) {
+                endpoint.stored.record.services = services;
+            }
+            self.tell_names(state, &id);
+        }
+    }
+
     /// `dns`: the names in a network, or in all that are in use here.
     ///
     /// # Errors

@@ -189,4 +189,30 @@ mod tests {
             assert_eq!(host.control.dns_query(bad).await.unwrap_err().kind, kind);
         }
     }
+
+    #[tokio::test]
+    async fn what_a_sandbox_publishes_are_its_services_on_every_host() {
+        use crate::api::PublishPorts;
+        let (store, _dir) = store().await;
+        let (one, two) = (Host::start(1, &store).await, Host::start(2, &store).await);
+        one.control.create_network(overlay("RED", "10.10.10.0/24")).await.unwrap();
+        one.attach("RED", "web").await.unwrap();
+        two.attach("RED", "db").await.unwrap();
+        let publish = vec!["80/tcp".into(), "5000-5001/udp".into()];
+        let ask_for = PublishPorts { name: "web".into(), publish, network: None };
+        one.control.publish(ask_for).await.unwrap();
+        let srv = |name: &str| DnsQuery { kind: Some("SRV".into()), ..of(name, "RED") };
+        for host in [&one, &two] {
+            let start = Instant::now();
+            while ask(host, srv("_80._tcp.web")).await != said("NOERROR", "names", &["0 0 80 web.RED"]) {
+                assert!(start.elapsed().as_secs() < 10, "the service is not known");
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(ask(host, srv("_5001._udp.WEB.red")).await.2, ["0 0 5001 web.RED"]);
+            assert_eq!(ask(host, srv("_81._tcp.web")).await.0, "NXDOMAIN");
+        }
+        one.control.unpublish_of("web", Some("80/tcp")).await.unwrap();
+        assert_eq!(ask(&one, srv("_80._tcp.web")).await.0, "NXDOMAIN");
+        assert_eq!(ask(&one, srv("_5000._udp.web")).await.0, "NOERROR");
+    }
 }

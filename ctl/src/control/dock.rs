@@ -131,6 +131,7 @@ impl Control {
                 addresses: ask.addresses,
                 aliases: Vec::new(),
                 hostname: sibling.and_then(|record| record.hostname.clone()),
+                services: Vec::new(),
                 ifname: String::new(),
                 labels: Default::default(),
             },

@@ -87,6 +87,16 @@ impl Remote {
         delta
     }
 
+    /// An endpoint of this host has other names or services from now on.
+    pub(super) fn rename_local(&mut self, endpoint: &EndpointRecord) -> Delta {
+        let mut delta = Delta::default();
+        let holder = (String::new(), endpoint.id.clone());
+        if self.named.contains_key(&holder) {
+            self.name(&holder, endpoint, &mut delta);
+        }
+        delta
+    }
+
     /// An endpoint of this host goes.
     pub(super) fn remove_local(&mut self, endpoint: &EndpointRecord) -> Delta {
         let mut delta = Delta::default();
@@ -279,7 +289,7 @@ fn same_place(a: &EndpointRecord, b: &EndpointRecord) -> bool {
 }
 
 fn same_names(a: &EndpointRecord, b: &EndpointRecord) -> bool {
-    dns::names_of(a).eq(&dns::names_of(b))
+    dns::entry(a) == dns::entry(b)
 }
 
 #[cfg(test)]
@@ -299,6 +309,7 @@ mod tests {
             addresses: vec![address],
             aliases: vec![],
             hostname: None,
+            services: vec![],
             labels: Default::default(),
             ifname: "eth0".into(),
         }
@@ -350,6 +361,8 @@ mod tests {
         let all = texts(&["a", "www", "0123456789ab", "box"]);
         assert_eq!(names(&remote.set("h1", row(1, std::slice::from_ref(&a)))), [(1, all)]);
         assert_eq!(names(&remote.insert_local(&own)), [(2, texts(&["own"]))]);
+        let renamed = EndpointRecord { aliases: vec!["web".into()], ..own.clone() };
+        assert_eq!(names(&remote.rename_local(&renamed)), [(2, texts(&["own", "web"]))]);
         // Another name at the same place, and nothing else.
         let web =
             EndpointRecord { name: "b".into(), aliases: vec![], hostname: None, container_id: String::new(), ..a };

@@ -78,6 +78,8 @@ impl Control {
     }
 
     async fn restore_endpoint(self: &Arc<Self>, mut stored: StoredEndpoint) -> Result<(), Error> {
+        // What it serves follows from what is published again.
+        stored.record.services.clear();
         let object = format!("port {}", stored.record.name);
         self.locate_docked(&mut stored).await?;
         if !self.plane.alive(&stored.sandbox)? {

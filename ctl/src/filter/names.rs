@@ -51,6 +51,7 @@ mod tests {
             addresses: vec![format!("10.0.0.{last}/24").parse().unwrap()],
             aliases: vec!["web".into()],
             hostname: None,
+            services: Vec::new(),
             ifname: "eth0".into(),
             labels: [(label.0.to_owned(), label.1.to_owned())].into(),
         };

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
+use super::Service;
+
 /// `v1/endpoints/<network>/<host>`, and `.../<host>.1` and so on when one row cannot hold all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,9 @@ pub struct EndpointRecord {
     /// What the container calls itself; also a name in this network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// Ports that it serves, as far as its host knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
     /// The link's name in the sandbox.
     pub ifname: String,
     /// The user's own notes; rules in words ask for them.
@@ -115,6 +120,7 @@ mod tests {
             addresses: vec!["10.0.0.2/8".parse().unwrap()],
             aliases: vec![],
             hostname: None,
+            services: vec![],
             ifname: "eth0".into(),
             labels: BTreeMap::new(),
         });

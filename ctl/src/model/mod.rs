@@ -12,6 +12,7 @@ mod label;
 mod limits;
 mod network;
 mod resolver;
+mod service;
 pub(crate) mod units;
 mod vlan;
 
@@ -25,4 +26,5 @@ pub use label::{is_label_key, is_label_value};
 pub use limits::{BadLimits, Limits};
 pub use network::{Driver, NetworkRecord, PREDEFINED, Scope, SubnetRecord};
 pub use resolver::{NAMESERVERS, Resolver};
+pub use service::Service;
 pub use vlan::{PortVlan, Vid, Vids};

@@ -37,7 +37,9 @@ impl Control {
             let from = std::mem::replace(&mut published.applied, to.clone());
             changes.push(Change { id, from: from.ok(), to: to.ok() });
         }
-        self.carry_out(changes)
+        let failed = self.carry_out(changes);
+        self.follow_services(state, name);
+        failed
     }
 
     /// Takes a publication out of everything. The receiver hears when its ports are free again.
@@ -53,6 +55,7 @@ impl Control {
         }
         // What cannot be taken out is gone already.
         self.carry_out(changes);
+        self.follow_services(state, None);
         let State { vias, published, .. } = state;
         vias.retain(|at| published.values().any(|other| other.publication.spec.at == at));
         closing.into_iter().map(|id| self.proxy.close(id)).collect()

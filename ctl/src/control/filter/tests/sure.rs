@@ -29,6 +29,7 @@ fn member(network: &str, number: u16) -> StoredEndpoint {
             addresses: (0..16).map(|n| format!("fd73::1:{n:x}:{number:x}/64").parse().unwrap()).collect(),
             aliases: Vec::new(),
             hostname: None,
+            services: Vec::new(),
             ifname: "eth0".into(),
             labels: [("app".to_owned(), String::new())].into(),
         },
