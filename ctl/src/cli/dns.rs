@@ -29,10 +29,13 @@ pub(crate) enum Command {
     #[command(after_help = EXAMPLES)]
     Query(Query),
     /// Servers that are asked for other names
+    #[command(after_help = "Examples:\n  vsctl dns upstreams\n  vsctl dns upstreams --format json")]
     Upstreams,
     /// Answers of others that are kept
+    #[command(after_help = "Examples:\n  vsctl dns cache")]
     Cache,
     /// Forget the answers of others
+    #[command(after_help = "Examples:\n  vsctl dns flush")]
     Flush,
 }
 

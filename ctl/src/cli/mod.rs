@@ -160,6 +160,7 @@ impl Command {
 ///
 /// A wrong command line, `--help` and `--version` end the process here, with clap's text.
 pub fn main() -> ExitCode {
+    completion::answer();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod completion;
 mod dns;
 mod fake;
 mod filter;

@@ -39,16 +39,6 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
-fn completion_needs_no_daemon() {
-    let fake = Fake::new([]);
-    for shell in ["bash", "zsh", "fish"] {
-        let script = fake.lines(&format!("completion {shell} --socket /nonexistent/s")).join("\n");
-        assert!(script.contains("add-port"), "{shell}");
-    }
-    assert_eq!(fake.asked(), []);
-}
-
-#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let many: Vec<_> = (0..4_000).map(|_| networks()[0].clone()).collect();
     let fake = Fake::new([("GET /v1/networks", 200, json!(many))]);
