@@ -30,5 +30,6 @@ mod rule;
 mod runtimes;
 mod scale;
 mod store_rows;
+mod systemd;
 mod uplink_crash;
 mod vlan;
