@@ -47,7 +47,7 @@ Examples:
   vsctl add-port RED web0 --pid 4711
   vsctl show
   vsctl ports --format json
-  vsctl ports --format 'table {{.Name}}\t{{.Network}}\t{{.Addresses}}'
+  vsctl ports --format 'table {{.Name}}\\t{{.Network}}\\t{{.Addresses}}'
   vsctl help network create
 
 Exit status: 0 done, 1 refused or failed, 2 the command line is wrong.";
@@ -79,7 +79,7 @@ enum Command {
     Disconnect(network::Disconnect),
     /// Attach a container's network namespace to a network
     AddPort(port::AddPort),
-    /// Change the limits of an endpoint: rates, bursts, floods
+    /// Change the limits or the VLANs of an endpoint
     SetPort(limits::SetPort),
     /// Detach a sandbox from one network, or from all
     DelPort(port::DelPort),

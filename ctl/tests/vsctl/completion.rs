@@ -29,7 +29,7 @@ fn commands_and_names_are_offered() {
 fn without_vswitchd_words_are_still_offered() {
     let fake = Fake::new([]);
     assert!(offered(&fake, &["vsctl", "network", "inspect", "B"]).is_empty());
-    assert_eq!(offered(&fake, &["vsctl", "ne"]), ["neigh", "network"]);
+    assert_eq!(offered(&fake, &["vsctl", "ne"]), ["network", "neigh"]);
 }
 
 #[test]

@@ -73,6 +73,11 @@ fn the_package_has_what_the_docs_promise_and_its_parts_fit() {
     assert!(all.contains(started), "{started}");
     let settings = root.join("etc/vswitch/vswitchd.toml");
     run(Command::new(root.join("usr/sbin/vswitchd")).arg("--check-config").arg("--config").arg(settings));
+    for hook in all.iter().filter(|path| path.starts_with("/usr/share/containers/oci/hooks.d/")) {
+        let text = std::fs::read_to_string(root.join(&hook[1..])).unwrap();
+        let hook: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(all.contains(hook["hook"]["path"].as_str().unwrap()), "{hook}");
+    }
     let conffiles = std::fs::read_to_string(root.join("DEBIAN/conffiles")).unwrap();
     assert_eq!(conffiles, "/etc/vswitch/vswitchd.toml\n");
     for script in ["postinst", "prerm", "postrm"] {
