@@ -57,7 +57,19 @@ fn the_watchdog_is_fed_only_while_the_data_thread_answers() {
         let socket = UnixDatagram::bind(path("notify"))?;
         let (program, notify) = (programs::find("vswitchd")?.display().to_string(), path("notify"));
         let (state, api, period) = (path("state"), path("api"), PERIOD.as_micros().to_string());
-        let argv = [&program, "--name", "h1", "--state-dir", &state, "--socket", &api, "--uplink", "none"];
+        let argv = [
+            &program,
+            "--name",
+            "h1",
+            "--state-dir",
+            &state,
+            "--socket",
+            &api,
+            "--uplink",
+            "none",
+            "--docker-plugin",
+            "none",
+        ];
         let environment = [("NOTIFY_SOCKET", notify.as_str()), ("WATCHDOG_USEC", &period)];
         let daemon = host.spawn("vswitchd", &argv.map(|word| word as &str), &environment)?;
         hear(&socket, "READY=1")?;
