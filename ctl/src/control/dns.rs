@@ -162,7 +162,7 @@ impl Host for Weak<Control> {
         subnets.any(|subnet| subnet.gateway == Some(address))
     }
 
-    fn changed(&self, upstream: SocketAddr, down: bool, silent: &[SocketAddr]) {
+    fn changed(&self, upstream: SocketAddr, down: bool) {
         let Some(control) = self.upgrade() else { return };
         let mut state = control.state();
         let object = format!("name server {upstream}");
@@ -170,7 +170,12 @@ impl Host for Weak<Control> {
             true => state.event("dns_upstream_silent", object, "it does not answer, and is passed over"),
             false => state.event("dns_upstream_answers", object, "it answers again"),
         }
-        let all: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    }
+
+    fn silent(&self, servers: &[SocketAddr]) {
+        let Some(control) = self.upgrade() else { return };
+        let mut state = control.state();
+        let all: Vec<String> = servers.iter().map(ToString::to_string).collect();
         if all.is_empty() {
             state.warnings.remove(TOPIC);
         } else {

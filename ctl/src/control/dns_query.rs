@@ -12,7 +12,7 @@ use super::dns::silent;
 use crate::api::{DnsAnswer, DnsQuery, Error};
 use crate::dns::{Answered, message};
 
-/// Whose share of the cache an operator's questions use; no network has that number.
+/// Whose share of the cache and of the questions under way an operator uses; no port has that number.
 const OPERATOR: u64 = u64::MAX;
 
 impl Control {
@@ -52,7 +52,7 @@ impl Control {
         Ok(DnsAnswer { status, source, milliseconds, answers })
     }
 
-    /// Somebody in a network that is in use here, and the network's number.
+    /// Somebody in a network that is in use here.
     async fn asker_in(self: &Arc<Self>, reference: &str) -> Result<(Asker, u64), Error> {
         let id = self.find_network(reference).await?;
         let state = self.state();
@@ -61,17 +61,16 @@ impl Control {
             let object = format!("network {}", state.network_name(&id));
             Error::conflict(object, "it has no endpoints on this host", "ask on a host that it has endpoints on")
         })?;
-        Ok((Asker::Network(bridge), bridge.0.into()))
+        Ok((Asker::Network(bridge), OPERATOR))
     }
 
-    /// A sandbox: its oldest endpoint, and the number of that one's network.
+    /// A sandbox: its oldest endpoint, and the number of that one's port.
     fn asker_behind(&self, name: &str) -> Result<(Asker, u64), Error> {
         let state = self.state();
         let called = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.is_called(name));
         let oldest = called.min_by_key(|endpoint| (endpoint.stored.since, endpoint.port));
         let endpoint = oldest.ok_or_else(|| Error::not_found(format!("port {name}"), "see `vsctl ports`"))?;
-        let owner = state.bridge_of(&endpoint.stored.network).map_or(OPERATOR, |bridge| bridge.id.0.into());
-        Ok((Asker::Port(endpoint.port), owner))
+        Ok((Asker::Port(endpoint.port), endpoint.port.0.into()))
     }
 
     async fn ask_others(&self, owner: u64, query: Vec<u8>) -> Result<(Vec<u8>, String), Error> {
@@ -92,7 +91,7 @@ impl Control {
     /// A container asks for a name that is not of its networks: the answer goes back through the engine.
     pub(super) fn forward(&self, question: switch::Question) {
         let (plane, via) = (self.plane.clone(), question.via);
-        self.dns.ask(question.network.0.into(), question.query, Box::new(move |reply, _| plane.answer(via, reply)));
+        self.dns.ask(question.from.0.into(), question.query, Box::new(move |reply, _| plane.answer(via, reply)));
     }
 }
 

@@ -1,23 +1,39 @@
 //! What the resolv.conf of a sandbox is to hold: the gateways of its networks, which answer for the names in all of
 //! them, unless its endpoints or its networks want something else. Pure; the same for every endpoint of a sandbox.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::gateway;
 use super::state::{Endpoint, State};
 use crate::model::{NAMESERVERS, NetworkRecord, Resolver};
 
-/// What the resolver of an endpoint's sandbox is to hold.
-pub(super) fn of(state: &State, endpoint: &Endpoint) -> Resolver {
-    let name = &endpoint.record().name;
-    let same = |other: &&Endpoint| !other.leaving && other.record().name == *name;
-    let mut all: Vec<&Endpoint> = state.endpoints.values().filter(same).collect();
-    all.sort_by_key(|endpoint| (endpoint.stored.since, endpoint.port));
-    let networks = all.iter().filter_map(|endpoint| {
-        let network = state.networks.get(&endpoint.stored.network)?;
-        Some(Part { network: &network.record, addresses: endpoint.addresses(), wish: &endpoint.stored.dns })
-    });
-    settle(networks.collect())
+/// The endpoints of each sandbox, by NAME.
+pub(super) struct Sandboxes<'a> {
+    state: &'a State,
+    by_name: HashMap<&'a str, Vec<&'a Endpoint>>,
+}
+
+impl<'a> Sandboxes<'a> {
+    /// Those of this host.
+    pub(super) fn of(state: &'a State) -> Sandboxes<'a> {
+        let mut by_name: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
+        for endpoint in state.endpoints.values().filter(|endpoint| !endpoint.leaving) {
+            by_name.entry(&endpoint.record().name).or_default().push(endpoint);
+        }
+        by_name.values_mut().for_each(|all| all.sort_by_key(|endpoint| (endpoint.stored.since, endpoint.port)));
+        Sandboxes { state, by_name }
+    }
+
+    /// What the resolver of a sandbox is to hold.
+    pub(super) fn resolver(&self, name: &str) -> Resolver {
+        let all = self.by_name.get(name).into_iter().flatten();
+        let parts = all.filter_map(|endpoint| {
+            let network = self.state.networks.get(&endpoint.stored.network)?;
+            Some(Part { network: &network.record, addresses: endpoint.addresses(), wish: &endpoint.stored.dns })
+        });
+        settle(parts.collect())
+    }
 }
 
 /// One endpoint, as far as it matters here.

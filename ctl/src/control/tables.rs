@@ -10,8 +10,9 @@ use switch::turn::View;
 use switch::{BridgeId, FdbKind, Place, PortId, PortRow};
 use tokio::sync::oneshot;
 
+use super::resolver::Sandboxes;
 use super::state::{Endpoint, State};
-use super::{Control, gateway, resolver};
+use super::{Control, gateway};
 use crate::api::{self, Error, Features, Sandbox};
 use crate::model::rfc3339;
 
@@ -66,6 +67,8 @@ impl Control {
 
     /// `show`.
     pub async fn show(&self) -> api::Show {
+        // What it says of name servers is soon about those that are asked now.
+        self.dns.look();
         let underlay =
             self.ask(|view| view.underlay.as_ref().map(|stats| (stats.gso, stats.gro_seen))).await.ok().flatten();
         let (tso, uso) = self.plane.offloads();
@@ -110,9 +113,14 @@ impl Control {
     pub async fn ports(&self, name: Option<&str>) -> Result<Vec<api::Port>, Error> {
         let counters = self.counters().await;
         let state = self.state();
+        let sandboxes = Sandboxes::of(&state);
         let wanted = |endpoint: &&Endpoint| name.is_none_or(|name| endpoint.is_called(name));
-        let mut rows: Vec<api::Port> =
-            state.endpoints.values().filter(wanted).map(|endpoint| row(&state, endpoint, &counters)).collect();
+        let mut rows: Vec<api::Port> = state
+            .endpoints
+            .values()
+            .filter(wanted)
+            .map(|endpoint| row(&state, endpoint, &counters, &sandboxes))
+            .collect();
         if let (Some(name), true) = (name, rows.is_empty()) {
             return Err(Error::not_found(format!("port {name}"), "see `vsctl ports`"));
         }
@@ -124,7 +132,7 @@ impl Control {
     pub(super) async fn port(&self, id: &str) -> Option<api::Port> {
         let counters = self.counters().await;
         let state = self.state();
-        Some(row(&state, state.endpoints.get(id)?, &counters))
+        Some(row(&state, state.endpoints.get(id)?, &counters, &Sandboxes::of(&state)))
     }
 
     async fn counters(&self) -> HashMap<PortId, PortRow> {
@@ -252,7 +260,12 @@ impl Control {
     }
 }
 
-fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) -> api::Port {
+fn row(
+    state: &State,
+    endpoint: &Endpoint,
+    counters: &HashMap<PortId, PortRow>,
+    sandboxes: &Sandboxes<'_>,
+) -> api::Port {
     let (record, stored) = (endpoint.record(), &endpoint.stored);
     let network = state.networks.get(&stored.network);
     let published = network.is_none_or(|network| network.publication.done >= endpoint.change);
@@ -275,7 +288,7 @@ fn row(state: &State, endpoint: &Endpoint, counters: &HashMap<PortId, PortRow>) 
         gateways: network.map(|network| gateway::outward(&network.record, &record.addresses)).unwrap_or_default(),
         aliases: record.aliases.clone(),
         hostname: record.hostname.clone(),
-        dns: resolver::of(state, endpoint),
+        dns: sandboxes.resolver(&record.name),
         labels: record.labels.clone(),
         mtu: network.map_or(0, |network| network.record.mtu),
         state: status.into(),

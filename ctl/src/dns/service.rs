@@ -25,8 +25,10 @@ pub type Answered = Box<dyn FnOnce(Vec<u8>, Source) + Send>;
 pub trait Host: Send {
     /// Whether that address is a gateway of ours, which would ask us again.
     fn is_gateway(&self, address: IpAddr) -> bool;
-    /// A server is silent, or speaks again; all that are silent now.
-    fn changed(&self, upstream: SocketAddr, down: bool, silent: &[SocketAddr]);
+    /// A server is silent, or speaks again.
+    fn changed(&self, upstream: SocketAddr, down: bool);
+    /// Those of the servers that are asked which are silent now.
+    fn silent(&self, servers: &[SocketAddr]);
 }
 
 /// How it goes.
@@ -44,6 +46,7 @@ enum Message {
     Ask { owner: u64, query: Vec<u8>, answered: Answered },
     Heard { token: u64, bytes: Vec<u8> },
     Failed { token: u64 },
+    Look,
     Report(oneshot::Sender<Report>),
     Flush(oneshot::Sender<usize>),
 }
@@ -59,6 +62,12 @@ impl Handle {
     pub fn ask(&self, owner: u64, query: Vec<u8>, answered: Answered) {
         // Who has too much to say is not heard: the client asks again.
         let _ = self.messages.try_send(Message::Ask { owner, query, answered });
+    }
+
+    /// Has the list of servers looked at.
+    pub fn look(&self) {
+        // Somebody who asks does the same.
+        let _ = self.messages.try_send(Message::Look);
     }
 
     /// How it goes; `None`: the service does not run.
@@ -86,6 +95,8 @@ pub struct Service {
     forwarder: Forwarder<Answered>,
     followed: Followed,
     looked: Option<Instant>,
+    /// Whom the host knows to be silent.
+    silent: Vec<SocketAddr>,
     inbox: mpsc::Receiver<Message>,
     messages: mpsc::Sender<Message>,
     start: Instant,
@@ -101,6 +112,7 @@ impl Service {
             forwarder: Forwarder::new(Box::new(rand::random::<u16>)),
             followed: Followed::new(upstreams),
             looked: None,
+            silent: Vec::new(),
             inbox,
             messages: messages.clone(),
             start: Instant::now(),
@@ -146,6 +158,7 @@ impl Service {
                 self.open.remove(&token);
                 self.forwarder.failed(now, token);
             }
+            Message::Look => self.follow(host).await,
             Message::Report(answer) => {
                 self.follow(host).await;
                 let upstreams = self.forwarder.upstreams().to_vec();
@@ -166,6 +179,16 @@ impl Service {
         let servers = self.followed.look().await;
         let others: Vec<SocketAddr> = servers.iter().filter(|server| !host.is_gateway(server.ip())).copied().collect();
         self.forwarder.set_upstreams(&others);
+        self.tell_silent(host);
+    }
+
+    fn tell_silent(&mut self, host: &impl Host) {
+        let silent = self.forwarder.upstreams().iter().filter(|one| one.down).map(|one| one.address);
+        let silent: Vec<SocketAddr> = silent.collect();
+        if silent != self.silent {
+            host.silent(&silent);
+            self.silent = silent;
+        }
     }
 
     fn act(&mut self, host: &impl Host) {
@@ -179,8 +202,8 @@ impl Service {
                 }
                 Action::Answer { client, message, source } => client(message, source),
                 Action::Changed { upstream, down } => {
-                    let silent = self.forwarder.upstreams().iter().filter(|one| one.down).map(|one| one.address);
-                    host.changed(upstream, down, &silent.collect::<Vec<_>>());
+                    host.changed(upstream, down);
+                    self.tell_silent(host);
                 }
             }
         }
@@ -218,8 +241,10 @@ mod tests {
             address == IpAddr::from([127, 0, 0, 99])
         }
 
-        fn changed(&self, _: SocketAddr, _: bool, silent: &[SocketAddr]) {
-            *self.0.lock().unwrap() = silent.to_vec();
+        fn changed(&self, _: SocketAddr, _: bool) {}
+
+        fn silent(&self, servers: &[SocketAddr]) {
+            *self.0.lock().unwrap() = servers.to_vec();
         }
     }
 
@@ -289,5 +314,28 @@ mod tests {
         assert_eq!(*note.0.lock().unwrap(), [absent]);
         running.abort();
         assert!(running.await.is_err() && handle.report().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_asked_any_more_is_nobodys_trouble() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resolv.conf");
+        // Nobody is at this address of the loopback's.
+        std::fs::write(&path, "nameserver 127.0.0.98\n").unwrap();
+        let (handle, service) = Service::new(Upstreams::File(path.clone()));
+        let note = Note::default();
+        let running = tokio::spawn(service.run(note.clone()));
+        assert_eq!(ask(&handle).await.1, Source::Nobody);
+        while note.0.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        std::fs::write(&path, "nameserver 127.0.0.97 # another one\n").unwrap();
+        let start = Instant::now();
+        while !note.0.lock().unwrap().is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it is still told of");
+            handle.report().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        running.abort();
     }
 }

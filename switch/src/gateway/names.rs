@@ -34,6 +34,8 @@ const QUERIES: usize = 128;
 pub struct Question {
     /// Where the answer goes: to [`Switch::answer`], which is to say to [`crate::turn::Handle::answer`].
     pub via: Return,
+    /// The port that it was asked behind.
+    pub from: PortId,
     /// The network at whose gateway it was asked.
     pub network: BridgeId,
     /// The message as it came; it has been parsed once, and makes sense.
@@ -184,7 +186,7 @@ impl Switch {
             Told::Ask { limit } => match self.router.names.budget.open(listener.now, listener.from) {
                 Some(open) => {
                     let via = Return { to: To::Datagram { listener: listener.clone(), way: *way }, limit, _open: open };
-                    self.ask(Question { via, network, query: query.to_vec(), tcp: false });
+                    self.ask(Question { via, from: listener.from, network, query: query.to_vec(), tcp: false });
                     false
                 }
                 None => {

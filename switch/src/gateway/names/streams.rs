@@ -187,7 +187,7 @@ impl Switch {
                     Some((network, (asks, open))) => {
                         let to = To::Stream { key, serial: stream.serial, open: asks };
                         let via = Return { to, limit, _open: open };
-                        self.ask(Question { via, network, query, tcp: true });
+                        self.ask(Question { via, from: key.0, network, query, tcp: true });
                         true
                     }
                     None => {
