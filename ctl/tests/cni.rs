@@ -61,9 +61,9 @@ fn a_pod_is_asked_for_with_all_that_its_runtime_wants() {
     let requests = api.take();
     assert_eq!(requests[0].line, "POST /v1/ports");
     let expected = json!({
-        "network": "RED", "name": "web", "otherwise": ["web.prod", "c0ffee"], "fresh": true, "netns": netns(&sleeper),
+        "network": "RED", "name": "web.prod", "otherwise": ["c0ffee"], "fresh": true, "hostname": "web", "netns": netns(&sleeper),
         "container_id": "c0ffee", "ifname": "eth0", "ip": "10.10.10.9", "mac": "02:42:0a:0a:0a:09",
-        "aliases": ["www", "web.prod"], "publish": ["8080:80/tcp"], "dns": ["10.10.10.53"],
+        "aliases": ["www"], "publish": ["8080:80/tcp"], "dns": ["10.10.10.53"],
         "labels": {"org.vswitch.cni": "pods", "io.kubernetes.pod.namespace": "prod"},
         "limits": {"egress_rate": 1_000_000},
     });
@@ -143,6 +143,18 @@ fn without_a_daemon_a_runtime_is_told_to_come_again_unless_all_is_gone() {
 #[test]
 fn a_removal_names_the_attachment_and_takes_unknown_for_done() {
     let api = ApiDouble::start();
+    // What ADD refuses was never attached; its removal succeeds all the same.
+    for (key, value) in [
+        ("ipam", json!({"type": "dhcp"})),
+        ("subnet", json!("nonsense")),
+        ("driver", json!("overlay")),
+        ("runtimeConfig", json!({"ipRanges": [[]], "portMappings": [{"protocol": "sctp"}], "mac": "x"})),
+    ] {
+        let mut refused = config("RED");
+        refused[key] = value;
+        assert_eq!(call("DEL", api.socket(), "", &refused), (0, Value::Null), "{key}");
+        api.take().pop().unwrap();
+    }
     assert_eq!(call("DEL", api.socket(), "", &config("RED")), (0, Value::Null));
     let variables = [("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "unknown")];
     assert_eq!(call_with(&variables, api.socket(), &config("RED").to_string()), (0, Value::Null));

@@ -32,16 +32,17 @@ fn main() -> ExitCode {
 
 fn run(input: &mut Vec<u8>) -> Result<Option<Value>, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
-    let call = Call::read(variable)?;
+    let call = Call::read(variable);
+    // Nothing else says what it may be about, and somebody at a terminal is not waited for.
+    if !matches!(&call, Ok(Call { verb: Verb::Version, .. })) && variable("CNI_COMMAND").is_some() {
+        let read = io::stdin().lock().take(LIMIT).read_to_end(input);
+        read.map_err(|error| Failure::new(cni::INPUT, format!("standard input: {error}")))?;
+    }
+    let call = call?;
     if call.verb == Verb::Version {
         return Ok(Some(cni::supported()));
     }
-    io::stdin()
-        .lock()
-        .take(LIMIT)
-        .read_to_end(input)
-        .map_err(|error| Failure::new(cni::INPUT, format!("standard input: {error}")))?;
-    let config = Config::read(input, variable)?;
+    let config = Config::read(input, matches!(call.verb, Verb::Del | Verb::Gc), variable)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(cni::LATER, format!("cannot start: {error}")))?;
     runtime.block_on(cni::run(&call, config))

@@ -106,13 +106,15 @@ impl Call {
             return Err(bad(format!("required env variables [{}] missing", missing.join(","))));
         }
         call.container_id = set("CNI_CONTAINERID").unwrap_or_default();
-        if !is_plain(&call.container_id) {
+        // What was never attached is removed already.
+        let strict = verb != Verb::Del;
+        if strict && !is_plain(&call.container_id) {
             return Err(bad(
                 "CNI_CONTAINERID: a letter or digit, then letters, digits, _ . - are wanted, at most 128".into()
             ));
         }
         call.ifname = set("CNI_IFNAME").unwrap_or_default();
-        if !is_name(&call.ifname) {
+        if strict && !is_name(&call.ifname) {
             return Err(bad("CNI_IFNAME: 1 to 15 bytes are wanted, without spaces, `/`, `:` and `%`".into()));
         }
         call.netns = set("CNI_NETNS").map(PathBuf::from);
@@ -223,6 +225,8 @@ mod tests {
     fn each_verb_needs_its_own() {
         let del = [("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "c"), ("CNI_IFNAME", "eth0"), ("CNI_ARGS", "junk")];
         assert_eq!(read(&del).unwrap().netns, None);
+        let odd = [("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "-a/b"), ("CNI_IFNAME", "a b")];
+        assert_eq!(read(&odd).unwrap().container_id, "-a/b");
         assert!(read(&del[..2]).unwrap_err().msg.contains("CNI_IFNAME"));
         for (verb, name) in [(Verb::Gc, "GC"), (Verb::Status, "STATUS"), (Verb::Version, "VERSION")] {
             assert_eq!(read(&[("CNI_COMMAND", name), ("CNI_IFNAME", "a b")]).unwrap().verb, verb);

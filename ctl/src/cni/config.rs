@@ -84,15 +84,22 @@ pub fn version_of(bytes: &[u8]) -> String {
     version.filter(|text| text.len() <= 32).unwrap_or(Version::V1_1_0.text()).to_owned()
 }
 
+/// What is left of a configuration where something is taken away.
+const FOR_REMOVAL: [&str; 5] = ["name", "network", "socket", "cni.dev/valid-attachments", "cni.dev/attachments"];
+
 impl Config {
-    /// Reads standard input; `variable` reads the environment.
+    /// Reads standard input; `variable` reads the environment. A removal reads only what says what is to be removed: what
+    /// an attachment was refused for must not keep it from being cleaned up after.
     ///
     /// # Errors
     /// [`DECODE`] when it is no JSON object, `INCOMPATIBLE` for the version, [`CONFIG`] or `UNSUPPORTED` naming the key.
-    pub fn read(bytes: &[u8], variable: impl Fn(&str) -> Option<String>) -> Result<Config, Failure> {
-        let document: Map<String, Value> = serde_json::from_slice(bytes)
+    pub fn read(bytes: &[u8], removal: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Config, Failure> {
+        let mut document: Map<String, Value> = serde_json::from_slice(bytes)
             .map_err(|error| Failure::new(DECODE, format!("network config: cannot be decoded: {error}")))?;
         let version = document.get("cniVersion").and_then(Value::as_str).unwrap_or_default().parse()?;
+        if removal {
+            document.retain(|key, _| FOR_REMOVAL.contains(&key.as_str()));
+        }
         let raw: Raw = serde_path_to_error::deserialize(Value::Object(document)).map_err(|error| {
             let (path, why) = (error.path().to_string(), error.into_inner());
             Failure::new(CONFIG, format!("network config: {path}: {why}"))
@@ -147,7 +154,7 @@ mod tests {
     use super::*;
 
     fn read(document: Value) -> Result<Config, Failure> {
-        Config::read(document.to_string().as_bytes(), |_| None)
+        Config::read(document.to_string().as_bytes(), false, |_| None)
     }
 
     fn base(more: Value) -> Value {
@@ -180,8 +187,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_named() {
         let failure = |document: Value| read(document).unwrap_err();
-        assert_eq!(Config::read(b"{", |_| None).unwrap_err().code, DECODE);
-        assert_eq!(Config::read(b"[]", |_| None).unwrap_err().code, DECODE);
+        assert_eq!(Config::read(b"{", false, |_| None).unwrap_err().code, DECODE);
+        assert_eq!(Config::read(b"[]", true, |_| None).unwrap_err().code, DECODE);
         assert_eq!(failure(json!({"name": "x"})).code, INCOMPATIBLE);
         assert_eq!(failure(json!({"cniVersion": 1, "name": "x"})).code, INCOMPATIBLE);
         let named = |document: Value, word: &str| {
@@ -197,10 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn a_removal_does_not_look_at_what_an_attachment_is_refused_for() {
+        let refused = base(json!({
+            "subnet": "10.9.0.0/99", "driver": 7, "ipam": {"type": "dhcp"}, "dns": "x", "mtu": "y", "prevResult": 5,
+            "runtimeConfig": {"ipRanges": [[]], "portMappings": [{"protocol": "sctp"}]}, "network": "RED",
+        }));
+        assert!(read(refused.clone()).is_err());
+        let config = Config::read(refused.to_string().as_bytes(), true, |_| None).unwrap();
+        assert_eq!((config.name.as_str(), config.network.as_str()), ("pods", "RED"));
+        assert!(Config::read(br#"{"cniVersion":"9.0.0","name":"x"}"#, true, |_| None).is_err());
+    }
+
+    #[test]
     fn the_version_of_an_answer_is_the_configs() {
         assert_eq!(version_of(br#"{"cniVersion":"0.4.0","name":5}"#), "0.4.0");
         assert_eq!(version_of(b"nonsense"), "1.1.0");
-        let config = Config::read(base(json!({})).to_string().as_bytes(), |name| {
+        let config = Config::read(base(json!({})).to_string().as_bytes(), false, |name| {
             (name == SOCKET_VARIABLE).then(|| "/other".to_owned())
         });
         assert_eq!(config.unwrap().socket, PathBuf::from("/other"));
@@ -209,7 +228,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_config_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Config::read(&bytes, |_| None);
+            let _ = Config::read(&bytes, bytes.len() % 2 == 0, |_| None);
             let _ = version_of(&bytes);
         }
     }

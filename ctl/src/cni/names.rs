@@ -1,5 +1,6 @@
 //! What a CNI container is called in the switch: by its pod where it has one, else by its id. A pod's name is unique in
-//! its Kubernetes namespace only, so that the next candidate has both. Pure; which one is free is vswitchd's to say.
+//! its Kubernetes namespace only, and rules go by names: where there is a namespace the name has it, `pod.namespace`, so
+//! that nobody is taken for somebody of another namespace. Pure; which one is free is vswitchd's to say.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,21 @@ const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 
 /// The names in the order in which they are tried; at least one.
 pub(super) fn candidates(call: &Call) -> Vec<String> {
-    let pod = call.args.pod.clone().into_iter().chain(qualified(call));
-    let mut names: Vec<String> = pod.filter(|name| is_usable(name)).collect();
-    names.push(call.container_id.clone());
+    let pod = call.args.pod.clone().map(|pod| match &call.args.namespace {
+        // A namespace has no dots, so that the last one always tells where the pod's name ends.
+        Some(namespace) if namespace.contains('.') => String::new(),
+        Some(namespace) => format!("{pod}.{namespace}"),
+        None => pod,
+    });
+    let own = Some(call.container_id.clone());
+    let mut names: Vec<String> = pod.filter(|name| is_usable(name)).into_iter().chain(own).collect();
     names.dedup();
     names
 }
 
-/// `pod.namespace`: the name by which it is always found.
-pub(super) fn qualified(call: &Call) -> Option<String> {
-    let name = format!("{}.{}", call.args.pod.as_ref()?, call.args.namespace.as_ref()?);
-    is_usable(&name).then_some(name)
+/// The pod's name alone: what the pod calls itself. Others find it by that, too, but no rule goes by it.
+pub(super) fn hostname(call: &Call) -> Option<String> {
+    call.args.pod.clone().filter(|name| is_name(name))
 }
 
 pub(super) fn labels(call: &Call, configuration: &str) -> BTreeMap<String, String> {
@@ -49,8 +54,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_called_by_its_name_then_with_its_namespace_then_by_its_id() {
-        assert_eq!(candidates(&call(Some("web"), Some("prod"))), ["web", "web.prod", "c0ffee"]);
+    fn a_pod_is_called_by_its_name_and_namespace_else_by_its_id() {
+        assert_eq!(candidates(&call(Some("web"), Some("prod"))), ["web.prod", "c0ffee"]);
+        // Whoever takes another's name and namespace for a name gets a namespace of its own behind it.
+        assert_eq!(candidates(&call(Some("web.prod"), Some("evil"))), ["web.prod.evil", "c0ffee"]);
+        assert_eq!(candidates(&call(Some("web"), Some("prod.evil"))), ["c0ffee"]);
+        assert_eq!(hostname(&call(Some("web"), Some("prod"))).as_deref(), Some("web"));
         assert_eq!(candidates(&call(Some("web"), None)), ["web", "c0ffee"]);
         assert_eq!(candidates(&call(None, Some("prod"))), ["c0ffee"]);
         // Names that rules give to others, and longer ones than the switch has.

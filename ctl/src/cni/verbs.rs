@@ -1,6 +1,7 @@
 //! What each verb asks of vswitchd. An attachment is known by container id, network and link's name, and nothing is
 //! kept here between calls. Invariant: an ADD that fails leaves nothing, and DEL succeeds when nothing is left.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
@@ -15,8 +16,9 @@ use super::config::{Attachment, Config};
 use super::error::{CHANGED, CONFIG, Failure, LATER, NAMESPACE, UNAVAILABLE};
 use super::version::Version;
 use super::{names, result};
-use crate::api::{AddPort, Network, Port};
+use crate::api::{AddPort, Network, Port, Show};
 use crate::client::{Client, Error, segment};
+use crate::model;
 use crate::sandbox::{self, Netns};
 
 /// The time for a status: a runtime asks often, and waits.
@@ -52,8 +54,6 @@ async fn add(call: &Call, mut config: Config, client: &Client) -> Result<Value, 
     }
     let wishes = config.wishes.clone();
     let mut all = names::candidates(call).into_iter();
-    let mut aliases = wishes.aliases;
-    aliases.extend(names::qualified(call).filter(|name| !aliases.contains(name)));
     let request = AddPort {
         network: config.network.clone(),
         name: all.next().unwrap_or_default(),
@@ -65,7 +65,8 @@ async fn add(call: &Call, mut config: Config, client: &Client) -> Result<Value, 
         ip: wishes.ip.map(IpAddr::V4),
         ip6: wishes.ip6.map(IpAddr::V6),
         mac: wishes.mac.or(call.args.mac),
-        aliases,
+        aliases: wishes.aliases,
+        hostname: names::hostname(call),
         labels: names::labels(call, &config.name),
         limits: wishes.limits,
         publish: wishes.ports,
@@ -134,8 +135,8 @@ async fn check(call: &Call, config: &Config, client: &Client) -> Result<(), Fail
     let object = format!("interface {}", call.ifname);
     let changed = |what: String| Failure::new(CHANGED, format!("{object}: {what}"));
     let network = &config.network;
-    let port =
-        ports.iter().find(|port| is_meant(network, &port.network, &port.network_id) && port.ifname == call.ifname);
+    let meant = model::resolve(network, ports.iter().map(|port| (port.network_id.as_str(), port.network.as_str())));
+    let port = ports.iter().find(|port| meant == Ok(port.network_id.as_str()) && port.ifname == call.ifname);
     let port = port.ok_or_else(|| changed(format!("vswitchd does not know it in network {network}")))?;
     if let Some(lost) = expected.iter().find(|address| !port.addresses.contains(address)) {
         return Err(changed(format!("{lost} is not its address any more")));
@@ -158,7 +159,13 @@ async fn gc(config: &Config, client: &Client) -> Result<(), Failure> {
     // Without a list nobody says what is in use.
     let Some(valid) = &config.valid else { return Ok(()) };
     let ports: Vec<Port> = client.get("/v1/ports").await?;
-    let ours = ports.into_iter().filter(|port| port.labels.get(names::MADE_FOR) == Some(&config.name));
+    // What was connected by hand besides has the labels of its container, but is in other networks.
+    let networks: BTreeSet<(String, String)> =
+        ports.iter().map(|port| (port.network_id.clone(), port.network.clone())).collect();
+    let networks = networks.iter().map(|(id, name)| (id.as_str(), name.as_str()));
+    let meant = model::resolve(&config.network, networks).unwrap_or_default().to_owned();
+    let is_ours = |port: &Port| port.labels.get(names::MADE_FOR) == Some(&config.name) && port.network_id == meant;
+    let ours = ports.into_iter().filter(is_ours);
     let in_use = |port: &Port| {
         let same = |known: &Attachment| known.container_id == port.container_id && known.ifname == port.ifname;
         valid.iter().any(same)
@@ -175,13 +182,31 @@ async fn gc(config: &Config, client: &Client) -> Result<(), Failure> {
 async fn status(config: &Config, client: Client) -> Result<(), Failure> {
     config.version.has("STATUS", Version::V1_1_0)?;
     let unavailable = |error: Error| Failure { code: UNAVAILABLE, ..Failure::from(error) };
-    let networks: Vec<Network> = client.with_deadline(STATUS).get("/v1/networks").await.map_err(unavailable)?;
-    let known = |network: &Network| is_meant(&config.network, &network.name, &network.id);
-    if config.create.is_some() || networks.iter().any(known) {
+    let client = client.with_deadline(STATUS);
+    let networks: Vec<Network> = client.get("/v1/networks").await.map_err(unavailable)?;
+    let known = networks.iter().map(|network| (network.id.as_str(), network.name.as_str()));
+    let id = model::resolve(&config.network, known).unwrap_or_default();
+    let there = networks.iter().find(|network| network.id == id);
+    let no = |what: &str, help: &str| {
+        let msg = format!("network {}: {what}", config.network);
+        Err(Failure::new(UNAVAILABLE, msg).help(help))
+    };
+    let global = match (there, &config.create) {
+        (Some(network), _) => network.scope == "global",
+        (None, Some(create)) => create.driver.as_deref() == Some("overlay"),
+        (None, None) => {
+            return no("it does not exist", "create it with `vsctl network create`, or give the config a `subnet`");
+        }
+    };
+    if !global {
         return Ok(());
     }
-    let msg = format!("network {}: it does not exist", config.network);
-    Err(Failure::new(UNAVAILABLE, msg).help("create it with `vsctl network create`, or give the config a `subnet`"))
+    let show: Show = client.get("/v1/show").await.map_err(unavailable)?;
+    match (show.advertise, show.store.connected) {
+        (None, _) => no("this host has no address for tunnels", "start vswitchd with --advertise"),
+        (_, false) => no("its store does not answer", "see `vsctl show`"),
+        _ => Ok(()),
+    }
 }
 
 /// The container's namespace, which is there and not this program's own.
@@ -194,13 +219,6 @@ fn container_netns(call: &Call) -> Result<PathBuf, Failure> {
         return Err(bad("it is the runtime's own namespace".into()).help("a container with host networking has no CNI"));
     }
     Ok(path)
-}
-
-/// Whether a configuration's network is this one.
-fn is_meant(network: &str, name: &str, id: &str) -> bool {
-    /// Digits of an id that nobody gives to a network for a name.
-    const DIGITS: usize = 12;
-    network == name || network.len() >= DIGITS && id.starts_with(network)
 }
 
 /// Detaches; that it is not there is fine.

@@ -35,6 +35,10 @@ pub struct Wishes {
 
 /// containerd's burst where only a rate was asked for, in bits: none in particular.
 const NO_BURST: u64 = u32::MAX as u64;
+/// The lowest rate that the switch keeps, in bits a second.
+const SLOWEST: u64 = 8_000;
+/// The highest one.
+const FASTEST: u64 = 1_000_000_000_000;
 /// The longest burst that the switch keeps, in bytes.
 const LONGEST_BURST: u64 = 128 << 20;
 /// The shortest one towards a container, in bytes.
@@ -186,9 +190,10 @@ fn ports(mappings: Vec<Value>) -> Result<Vec<String>, Failure> {
 }
 
 fn limits(bandwidth: &Bandwidth) -> Limits {
-    let some = |value: u64| Some(value).filter(|value| *value > 0);
+    // What is faster than any link is no limit.
+    let some = |value: u64| (1..=FASTEST).contains(&value).then(|| value.max(SLOWEST));
     let burst = |rate: u64, bits: u64, least: u64| {
-        let given = rate > 0 && (1..NO_BURST).contains(&bits);
+        let given = (1..=FASTEST).contains(&rate) && (1..NO_BURST).contains(&bits);
         given.then(|| (bits / 8).clamp(least, LONGEST_BURST))
     };
     Limits {
@@ -252,6 +257,8 @@ mod tests {
         assert_eq!((wishes.limits.egress_rate, wishes.limits.egress_burst), (Some(9_000), Some(65_536)));
         assert_eq!((wishes.ip, wishes.ip6), ("10.1.2.3".parse().ok(), "fd00::5".parse().ok()));
         assert_eq!(wishes.mac.unwrap().to_string(), "02:42:0a:01:02:03");
+        let extremes = json!({"bandwidth": {"egressRate": 1, "ingressRate": u64::MAX, "ingressBurst": 80_000}});
+        assert_eq!(read(extremes).unwrap().limits, Limits { rate: Some(8_000), ..Limits::default() });
         assert_eq!(read(json!({"aliases": ["a"]})).unwrap().aliases, ["a"]);
         assert_eq!(read(json!({"aliases": {"other": ["a"]}})).unwrap(), Wishes::default());
     }

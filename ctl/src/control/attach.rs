@@ -104,11 +104,15 @@ impl Control {
             return self.attach_sandbox(ask, sandbox).await;
         }
         let known: BTreeSet<String> = self.state().endpoints.keys().cloned().collect();
-        let name = ask.name.clone();
-        let port = self.attach_sandbox(ask, sandbox).await?;
-        let network = Some(port.network_id.clone());
+        let _coming = self.comes(&mut ask, &sandbox)?;
+        let port = self.attach_coming(ask, sandbox, true).await?;
+        // Under the name that it got.
+        let (name, network) = (port.name.clone(), Some(port.network_id.clone()));
         match self.publish(PublishPorts { name, publish, network }).await {
-            Ok(published) => Ok(Port { published, ..port }),
+            Ok(published) => {
+                self.remember(vec![Change::not_begun(&port.endpoint_id)]).await;
+                Ok(Port { published, ..port })
+            }
             Err(error) => {
                 if !known.contains(&port.endpoint_id) {
                     self.detach(&port.endpoint_id, "its ports could not be published").await;
@@ -147,6 +151,11 @@ impl Control {
     /// The part that needs no namespace: the sandbox is known by its reference.
     pub(super) async fn attach_sandbox(self: &Arc<Self>, mut ask: AddPort, sandbox: Reference) -> Result<Port, Error> {
         let _coming = self.comes(&mut ask, &sandbox)?;
+        self.attach_coming(ask, sandbox, false).await
+    }
+
+    /// The same for somebody who is known to come. What is left `open` counts as begun until the caller says otherwise.
+    async fn attach_coming(self: &Arc<Self>, ask: AddPort, sandbox: Reference, open: bool) -> Result<Port, Error> {
         let wish = self.wish(ask, sandbox).await?;
         let key = sandbox_key(&wish.name, &wish.container_id).to_owned();
         if let Some(port) = self.already(&wish, &key).await? {
@@ -157,7 +166,7 @@ impl Control {
             let why = format!("it is being attached to network {} already", wish.record.name);
             return Err(Error::conflict(format!("port {}", wish.name), why, "wait for that request"));
         }
-        let result = self.attach(&wish, &key).await;
+        let result = self.attach(&wish, &key, open).await;
         {
             let mut state = self.state();
             state.attaching.remove(&(network.clone(), key));
@@ -293,7 +302,7 @@ impl Control {
         Ok(None)
     }
 
-    async fn attach(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<String, Error> {
+    async fn attach(self: &Arc<Self>, wish: &Wish, key: &str, open: bool) -> Result<String, Error> {
         let network = wish.record.id.as_str();
         let owner = self.owner(key);
         let gate = self.state().network(network)?.gate.clone();
@@ -352,7 +361,7 @@ impl Control {
             since: model::now_millis(),
             docked: None,
         };
-        let result = self.plug_in(&wish.record, bridge, stored, false).await;
+        let result = self.plug_in(&wish.record, bridge, stored, false, open).await;
         if let Err((error, stored)) = result {
             self.undo_claim(&begun, &owner, &stored.record.addresses).await;
             self.leave_bridge(network).await;
@@ -375,6 +384,7 @@ impl Control {
         bridge: switch::BridgeId,
         mut stored: StoredEndpoint,
         replace: bool,
+        open: bool,
     ) -> Result<String, (Error, StoredEndpoint)> {
         let (id, mac) = (stored.record.id.clone(), stored.record.mac);
         let port = {
@@ -444,7 +454,8 @@ impl Control {
                 return Err((error, stored));
             }
         }
-        let written = self.disk.write(vec![Change::endpoint(&stored), Change::not_begun(&id)]).await;
+        let complete = (!open).then(|| Change::not_begun(&id));
+        let written = self.disk.write([Change::endpoint(&stored)].into_iter().chain(complete).collect()).await;
         // What came back is written down already.
         if let Err(error) = written.or_else(|error| if replace { Ok(()) } else { Err(error) }) {
             self.state().arriving.remove(&id);

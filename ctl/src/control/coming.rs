@@ -11,7 +11,7 @@ use super::Control;
 use super::state::State;
 use crate::api::{AddPort, Error};
 use crate::sandbox::Reference;
-use crate::state::Change;
+use crate::state::{Change, StoredEndpoint};
 
 /// How long a removal waits for attachments under way; by then one has failed, or hangs in a broken kernel.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -75,6 +75,11 @@ impl Control {
         let names: Vec<String> =
             [std::mem::take(&mut ask.name)].into_iter().chain(std::mem::take(&mut ask.otherwise)).collect();
         let mut taken = false;
+        // One sandbox has one name, whichever was free when it came first.
+        let mut names = names;
+        if let Some(at) = own_name(&self.state(), &names, own, &container_id) {
+            names.swap(0, at);
+        }
         for name in &names {
             let holders: Vec<Reference> = {
                 let mut state = self.state();
@@ -102,20 +107,32 @@ impl Control {
         Ok(Ticket { control: self.clone(), number })
     }
 
-    /// Waits until all that is called `name` and is coming now has arrived or failed.
-    pub(super) async fn arrivals_of(&self, name: &str) {
-        let last = self.state().last_coming();
-        self.wait_for(PATIENCE, |state| !state.coming.range(..=last).any(|(_, coming)| coming.is_called(name))).await;
+    /// Announces an endpoint of before that is attached again.
+    pub(super) fn comes_again(self: &Arc<Self>, stored: &StoredEndpoint) -> Ticket {
+        let mut state = self.state();
+        let number = state.next_coming();
+        let (record, sandbox) = (&stored.record, (stored.sandbox.dev, stored.sandbox.ino));
+        let coming = Coming { name: record.name.clone(), container_id: record.container_id.clone(), sandbox };
+        state.coming.insert(number, coming);
+        Ticket { control: self.clone(), number }
     }
 
-    /// Tells what a crash interrupted. Nothing of it is left: its link went with the process, and its addresses are
-    /// found unused.
+    /// Waits until all that is called `name` and is coming now has arrived or failed. False: it has not, for long.
+    pub(super) async fn arrivals_of(&self, name: &str) -> bool {
+        let last = self.state().last_coming();
+        let settled = |state: &State| !state.coming.range(..=last).any(|(_, coming)| coming.is_called(name));
+        self.wait_for(PATIENCE, settled).await;
+        settled(&self.state())
+    }
+
+    /// Tells what a crash interrupted. Its link went with the process, and its addresses are found unused.
     pub(super) async fn tell_interrupted(&self, begun: Vec<Begun>) {
         let mut changes = Vec::new();
         for attachment in begun {
             let mut state = self.state();
             let network = state.network_name(&attachment.network);
-            let text = format!("vswitchd ended before network {network} was attached; nothing of it is left");
+            let text =
+                format!("vswitchd ended before network {network} was attached; what was made of it is taken back");
             state.event("attach_interrupted", format!("port {}", attachment.name), text);
             changes.push(Change::not_begun(&attachment.id));
         }
@@ -123,6 +140,18 @@ impl Control {
             self.remember(changes).await;
         }
     }
+}
+
+/// Which of some names a sandbox has already.
+fn own_name(state: &State, names: &[String], own: (u64, u64), container_id: &str) -> Option<usize> {
+    let is_own = |sandbox: (u64, u64), id: &str| sandbox == own || !container_id.is_empty() && id == container_id;
+    let attached = state.endpoints.values().filter(|endpoint| !endpoint.leaving).map(|endpoint| {
+        let (record, sandbox) = (endpoint.record(), &endpoint.stored.sandbox);
+        (&record.name, (sandbox.dev, sandbox.ino), record.container_id.as_str())
+    });
+    let coming = state.coming.values().map(|other| (&other.name, other.sandbox, other.container_id.as_str()));
+    let mut known = attached.chain(coming).filter(|(_, sandbox, id)| is_own(*sandbox, id));
+    known.find_map(|(has, ..)| names.iter().position(|name| name == has))
 }
 
 /// The namespaces of others that have a name.
@@ -201,6 +230,63 @@ mod tests {
         assert!(refused.len() == 1 && refused[0].kind == Kind::Conflict, "{refused:?}");
         let living = attach(&host, "d3", &["db", "web"]).await.unwrap_err();
         assert!(living.kind == Kind::Conflict && living.error.contains("lives"), "{}", living.error);
+    }
+
+    #[tokio::test]
+    async fn ports_lead_to_the_name_that_was_free() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        attach(&host, "c1", &["web"]).await.unwrap();
+        let sandbox = Reference { path: "/c2".into(), pid: None, dev: 1, ino: ino("c2"), started: None };
+        let ask = AddPort {
+            network: "LAN".into(),
+            name: "web".into(),
+            otherwise: vec!["web.test".into()],
+            container_id: Some("c2".into()),
+            publish: vec!["80".into()],
+            ..AddPort::default()
+        };
+        let port = host.control.attach_published(ask, sandbox).await.unwrap();
+        assert_eq!((port.name.as_str(), port.published[0].name.as_str()), ("web.test", "web.test"));
+        assert!(host.control.ports(Some("web")).await.unwrap()[0].published.is_empty());
+        assert!(Memory::read(&host.disk).unwrap().begun.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_sandbox_keeps_the_name_that_it_got_first() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        for network in ["LAN", "WAN"] {
+            lan(&host, network).await;
+        }
+        attach(&host, "c1", &["web"]).await.unwrap();
+        assert_eq!(attach(&host, "c2", &["web", "c2"]).await.unwrap().name, "c2");
+        host.control.remove_ports("c1", None).await.unwrap();
+        let sandbox = Reference { path: "/c2".into(), pid: None, dev: 1, ino: ino("c2"), started: None };
+        let ask = AddPort { network: "WAN".into(), name: "web".into(), ..AddPort::default() };
+        let ask = AddPort { otherwise: vec!["c2".into()], container_id: Some("c2".into()), ..ask };
+        assert_eq!(host.control.attach_sandbox(ask, sandbox).await.unwrap().name, "c2");
+    }
+
+    #[tokio::test]
+    async fn what_was_attached_but_not_published_is_taken_back_after_a_crash() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        lan(&host, "LAN").await;
+        let port = attach(&host, "c0ffee", &["web"]).await.unwrap();
+        let (id, name) = (port.endpoint_id, "web".to_owned());
+        let begun = Begun { id, name, container_id: "c0ffee".into(), network: port.network_id };
+        host.disk.commit(&[Change::begun(&begun)]).unwrap();
+        host.control.halt();
+        let Host { control, disk, _dir: dir, .. } = host;
+        drop(control);
+        let host = Host::resume_with_dead(1, &store, disk, dir, HashSet::new()).await;
+        assert!(host.control.ports(None).await.unwrap().is_empty());
+        let memory = Memory::read(&host.disk).unwrap();
+        assert!(memory.begun.is_empty() && memory.endpoints.is_empty());
+        let leases = host.control.leases("LAN").await.unwrap();
+        assert!(leases.iter().all(|lease| lease.state == "resting"), "{leases:?}");
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use switch::PortId;
 use switch::turn::Notice;
 
 use super::Control;
-use crate::api::{Disconnect, Error};
+use crate::api::{Disconnect, Error, Kind};
 use crate::state::Change;
 
 /// How long a request waits until its addresses are given back.
@@ -33,7 +33,11 @@ impl Control {
         network: Option<&str>,
         ifname: Option<&str>,
     ) -> Result<(), Error> {
-        self.arrivals_of(name).await;
+        if !self.arrivals_of(name).await {
+            let why = "it is still being attached";
+            return Err(Error::new(Kind::Unavailable, format!("port {name}"), why, "try again"));
+        }
+        let stranded = self.forget_stranded(name, network, ifname).await;
         let (ids, object) = {
             let state = self.state();
             let network = network.map(|reference| state.network_id(reference)).transpose()?;
@@ -46,7 +50,7 @@ impl Control {
             let place = network.map(|id| format!(" in network {}", state.network_name(&id))).unwrap_or_default();
             (ids, format!("port {name}{place}"))
         };
-        if ids.is_empty() {
+        if ids.is_empty() && !stranded {
             return Err(Error::not_found(object, "see `vsctl ports`"));
         }
         for id in ids {
@@ -88,7 +92,7 @@ impl Control {
             self.give_back_of(&mut state, &endpoint.stored)
         };
         self.renamed.notify_one();
-        changes.push(Change::no_endpoint(id));
+        changes.extend([Change::no_endpoint(id), Change::not_begun(id)]);
         self.remember(changes).await;
         self.end_published(name, left).await;
         // The row first: other hosts forget the endpoint before its address begins to rest.

@@ -91,7 +91,7 @@ impl Control {
             self.enter_bridge(&record.id).await
         };
         let result = match bridge {
-            Ok(bridge) => match self.plug_in(&record, bridge, self.to_dock(ask), false).await {
+            Ok(bridge) => match self.plug_in(&record, bridge, self.to_dock(ask), false, false).await {
                 Ok(id) => Ok(id),
                 Err((error, stored)) => {
                     self.leave_bridge(&record.id).await;

@@ -181,6 +181,7 @@ impl Control {
         tasks.spawn(self.clone().keep_swept());
         tasks.spawn(self.clone().keep_bound());
         tasks.spawn(self.clone().keep_names());
+        tasks.spawn(self.clone().keep_stranded());
         let service = self.dns_service.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(service) = service {
             tasks.spawn(service.run(Arc::downgrade(self)));

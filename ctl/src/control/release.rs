@@ -160,7 +160,9 @@ impl Control {
         let used = state.endpoints_in(network).any(|endpoint| {
             self.owner(endpoint.key()) == owner && endpoint.record().addresses.iter().any(|net| net.addr() == address)
         });
-        used || state.attaching.iter().any(|(id, key)| id == network && self.owner(key) == owner)
+        let waits = state.stranded.values().any(|stored| stored.holds(network, address));
+        used || waits
+            || state.attaching.iter().any(|(id, key)| id == network && self.owner(key) == owner)
             || self.is_reserved(state, network, address, owner)
     }
 }

@@ -1,9 +1,11 @@
 //! The start: what was remembered becomes intent again. Endpoints whose sandbox still lives get their link back with
 //! the same name, MAC and addresses; those whose sandbox is gone are given up. Needs no store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Control;
+use super::backoff::Backoff;
 use super::state::Network;
 use crate::api::{Error, Kind};
 use crate::state::{Change, Memory, StoredEndpoint, filter_scope};
@@ -29,6 +31,7 @@ impl Control {
         }
         self.hold_reservations(reservations);
         self.predefine().await;
+        let open: BTreeSet<String> = begun.iter().map(|begun| begun.id.clone()).collect();
         self.tell_interrupted(begun).await;
         let unread = unreadable.iter().filter_map(|(key, _)| filter_scope(key)).collect();
         self.restore_filters(filters, unread).await;
@@ -37,23 +40,79 @@ impl Control {
         // Rules name them from the start: what has been counted about one is not forgotten while another comes back.
         self.state().arriving = endpoints.iter().map(|stored| (stored.record.id.clone(), stored.clone())).collect();
         for stored in endpoints {
-            let name = stored.record.name.clone();
-            let (id, network) = (stored.record.id.clone(), stored.network.clone());
             self.hold_addresses(&stored);
-            match self.restore_endpoint(stored.clone()).await {
+            let object = format!("port {}", stored.record.name);
+            let restored = if open.contains(&stored.record.id) {
+                let why = "its ports were not published yet when vswitchd ended";
+                Err(Error::new(Kind::NotFound, object, why, ""))
+            } else {
+                self.restore_endpoint(stored.clone()).await
+            };
+            match restored {
                 Ok(()) => {}
-                Err(error) => {
-                    let mut changes = self.give_back_of(&mut self.state(), &stored);
-                    changes.push(Change::no_endpoint(&id));
-                    self.state().arriving.remove(&id);
-                    self.renamed.notify_one();
-                    self.state().event("given_up", format!("port {name}"), error.error);
-                    self.state().touch(&network);
-                    self.remember(changes).await;
+                Err(error) if error.kind == Kind::Unavailable => {
+                    let mut state = self.state();
+                    state.event("restore_failed", format!("port {}", stored.record.name), error.error);
+                    state.stranded.insert(stored.record.id.clone(), stored);
                 }
+                Err(error) => self.give_up(&stored, error.error).await,
             }
         }
         self.restore_published(published).await;
+    }
+
+    /// Tries again what the machine refused at the start, until it is there, gone, or removed.
+    pub(super) async fn keep_stranded(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        while !self.state().stranded.is_empty() {
+            tokio::time::sleep(backoff.next()).await;
+            let waiting: Vec<StoredEndpoint> = self.state().stranded.values().cloned().collect();
+            for stored in waiting {
+                // A removal that comes now waits for its end.
+                let _coming = self.comes_again(&stored);
+                if self.state().stranded.remove(&stored.record.id).is_none() {
+                    continue;
+                }
+                match self.restore_endpoint(stored.clone()).await {
+                    Ok(()) => {}
+                    Err(error) if error.kind == Kind::Unavailable => {
+                        self.state().stranded.insert(stored.record.id.clone(), stored);
+                    }
+                    Err(error) => self.give_up(&stored, error.error).await,
+                }
+            }
+        }
+    }
+
+    /// Forgets those that wait to be attached again and are meant by a removal. Whether there were any.
+    pub(super) async fn forget_stranded(&self, name: &str, network: Option<&str>, ifname: Option<&str>) -> bool {
+        let meant: Vec<StoredEndpoint> = {
+            let mut state = self.state();
+            let network = network.map(|reference| state.network_id(reference).unwrap_or_default());
+            let is_meant = |stored: &StoredEndpoint| {
+                let record = &stored.record;
+                (record.name == name || !name.is_empty() && record.container_id == name)
+                    && network.as_ref().is_none_or(|id| stored.network == *id)
+                    && ifname.is_none_or(|ifname| record.ifname == ifname)
+            };
+            state.stranded.extract_if(.., |_, stored| is_meant(stored)).map(|(_, stored)| stored).collect()
+        };
+        for stored in &meant {
+            self.give_up(stored, "removed".into()).await;
+        }
+        !meant.is_empty()
+    }
+
+    async fn give_up(&self, stored: &StoredEndpoint, why: String) {
+        let (id, network, name) = (&stored.record.id, &stored.network, &stored.record.name);
+        let mut changes = self.give_back_of(&mut self.state(), stored);
+        changes.push(Change::no_endpoint(id));
+        self.state().arriving.remove(id);
+        self.renamed.notify_one();
+        self.state().event("given_up", format!("port {name}"), why);
+        self.state().touch(network);
+        self.remember(changes).await;
+        self.release.notify_one();
     }
 
     /// Local pools know only what is put into them.
@@ -99,7 +158,7 @@ impl Control {
             let _gate = gate.lock().await;
             self.enter_bridge(&network).await?
         };
-        match self.plug_in(&record, bridge, stored, true).await {
+        match self.plug_in(&record, bridge, stored, true, false).await {
             Ok(_) => Ok(()),
             Err((error, _)) => {
                 self.leave_bridge(&network).await;

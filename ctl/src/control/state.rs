@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) attaching: BTreeSet<(String, String)>,
     /// All requests for an attachment that are not answered, in the order in which they came.
     pub(super) coming: BTreeMap<u64, Coming>,
+    /// Endpoints of before that cannot be attached again for now.
+    pub(super) stranded: BTreeMap<String, StoredEndpoint>,
     pub(super) hosts: BTreeMap<String, HostRecord>,
     /// Hosts without a row, and since when as far as this process saw.
     pub(super) absent: BTreeMap<String, Instant>,

@@ -488,3 +488,35 @@ async fn the_oldest_network_that_is_left_leads_out() {
     let refused = host.attach_as("BLUE", "third", "02:42:0a:03:00:01".parse().unwrap()).await.unwrap_err();
     assert!(refused.error.contains("gateway"), "{}", refused.error);
 }
+
+#[tokio::test]
+async fn what_the_machine_refuses_at_the_start_is_tried_again_and_can_be_removed() {
+    let (store, _dir) = store().await;
+    let one = Host::start(1, &store).await;
+    one.control.create_network(overlay("RED", "10.10.0.0/24")).await.unwrap();
+    let a = one.attach("RED", "a").await.unwrap();
+    one.attach("RED", "b").await.unwrap();
+    one.control.halt();
+    let Host { control, tables, disk, _dir: dir } = one;
+    drop(control);
+    *tables.broken.lock().unwrap() = true;
+    let settings =
+        Settings { vtep: Some(IpAddr::from([192, 0, 2, 1])), underlay_mtu: Some(1500), ..Settings::new("h1") };
+    let control = Control::new(settings, store.clone(), tables.clone(), disk.clone());
+    control.restore(Memory::read(&disk).unwrap()).await;
+    let one = Host { control, tables, disk, _dir: dir };
+    assert_eq!((one.events("restore_failed"), one.events("given_up")), (2, 0));
+    assert!(one.control.ports(None).await.unwrap().is_empty());
+    one.control.run();
+    one.control.joined(Duration::from_secs(5)).await;
+    one.control.sweep_once().await.unwrap();
+    let held = one.control.leases("RED").await.unwrap().into_iter().filter(|lease| lease.state == "held").count();
+    assert_eq!(held, 2, "nobody else gets their addresses");
+    one.control.remove_ports("b", None).await.unwrap();
+    *one.tables.broken.lock().unwrap() = false;
+    until("the other one to be back", || one.stations() == 1).await;
+    until("its row", || one.control.state().endpoints.len() == 1).await;
+    let ports = one.control.ports(None).await.unwrap();
+    assert_eq!((ports[0].name.as_str(), &ports[0].addresses), ("a", &a.addresses));
+    assert_eq!(Memory::read(&one.disk).unwrap().endpoints.len(), 1);
+}

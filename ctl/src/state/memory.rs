@@ -45,6 +45,11 @@ pub struct StoredEndpoint {
 }
 
 impl StoredEndpoint {
+    /// Whether it has an address of a network.
+    pub fn holds(&self, network: &str, address: IpAddr) -> bool {
+        self.network == network && self.record.addresses.iter().any(|net| net.addr() == address)
+    }
+
     /// Whether it may send as itself only. Behind a trunk are others, whom nobody here knows.
     pub fn is_guarded(&self) -> bool {
         !self.allow_spoof && !self.vlan.as_ref().is_some_and(PortVlan::is_trunk)

@@ -10,9 +10,11 @@ const UNKNOWN_CONTAINER: u32 = 3;
 /// The input is the plugin's standard input.
 pub fn run(data: &[u8]) {
     assert!(version_of(data).len() <= 32);
-    match Config::read(data, |_| None) {
+    let removal = Config::read(data, true, |_| None);
+    match Config::read(data, false, |_| None) {
         Ok(config) => {
             assert!(!config.name.is_empty());
+            assert!(removal.is_ok_and(|removal| removal.network == config.network), "added, and never removed");
             assert_eq!(version_of(data), config.version.text());
             assert!(config.wishes.ports.iter().all(|text| text.parse::<Spec>().is_ok()));
             assert!(config.create.is_none_or(|network| !network.subnets.is_empty() && network.name == config.network));

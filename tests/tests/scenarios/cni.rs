@@ -40,9 +40,12 @@ fn a_pod_comes_is_checked_and_goes() {
         ensure!(result["ips"] == json!([ip]) && result["routes"][0]["gw"] == "10.60.0.1", "{result}");
         ensure!(result["dns"]["nameservers"][0] == "10.60.0.1", "{result}");
 
-        let row = &daemon.rows(&["ports", "web"])?[0];
+        let row = &daemon.rows(&["ports", "web.prod"])?[0];
         ensure!(row["network"] == "pods" && row["container_id"] == "c0ffee", "{row}");
-        ensure!(row["aliases"] == json!(["www", "web.prod"]) && row["limits"]["egress_rate"] == 900_000_000, "{row}");
+        ensure!(
+            row["aliases"] == json!(["www"]) && row["hostname"] == "web" && row["limits"]["egress_rate"] == 900_000_000,
+            "{row}"
+        );
         ensure!(row["published"][0]["host_port"] == 18080, "{row}");
         let beside = Station::attach(&daemon, "pods", "beside", &[])?;
         tcp::transfer(&beside, &sandbox, "10.60.0.77".parse()?, 1_000_000)?;
@@ -133,7 +136,7 @@ fn collection_takes_what_a_runtime_has_forgotten_and_nobody_elses() {
             let rows = daemon.rows(&["ports"])?;
             Ok(rows.iter().filter_map(|row| row["name"].as_str().map(String::from)).collect())
         };
-        ensure!(names(&daemon)? == ["byhand", "c2", "c3", "web", "web.test"]);
+        ensure!(names(&daemon)? == ["byhand", "c2", "c3", "web.prod", "web.test"]);
         cni.done("GC", None, json!({}))?;
         ensure!(names(&daemon)?.len() == 5, "without a list nothing is collected");
         let valid = json!([{"containerID": "c1", "ifname": "eth0"}, {"containerID": "c2", "ifname": "eth9"}]);

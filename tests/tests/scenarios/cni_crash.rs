@@ -128,16 +128,19 @@ fn a_plugin_killed_at_any_moment_leaves_nothing_after_its_removal() {
         let cni = Cni::of(&daemon, json!({"cniVersion": "1.1.0", "name": "pods", "subnet": "10.67.0.0/16"}))?;
         let sandbox = Sandbox::start(daemon.host())?;
         // From before it has asked until after its answer.
+        let mut under_way = 0;
         for step in 0..24 {
             let pod = Pod::new(&format!("c{step}"), &sandbox);
             let mut adding = cni.start("ADD", &pod)?;
             thread::sleep(Duration::from_millis(3 * step));
+            under_way += usize::from(adding.check_alive().is_ok());
             adding.kill9()?;
             cni.done("DEL", Some(&pod), json!({}))?;
             let left = daemon.rows(&["ports"])?;
             ensure!(left.is_empty(), "killed after {} ms: {left:?}", 3 * step);
             ensure!(!sandbox.exec(&["ip", "-br", "link"])?.contains("eth0"));
         }
+        ensure!(under_way > 0, "every call was over before it was killed");
         ensure_leases_are_rows(&daemon)
     });
 }

@@ -69,10 +69,15 @@ fn containers_of_all_runtimes_meet_by_name_in_one_network() {
                 netns: bypodman,
                 asks: Box::new(|name| podman.exec("bypodman", &["nslookup", name])),
             },
-            Member { name: "pod0", address: address(0, "pod0")?, netns: sandboxes[0].netns()?, asks: by_gateway(0) },
+            Member {
+                name: "pod0",
+                address: address(0, "pod0.prod")?,
+                netns: sandboxes[0].netns()?,
+                asks: by_gateway(0),
+            },
             Member {
                 name: "pod1.prod",
-                address: address(1, "pod1")?,
+                address: address(1, "pod1.prod")?,
                 netns: sandboxes[1].netns()?,
                 asks: by_gateway(1),
             },
