@@ -8,11 +8,8 @@ use etherparse::PacketBuilder;
 use nat::rules::{Counters, Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, Publish, PublishId, Route, Update};
 use wire::Mac;
+use world::outside::{FAR, HOST, UPLINK, seen, tcp, udp, up};
 use world::{BLUE, Host, RED, ip, mac};
-
-const UPLINK: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
-const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
 fn rules(host: &mut Host, scope: Option<BridgeId>, text: &str) {
     let set = load(Family::Ipv4, text).unwrap_or_else(|error| panic!("{error:?}"));
@@ -38,22 +35,6 @@ fn host() -> (Host, PortId, PortId) {
     host.apply(Update::Host { addresses: vec![HOST.into()], routes: vec![route] });
     let (a, b) = (host.endpoint(1, RED, ip(2)), host.endpoint(2, RED, ip(3)));
     (host, a, b)
-}
-
-fn tcp(link: (Mac, Mac), from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: &str, seq: (u32, u32)) -> Vec<u8> {
-    let mut builder = PacketBuilder::ethernet2(link.0.0, link.1.0)
-        .ipv4(from.0.octets(), to.0.octets(), 64)
-        .tcp(from.1, to.1, seq.0, 60_000);
-    for flag in flags.chars() {
-        builder = match flag {
-            'S' => builder.syn(),
-            'F' => builder.fin(),
-            _ => builder.ack(seq.1),
-        };
-    }
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, &[]).unwrap();
-    bytes
 }
 
 fn passes(host: &mut Host, from: PortId, to: PortId, bytes: &[u8]) -> bool {
@@ -122,6 +103,28 @@ fn new_rules_judge_established_connections_at_once() {
     }
     filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -s 10.10.10.2/32 -j DROP");
     host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "A", (2, 10))));
+}
+
+#[test]
+fn a_flow_that_met_more_rules_than_it_remembers_meets_them_again() {
+    for (rules, again) in [(200, 1), (300, 10)] {
+        let (mut host, a, b) = host();
+        let counting = "-A FORWARD -s 10.10.10.0/24\n".repeat(rules);
+        filter(&mut host, &format!(":FORWARD ACCEPT [0:0]\n{counting}-A FORWARD -j ACCEPT"));
+        for (from, to, bytes) in
+            [(a, b, there(2, 3, "S", (1, 0))), (b, a, back(3, 2, "SA", (9, 2))), (a, b, there(2, 3, "A", (2, 10)))]
+        {
+            assert!(passes(&mut host, from, to, &bytes));
+        }
+        let misses = host.switch.counters().misses;
+        for _ in 0..5 {
+            assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
+            assert!(passes(&mut host, b, a, &back(3, 2, "A", (10, 2))));
+        }
+        assert_eq!(host.switch.counters().misses - misses, again, "{rules} rules");
+        let counted = counted(&host, None);
+        assert!(counted[2..].iter().filter(|&&packets| packets == 13).count() > rules, "{counted:?}");
+    }
 }
 
 #[test]
@@ -299,4 +302,26 @@ fn floods_from_another_host_meet_the_rules() {
     two.drops(DropReason::Denied, arrives);
     two.switch.set_rules(None, Family::Ipv4, None);
     assert!(arrives(&mut two));
+}
+
+#[test]
+fn what_is_too_long_for_the_next_link_is_told_before_it_meets_forward() {
+    let (mut host, a, _) = host();
+    // For the outside connections are known once both sides have spoken; this one never is.
+    filter(&mut host, ":FORWARD ACCEPT [0:0]\n-A FORWARD -p udp -j ACCEPT");
+    let mut bytes = udp(up(), (ip(2), 4_000), (FAR, 53), 64, 1_600);
+    bytes[20] = 0x40;
+    let sum = etherparse::Ipv4Header::from_slice(&bytes[14..]).unwrap().0.calc_header_checksum();
+    bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+    let (frames, _) = host.send(a, &bytes);
+    let told = &seen(&frames)[0];
+    assert_eq!((told.port, told.icmp, &told.bytes[40..42]), (a, Some((3, 4)), &1500_u16.to_be_bytes()[..]));
+    assert_eq!(told.bytes[42..62], bytes[14..34], "quoted as it was sent, its time to live too");
+    assert_eq!((host.dropped(DropReason::TooBig), &counted(&host, None)[1..4]), (1, &[0, 0, 0][..]));
+    // What may be split meets the rule whole.
+    bytes[20] = 0;
+    let sum = etherparse::Ipv4Header::from_slice(&bytes[14..]).unwrap().0.calc_header_checksum();
+    bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(host.send(a, &bytes).0.len(), 2);
+    assert_eq!(counted(&host, None)[1..4], [0, 1, 0]);
 }

@@ -10,6 +10,9 @@ use wire::Time;
 use super::Described;
 use crate::api::{TraceStep, Traced};
 
+/// Rules and the policy that are shown of one table at one hook. The last one is always among them: it has decided.
+const MOST_PLACES: usize = 1_000;
+
 /// Rules, and whose.
 pub struct Layer {
     /// The network's name; none: they are for all networks.
@@ -132,8 +135,14 @@ impl Layer {
         packet: &mut Packet<'_>,
         around: &mut impl Surroundings,
     ) -> (Vec<TraceStep>, Verdict) {
-        let (mark, mut places) = (packet.mark, Vec::new());
-        let outcome = self.program.trace(Time::ZERO, table, hook, packet, around, |place| places.push(place));
+        let (mark, mut places, mut left_out) = (packet.mark, Vec::new(), 0_usize);
+        let outcome = self.program.trace(Time::ZERO, table, hook, packet, around, |place| {
+            if places.len() == MOST_PLACES {
+                places.pop();
+                left_out += 1;
+            }
+            places.push(place);
+        });
         // A rule to which the packet makes no sense has not matched.
         places.extend(outcome.by.filter(|_| outcome.malformed));
         let step = |place: &Place| TraceStep {
@@ -147,6 +156,9 @@ impl Layer {
         if packet.mark != mark {
             let marking = steps.iter().rposition(|step| step.rule.contains("MARK ")).map_or(steps.len(), |at| at + 1);
             note(&mut steps[..marking], format!("the mark is {:#x} now", packet.mark));
+        }
+        if left_out > 0 {
+            note(&mut steps, format!("{left_out} rules before it are left out here"));
         }
         if outcome.malformed {
             note(&mut steps, "the packet makes no sense to it".into());

@@ -67,7 +67,7 @@ fn refuse<T>(word: &str, reason: impl fmt::Display) -> Result<T, Refusal> {
 /// Reads a rule set of one family. Tables that the text does not name are left out of it.
 ///
 /// # Errors
-/// [`LoadError`] with the first line that is wrong, or that closes a loop of chains.
+/// [`LoadError`] with the first line that is wrong, that closes a loop of chains, or that makes a way through them too long.
 pub fn load(family: Family, text: &str) -> Result<RuleSet, LoadError> {
     text::read(RuleSet::new(family), text, true)
 }

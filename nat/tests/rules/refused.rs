@@ -1,5 +1,7 @@
 //! Texts that are refused, with line, word and reason.
 
+use std::fmt::Write;
+
 use nat::rules::{Family, load};
 use rstest::rstest;
 
@@ -82,6 +84,26 @@ fn fw_02_a_chain_called_twice_is_no_loop() {
     let text = "*filter\n:a - [0:0]\n:b - [0:0]\n:c - [0:0]\n-A INPUT -j a\n-A INPUT -j b\n-A a -j c\n-A b -j c\n\
         -A b -g c\n-A c -j RETURN\nCOMMIT\n";
     assert!(load(Family::Ipv4, text).is_ok());
+}
+
+/// Chains that each call the next one twice, as a text: 2 to the power of their number is how often the last one is met.
+fn twice(chains: usize) -> String {
+    let mut text = "*filter\n".to_owned();
+    (0..=chains).for_each(|chain| writeln!(text, ":c{chain} - [0:0]").unwrap());
+    (0..chains).for_each(|chain| writeln!(text, "-A c{chain} -j c{0}\n-A c{chain} -g c{0}", chain + 1).unwrap());
+    text + "-A INPUT -j c0\nCOMMIT\n"
+}
+
+#[test]
+fn fw_02_a_way_that_no_packet_could_end_is_refused() {
+    assert!(load(Family::Ipv4, &twice(20)).is_ok(), "2 million rules");
+    for chains in [21, 40, 1_000] {
+        let (line, word, reason) = refusal(&twice(chains));
+        // The innermost 20 are well; the second call of the next one is too much.
+        let chain = chains - 21;
+        assert_eq!((line, word), (2 + (chains + 1) + 2 * chain + 1, format!("c{chain}")));
+        assert!(reason.contains("more than 4000000 rules"), "{reason}");
+    }
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub(super) enum Known {
     Of(Hit, Connection),
 }
 
+/// Rules whose counters a flow remembers. One that met more is not remembered; of its later fragments these count the bytes.
+const MOST_MARKS: usize = 256;
+
 const PREROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Prerouting)];
 const RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Prerouting)];
 const INPUT: [(Table, Hook); 2] = [(Table::Mangle, Hook::Input), (Table::Filter, Hook::Input)];
@@ -371,12 +374,15 @@ impl Switch {
             mark: passage.mark,
             tracking,
         };
-        let (family, marks) = (passage.family, &mut passage.marks);
+        let (family, marks, mut fits) = (passage.family, &mut passage.marks, true);
         let outcome = program.trace(packet.now, table, hook, &mut judged, &mut around, |place| {
-            marks.push(Mark { scope, family, place });
+            fits = marks.len() < MOST_MARKS;
+            if fits {
+                marks.push(Mark { scope, family, place });
+            }
         });
         passage.mark = judged.mark;
-        passage.steady &= outcome.steady;
+        passage.steady &= outcome.steady && fits;
         match (judged.tracking, &mut passage.known) {
             (Tracking::Untracked, known @ Known::Nothing) => *known = Known::Untracked,
             (Tracking::Known(after), Known::New(before) | Known::Of(_, before)) => *before = after,

@@ -57,11 +57,15 @@ COMMIT
 ";
 
 fn traced(ask: TracePacket, src: &str, dst: &str) -> (Vec<String>, String) {
+    by((GLOBAL, OWN), ask, src, dst)
+}
+
+fn by((global, own): (&str, &str), ask: TracePacket, src: &str, dst: &str) -> (Vec<String>, String) {
     let layer = |network: Option<&str>, text: &str| Layer {
         network: network.map(str::to_owned),
         program: Program::new(load(Family::Ipv4, text).unwrap()),
     };
-    let mut layers = [layer(None, GLOBAL), layer(Some("RED"), OWN)];
+    let mut layers = [layer(None, global), layer(Some("RED"), own)];
     let between = Between {
         input: ask.input.clone().unwrap_or_default(),
         output: ask.output.clone().unwrap_or_default(),
@@ -118,4 +122,13 @@ fn what_is_redirected_is_for_the_gateway() {
     assert!(steps[1].starts_with("INPUT filter RED") && steps[1].ends_with("tcp-reset"), "{steps:?}");
     assert_eq!((steps.len(), &*verdict), (2, "reject"));
     assert_eq!(traced(ask("", "uplink", 53), "10.0.0.1", "192.0.2.7").1, "accept");
+}
+
+#[test]
+fn of_very_many_rules_the_first_and_the_last_are_shown() {
+    let many = format!("*filter\n{}-A FORWARD -j DROP\nCOMMIT\n", "-A FORWARD -p tcp\n".repeat(3_000));
+    let (steps, verdict) = by((&many, OWN), ask("web0", "db", 5), "10.0.0.7", "10.0.0.8");
+    assert_eq!((steps.len(), &*verdict), (1_000, "drop"));
+    let last = "FORWARD filter : -A FORWARD -j DROP (2001 rules before it are left out here)";
+    assert_eq!((&*steps[0], &*steps[999]), ("FORWARD filter : -A FORWARD -p tcp", last));
 }

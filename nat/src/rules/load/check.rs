@@ -1,14 +1,16 @@
-//! What can only be said of a whole table: that no chain leads back to itself, and that no rule can be reached from a hook
-//! where the kernel does not take its match or target. One walk over all rules, whatever their number.
+//! What can only be said of a whole table: that no chain leads back to itself, that no packet's way through its chains is
+//! too long, and that no rule can be reached from a hook where the kernel does not take its match or target. A few walks
+//! over all rules, whatever their number.
 
 use super::chains::Building;
 use super::{LoadError, Refusal, matches, targets};
-use crate::rules::{ChainId, Hook, Match, Mss, Target};
+use crate::rules::{ChainId, Hook, MAX_RULES, Match, Mss, Target};
 
 /// Checks a table whose rules are all there.
 pub(super) fn check(building: &Building) -> Result<(), LoadError> {
     let calls = calls(building);
     let order = sorted(building, &calls)?;
+    bounded(building, &order)?;
     let mut reached: Vec<u8> = building.chains.iter().map(|chain| chain.hook.map_or(0, Hook::bit)).collect();
     for &chain in &order {
         for call in &calls[chain] {
@@ -113,6 +115,30 @@ fn looped(building: &Building, path: &[usize], call: &Call) -> LoadError {
     }
     names.push(name(&call.to));
     Refusal::new(name(&call.to), format_args!("the chains are a loop: {}", names.join(" > "))).at(call.line)
+}
+
+/// Rules that a packet may meet on its way through a chain and all that it calls. Forty chains of two rules, each calling
+/// the next one twice, are a way of a million million.
+const MAX_WAY: usize = 8 * MAX_RULES;
+
+/// Refuses the rule that makes a chain's way too long. Every call counts in full, whether or not one packet can match all.
+fn bounded(building: &Building, order: &[usize]) -> Result<(), LoadError> {
+    let mut ways = vec![0_usize; building.chains.len()];
+    for &chain in order.iter().rev() {
+        for placed in building.rules_of(chain) {
+            let called = match placed.rule.target {
+                Target::Jump(ChainId(to)) | Target::Goto(ChainId(to)) => ways[to as usize],
+                _ => 0,
+            };
+            ways[chain] += 1 + called;
+            if ways[chain] > MAX_WAY {
+                let name = &building.chains[chain].name;
+                let reason = format!("a packet could meet more than {MAX_WAY} rules by way of this chain");
+                return Err(Refusal::new(name, reason).at(placed.line));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What of a rule cannot be where it is, and a hook for which that is so.
