@@ -21,6 +21,18 @@ fn two() -> (Host, PortId) {
     (host, a)
 }
 
+/// RED with two endpoints that have mappings, by UDP: port 6000 is that of the one at .2, and 7000 of the one at .3, which
+/// has spoken to the other's.
+fn mapped() -> (Host, PortId, PortId) {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    let to_gateway = (mac(3), gateway_mac());
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (FAR, 53), 64, 9));
+    host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 53), 64, 9));
+    host.send(b, &udp(to_gateway, (ip(3), 7_000), (HOST, 6_000), 64, 9));
+    (host, a, b)
+}
+
 fn rules(host: &mut Host, scope: Option<BridgeId>, text: &str) {
     let set = load(Family::Ipv4, &format!("{text}\nCOMMIT\n")).unwrap_or_else(|error| panic!("{error:?}"));
     host.switch.set_rules(scope, Family::Ipv4, Some(Box::new(Program::new(set))));
@@ -91,12 +103,8 @@ fn a_first_packet_between_networks_is_asked_where_it_is_to_go_and_whence() {
 fn what_turns_around_at_a_mapping_meets_the_rules_on_its_way_out() {
     let refusing =
         format!("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -o vsw0 -d {HOST}/32 -p udp --dport 7000 -j DROP");
-    let (mut host, a) = host();
-    let b = host.endpoint(2, RED, ip(3));
+    let (mut host, a, b) = mapped();
     let to_gateway = (mac(3), gateway_mac());
-    host.send(b, &udp(to_gateway, (ip(3), 7_000), (FAR, 53), 64, 9));
-    host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 53), 64, 9));
-    host.send(b, &udp(to_gateway, (ip(3), 7_000), (HOST, 6_000), 64, 9));
     let ask = udp(up(), (ip(2), 6_000), (HOST, 7_000), 64, 9);
     rules(&mut host, Some(RED), &refusing);
     let before = host.switch.tracker().usage().connections;
@@ -118,12 +126,7 @@ fn what_turns_around_at_a_mapping_meets_the_rules_on_its_way_out() {
 
 #[test]
 fn what_a_rule_sends_to_a_mapping_turns_around_from_its_first_packet_on() {
-    let (mut host, a) = host();
-    let b = host.endpoint(2, RED, ip(3));
-    let to_gateway = (mac(3), gateway_mac());
-    host.send(b, &udp(to_gateway, (ip(3), 7_000), (FAR, 53), 64, 9));
-    host.send(a, &udp(up(), (ip(2), 6_000), (FAR, 53), 64, 9));
-    host.send(b, &udp(to_gateway, (ip(3), 7_000), (HOST, 6_000), 64, 9));
+    let (mut host, a, b) = mapped();
     rules(
         &mut host,
         Some(RED),

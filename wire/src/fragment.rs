@@ -68,6 +68,12 @@ pub fn split(
     done
 }
 
+/// Whether a packet's sender lets it be fragmented on its way, and it can be: an IPv4 packet that is no super-frame.
+pub fn may_split(frame: &Frame, headers: &Headers) -> bool {
+    let place = frame.bytes().get(usize::from(headers.l3) + 6);
+    headers.layer3 == Layer3::Ipv4 && frame.offload.gso() == Gso::None && place.is_some_and(|&high| high & 0x40 == 0)
+}
+
 fn pieces(
     bytes: &[u8],
     headers: &Headers,

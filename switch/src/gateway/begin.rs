@@ -137,7 +137,7 @@ impl Switch {
             connection.redirect(to);
         }
         let rewrite = Rewrite { src: None, dst: lead.to };
-        let Some(packet) = self.judge_out(way.0, change.is_routed(), rewrite, packet, out) else { return };
+        let Some(packet) = self.judge_out(way.0, change.next_mtu(), rewrite, packet, out) else { return };
         let Some((lead, by_rule, mut packet)) = self.nat_out(way, lead, &tuple, packet, out) else { return };
         let hit = match self.make(fresh, &lead, &packet) {
             Ok(hit) => hit,
@@ -159,7 +159,7 @@ impl Switch {
     fn finish(&mut self, hit: Hit, zone: Zone, way: (Way, Change), mut packet: Packet, out: &mut Out) {
         let rewrite = self.router.tracker.rewrite(hit.conn, hit.direction).unwrap_or_default();
         let (mut way, mut change) = way;
-        if change.is_routed() {
+        if change.next_mtu().is_some() {
             change.leave(&mut packet);
         } else if !rewrite.is_empty()
             && let Some(Ok(exit)) = packet.headers.key.dst().map(|dst| self.exit(zone, dst, &packet))

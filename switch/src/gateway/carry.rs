@@ -46,9 +46,9 @@ impl Change {
         Change { conn, rewrite: Rewrite::default(), hop: None, mtu: u32::MAX, judged: None }
     }
 
-    /// Whether they leave their link.
-    pub(super) const fn is_routed(&self) -> bool {
-        self.hop.is_some()
+    /// The longest packet on the link to which they are routed, in bytes; `None`: they stay on theirs.
+    pub(super) fn next_mtu(&self) -> Option<u32> {
+        self.hop.map(|_| self.mtu)
     }
 
     /// Sets a packet's link addresses, once its hop is counted; then that is done.
@@ -142,18 +142,19 @@ impl Switch {
             let Some(packet) = self.judge_turn(rewrite.only_dst(), packet, out) else { return };
             return self.turn(packet, out, |packet| nat::translate(&mut packet.frame, &packet.headers, &rewrite));
         }
-        let dst = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let Some(dst) = rewrite.dst.map(|end| end.ip).or(packet.headers.key.dst()) else {
+            return self.drop_packet(DropReason::NotRouted, packet, out);
+        };
         let zone = self.redirected(zone, dst, &packet);
         let Some(packet) = self.enter_by(zone, &Tracked::Known(hit), packet, out) else { return };
-        if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
+        if self.is_gateway_of(zone, dst) {
             // A rule has redirected it.
             let Some(packet) = self.retarget(rewrite.only_dst(), packet, out) else { return };
             return self.answer_translated(None, rewrite.only_src(), packet, out);
         }
-        let exit = match dst.map(|dst| self.exit(zone, dst, &packet)) {
-            Some(Ok(exit)) => exit,
-            Some(Err((reason, trouble))) => return self.refuse(reason, trouble, packet, out),
-            None => return self.drop_packet(DropReason::NotRouted, packet, out),
+        let exit = match self.exit(zone, dst, &packet) {
+            Ok(exit) => exit,
+            Err((reason, trouble)) => return self.refuse(reason, trouble, packet, out),
         };
         let way = exit.with(Some((hit.conn, hit.direction)), rewrite);
         self.forward_judged(hit, way, packet, out);
@@ -184,7 +185,7 @@ impl Switch {
         let (key, mut rest) = (packet.headers.key, change.clone());
         rest.rewrite = change.rewrite.only_src();
         let dst = change.rewrite.only_dst();
-        let Some(mut packet) = self.judge_out(way.0, change.is_routed(), dst, packet, out) else { return };
+        let Some(mut packet) = self.judge_out(way.0, change.next_mtu(), dst, packet, out) else { return };
         rest.leave(&mut packet);
         // The packet keeps its passage: what is said of it if it is too long must be about what was sent.
         let passage = packet.passage.as_ref();
@@ -199,13 +200,16 @@ impl Switch {
     pub(super) fn judge_out(
         &mut self,
         egress: Egress,
-        routed: bool,
+        next_mtu: Option<u32>,
         rewrite: Rewrite,
         packet: Packet,
         out: &mut Out,
     ) -> Option<Packet> {
         let packet = self.retarget(rewrite, packet, out)?;
-        let packet = self.hop(routed, packet, out)?;
+        let packet = match next_mtu {
+            Some(mtu) => self.hop(mtu, packet, out)?,
+            None => packet,
+        };
         self.forwarding(egress, packet, out)
     }
 
@@ -220,9 +224,14 @@ impl Switch {
         Some(packet)
     }
 
-    /// Takes a hop off a packet's life before it meets rules, as the kernel does. `None`: it was its last.
-    fn hop(&mut self, routed: bool, mut packet: Packet, out: &mut Out) -> Option<Packet> {
-        if routed && nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
+    /// Takes a hop off a packet's life before it meets rules, as the kernel does. `None`: it was its last, or the next link
+    /// is too narrow for it.
+    fn hop(&mut self, mtu: u32, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        if !is_last_hop(&packet) && is_stuck(&packet, mtu) {
+            self.refuse(DropReason::TooBig, Some(Trouble::TooBig { mtu }), packet, out);
+            return None;
+        }
+        if nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
             self.refuse(DropReason::TimeExceeded, Some(Trouble::TimeExceeded), packet, out);
             return None;
         }
@@ -248,7 +257,7 @@ impl Switch {
         out: &mut Out,
         change: impl FnOnce(&mut Packet) -> Result<(), nat::Untranslatable>,
     ) {
-        let Some(packet) = self.hop(true, packet, out) else { return };
+        let Some(packet) = self.hop(exit.mtu, packet, out) else { return };
         let Some(mut packet) = self.forwarding(exit.egress, packet, out) else { return };
         if change(&mut packet).is_err() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
@@ -302,7 +311,8 @@ impl Switch {
     /// Tells a cached flow's connection of a packet, and what it says.
     fn advance(&mut self, change: &Change, packet: &Packet) -> Advance {
         // What does not live to see the hooks behind routing is counted before them only.
-        if change.judged.is_some() && (is_marked(packet) || change.hop.is_some() && is_last_hop(packet)) {
+        let ends_here = |mtu| is_last_hop(packet) || is_stuck(packet, mtu);
+        if change.judged.is_some() && (is_marked(packet) || change.next_mtu().is_some_and(ends_here)) {
             return Advance::Again;
         }
         let Some((conn, direction)) = change.conn else { return Advance::Pass(State::Established) };
@@ -340,8 +350,7 @@ impl Switch {
     }
 
     pub(super) fn change(&mut self, egress: Egress, change: &Change, mut packet: Packet, out: &mut Out) {
-        let room = change.mtu as usize + usize::from(packet.headers.l3);
-        if packet.frame.len() > room && wire::segment_len(&packet.frame, &packet.headers) > room {
+        if is_longer(&packet, change.mtu) {
             return self.too_big(egress, change, packet, out);
         }
         if change.hop.is_some() && nat::decrement_ttl(&mut packet.frame, &packet.headers).is_err() {
@@ -396,21 +405,22 @@ impl Switch {
             let Some(packet) = self.judge_turn(Rewrite::default(), packet, out) else { return };
             return self.turn(packet, out, |packet| translate(packet, outer.only_src(), inner.only_dst()));
         }
-        let dst = outer.dst.map(|end| end.ip).or(packet.headers.key.dst());
+        let Some(dst) = outer.dst.map(|end| end.ip).or(packet.headers.key.dst()) else {
+            return self.drop_packet(DropReason::NotRouted, packet, out);
+        };
         let zone = self.redirected(zone, dst, &packet);
         let Some(mut packet) = self.enter_by(zone, &Tracked::Related(hit), packet, out) else { return };
         // Rules see its new destination and its old source, here too; what it quotes went the other way.
         if translate(&mut packet, outer.only_dst(), inner.only_src()).is_err() || !packet.parse_again() {
             return self.drop_packet(DropReason::Untranslatable, packet, out);
         }
-        if dst.is_some_and(|dst| self.is_gateway_of(zone, dst)) {
+        if self.is_gateway_of(zone, dst) {
             return self.answer_as_gateway(None, packet, out);
         }
-        let exit = match dst.map(|dst| self.exit(zone, dst, &packet)) {
-            Some(Ok(exit)) => exit,
+        let exit = match self.exit(zone, dst, &packet) {
+            Ok(exit) => exit,
             // No error about an error.
-            Some(Err((reason, _))) => return self.drop_packet(reason, packet, out),
-            None => return self.drop_packet(DropReason::NotRouted, packet, out),
+            Err((reason, _)) => return self.drop_packet(reason, packet, out),
         };
         self.carry_once(exit, packet, out, |packet| translate(packet, outer.only_src(), inner.only_dst()));
     }
@@ -441,6 +451,17 @@ impl Switch {
             }
         }
     }
+}
+
+/// Whether a packet, or a segment of a super-frame, is longer than that.
+fn is_longer(packet: &Packet, mtu: u32) -> bool {
+    let room = mtu as usize + usize::from(packet.headers.l3);
+    packet.frame.len() > room && wire::segment_len(&packet.frame, &packet.headers) > room
+}
+
+/// Whether a packet is longer than that and may not be split.
+fn is_stuck(packet: &Packet, mtu: u32) -> bool {
+    is_longer(packet, mtu) && !wire::fragment::may_split(&packet.frame, &packet.headers)
 }
 
 /// Whether a packet has no hop left.

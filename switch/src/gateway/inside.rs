@@ -192,7 +192,8 @@ impl Switch {
         if packet.passage.is_none() {
             return Some(packet);
         }
-        self.judge_out(Egress::Port(PortId::HOST), true, dst, packet, out)
+        // Nothing is too big for the host.
+        self.judge_out(Egress::Port(PortId::HOST), Some(u32::MAX), dst, packet, out)
     }
 
     /// Sends a packet out to the host's own address, and takes it in again as if the host had sent it.

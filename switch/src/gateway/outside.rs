@@ -78,8 +78,10 @@ impl Switch {
     }
 
     /// The zone that a packet goes to: that of a gateway, if it comes from outside and a rule has redirected it there.
-    pub(super) fn redirected(&self, zone: Zone, dst: Option<IpAddr>, packet: &Packet) -> Zone {
-        let Some(dst) = dst.filter(|_| zone == Zone::OUTSIDE && packet.from == PortId::HOST) else { return zone };
+    pub(super) fn redirected(&self, zone: Zone, dst: IpAddr, packet: &Packet) -> Zone {
+        if zone != Zone::OUTSIDE || packet.from != PortId::HOST {
+            return zone;
+        }
         let networks = self.router.subnets.get(dst).iter().map(|id| zone_of(*id));
         networks.into_iter().find(|zone| self.is_gateway_of(*zone, dst)).unwrap_or(zone)
     }
