@@ -151,7 +151,10 @@ impl Docker {
     /// Runs `docker` and returns all it said, whatever the exit code.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
         let listen = format!("unix://{}", self.socket().display());
-        let mut argv = vec!["docker", "--host", &listen];
+        // Of the engine's own package, where there are several.
+        let client =
+            ["/usr/bin/docker", "docker"].into_iter().find(|path| !path.starts_with('/') || Path::new(path).exists());
+        let mut argv = vec![client.unwrap_or("docker"), "--host", &listen];
         argv.extend(args);
         exec::output_in(Some(&self.host.netns()?), &argv)
     }

@@ -18,7 +18,7 @@ use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
 use crate::filter;
 use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
 use crate::sandbox::{Netns, Reference};
-use crate::state::{Change, Docked, StoredEndpoint};
+use crate::state::{Change, StoredEndpoint};
 
 /// An endpoint to be made.
 struct Wish {
@@ -422,10 +422,10 @@ impl Control {
             tunnelled: network.vni.is_some(),
             addresses: stored.record.addresses.clone(),
             routes: gateway::across(network, &stored.record.addresses),
-            gateways: match &docked {
-                Some(Docked { leads_out: false, .. }) => Vec::new(),
-                _ => gateway::outward(network, &stored.record.addresses),
-            },
+            gateways: gateway::outward(network, &stored.record.addresses)
+                .into_iter()
+                .filter(|by| docked.as_ref().is_none_or(|docked| docked.leads(by.is_ipv4())))
+                .collect(),
             network: network.name.clone(),
             replace,
         };

@@ -56,16 +56,13 @@ impl Control {
                 let text = format!("is {} (container {:.12})", stored.record.name, stored.record.container_id);
                 state.event("named", format!("port {}", before.record.name), text);
             }
-            if let Some(bridge) = state.bridge_mut(&stored.network) {
-                let mut updates = vec![Update::Port { id: port, settings: port_settings(bridge.id, &stored) }];
-                updates.extend(bridge.remote.insert_local(&stored.record).updates);
-                self.plane.apply(updates);
+            if let Some(bridge) = state.bridge_of(&stored.network).map(|bridge| bridge.id) {
+                self.plane.apply(vec![Update::Port { id: port, settings: port_settings(bridge, &stored) }]);
             }
-            state.touch(&stored.network);
+            self.tell_names(&mut state, id);
             (stored, changes, renamed)
         };
         drop(gate);
-        self.publish.notify_one();
         self.remember(changes).await;
         // What cannot be followed is a warning, and tried again.
         let _ = self.follow_names(Some(&stored)).await;

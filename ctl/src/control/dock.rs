@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use wire::Mac;
 
 use super::plane::{Found, Spot};
+use super::published::Published;
 use super::state::Endpoint;
 use super::{Control, gateway};
 use crate::api::{Error, Kind, PublishPorts};
@@ -55,6 +56,17 @@ pub struct WaysOut {
     pub gateways: Vec<std::net::IpAddr>,
     /// Routes to other subnets of the network.
     pub routes: Vec<(IpNet, std::net::IpAddr)>,
+}
+
+/// What is to be published at an unspecified address of the host, at that of a family.
+fn narrowed(spec: String, at: &str) -> String {
+    let (ports, _) = spec.split_once('/').unwrap_or((&spec, ""));
+    match ports.matches(':').count() {
+        _ if at.is_empty() => spec,
+        0 => format!("{at}:{spec}"),
+        1 => format!("{at}{spec}"),
+        _ => spec,
+    }
 }
 
 impl Control {
@@ -142,7 +154,13 @@ impl Control {
             vlan: None,
             dns: Default::default(),
             since: model::now_millis(),
-            docked: Some(Docked { link: ask.link, key: ask.key, leads_out: false, published: Vec::new() }),
+            docked: Some(Docked {
+                link: ask.link,
+                key: ask.key,
+                leads_v4: false,
+                leads_v6: false,
+                published: Vec::new(),
+            }),
         }
     }
 
@@ -212,29 +230,56 @@ impl Control {
         Ok(())
     }
 
-    /// The engine has made an endpoint its sandbox's way out, and wants these ports published by it; or no longer.
+    /// The engine has made an endpoint its sandbox's way out, and wants these ports published by it. With `only_v4`, or
+    /// where another endpoint of the sandbox leads out already, it does so for one family: an unspecified address of the
+    /// host then means that family's.
     ///
     /// # Errors
     /// 404, and those of [`Control::publish`]; nothing is published then.
-    pub async fn lead(self: &Arc<Self>, id: &str, leads_out: bool, publish: Vec<String>) -> Result<(), Error> {
+    pub async fn lead(self: &Arc<Self>, id: &str, publish: Vec<String>, only_v4: bool) -> Result<(), Error> {
         self.end_docked(id).await;
-        let mut published = Vec::new();
-        if !publish.is_empty() {
-            published = self.publish_docked(id, &publish).await?;
-        } else {
-            self.docked(id)?;
-        }
+        let leads_v6 = !only_v4;
+        let leads_v4 = only_v4 || !self.sibling_leads(id);
+        let at = match (leads_v4, leads_v6) {
+            (true, false) => "0.0.0.0:",
+            (false, true) => "[::]:",
+            _ => "",
+        };
+        let publish: Vec<String> = publish.into_iter().map(|spec| narrowed(spec, at)).collect();
+        let published = match publish.is_empty() {
+            true => self.docked(id).map(|_| Vec::new())?,
+            false => self.publish_docked(id, &publish).await?,
+        };
+        self.change_docked(id, |docked| {
+            (docked.leads_v4, docked.leads_v6, docked.published) = (leads_v4, leads_v6, published);
+        })
+        .await;
+        Ok(())
+    }
+
+    /// It is not any more; one that is gone leads nowhere.
+    pub async fn lead_no_more(self: &Arc<Self>, id: &str) {
+        self.end_docked(id).await;
+        self.change_docked(id, |docked| (docked.leads_v4, docked.leads_v6) = (false, false)).await;
+    }
+
+    async fn change_docked(&self, id: &str, change: impl FnOnce(&mut Docked)) {
         let stored = {
             let mut state = self.state();
-            let Some(endpoint) = state.endpoints.get_mut(id) else { return Ok(()) };
-            if let Some(docked) = &mut endpoint.stored.docked {
-                docked.leads_out = leads_out;
-                docked.published = published;
-            }
+            let Some(endpoint) = state.endpoints.get_mut(id).filter(|endpoint| !endpoint.leaving) else { return };
+            endpoint.stored.docked.as_mut().map(change);
             endpoint.stored.clone()
         };
         self.remember(vec![Change::endpoint(&stored)]).await;
-        Ok(())
+    }
+
+    /// Whether another endpoint of the same sandbox leads IPv4 out.
+    fn sibling_leads(&self, id: &str) -> bool {
+        let state = self.state();
+        let docked = |endpoint: &Endpoint| endpoint.stored.docked.clone().filter(|_| !endpoint.leaving);
+        let Some(own) = state.endpoints.get(id).and_then(docked) else { return false };
+        let others = state.endpoints.values().filter(|endpoint| endpoint.record().id != id).filter_map(docked);
+        others.into_iter().any(|other| other.key == own.key && other.leads_v4)
     }
 
     /// NAME and network of an endpoint.
@@ -262,8 +307,16 @@ impl Control {
     async fn end_docked(self: &Arc<Self>, id: &str) {
         let published = {
             let mut state = self.state();
-            let docked = state.endpoints.get_mut(id).and_then(|endpoint| endpoint.stored.docked.as_mut());
-            docked.map(|docked| std::mem::take(&mut docked.published)).unwrap_or_default()
+            let Some(endpoint) = state.endpoints.get_mut(id) else { return };
+            let (name, network) = (endpoint.record().name.clone(), endpoint.stored.network.clone());
+            let docked = endpoint.stored.docked.as_mut();
+            let mut ids = docked.map(|docked| std::mem::take(&mut docked.published)).unwrap_or_default();
+            // A number may be somebody else's by now.
+            let its = |published: &Published| {
+                published.publication.name == name && published.publication.network.as_ref() == Some(&network)
+            };
+            ids.retain(|id| state.published.get(id).is_some_and(its));
+            ids
         };
         for publication in published {
             // It may have ended with an endpoint already.

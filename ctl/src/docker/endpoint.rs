@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use wire::Mac;
 
 use super::engine::Task;
+use super::portmap::{self, Wanted};
 use super::protocol::{EndpointAnswer, Interface, InterfaceName, JoinAnswer, OfEndpoint, StaticRoute};
 use super::record::{self, Endpoint, Network};
-use super::{Plugin, pool, portmap};
+use super::{Plugin, pool};
 use crate::api::Error;
 use crate::control::{Dock, Reserve, WaysOut};
 use crate::model::{NetworkRecord, is_id, now_millis};
+
+/// After so many milliseconds without its link an endpoint is not about to be joined.
+const LONG: u64 = 60_000;
 
 impl Plugin {
     pub(super) async fn create_endpoint(self: Arc<Self>, ask: OfEndpoint) -> Result<EndpointAnswer, Error> {
@@ -27,13 +31,17 @@ impl Plugin {
         }
         let network = self.network_of(&ask)?;
         let record = self.control.network(&network.network).await?;
+        self.drop_stale(&ask, &network).await;
         let mut own = Vec::new();
         let endpoint = match self.addresses(&network, &record, &ask.interface, &mut own).await {
             Ok(addresses) => self.new_endpoint(&ask, &network, addresses, own.clone()),
             Err(error) => Err(error),
         };
         let made = match endpoint {
-            Ok(endpoint) => self.write(vec![record::endpoint(&endpoint)]).await.map(|()| endpoint),
+            Ok(endpoint) => {
+                let written = self.write(vec![record::endpoint(&endpoint)]).await;
+                written.map(|()| endpoint).inspect_err(|_| drop(self.records().endpoints.remove(&ask.endpoint_id)))
+            }
             Err(error) => Err(error),
         };
         match made {
@@ -42,12 +50,37 @@ impl Plugin {
                 Ok(answer(&endpoint, &ask.interface))
             }
             Err(error) => {
-                self.records().endpoints.remove(&ask.endpoint_id);
                 for address in own {
                     self.control.unreserve(&record.id, address).await;
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// An engine that was killed forgets endpoints without a word. Where it manages addresses by itself and gives one
+    /// again, the endpoint that had it is gone; so is one that has been without its link for long.
+    async fn drop_stale(self: &Arc<Self>, ask: &OfEndpoint, network: &Network) {
+        let asked = &ask.interface;
+        let addresses: Vec<IpAddr> = [&asked.address, &asked.address_ipv6]
+            .iter()
+            .filter_map(|text| pool::address(text).ok().flatten())
+            .collect();
+        let mac: Option<Mac> = asked.mac_address.parse().ok();
+        let attached: Vec<String> = self.control.dockings().into_iter().map(|docking| docking.id).collect();
+        let stale: Vec<String> = {
+            let records = self.records();
+            let others =
+                records.endpoints.values().filter(|other| other.of == network.id && other.id != ask.endpoint_id);
+            let gone = |other: &&Endpoint| {
+                let same = other.addresses.iter().any(|net| addresses.contains(&net.addr()));
+                let old = now_millis().saturating_sub(other.since) > LONG && !attached.contains(&other.id);
+                same && (!network.managed || old) || mac == Some(other.mac) && old
+            };
+            others.filter(gone).map(|other| other.id.clone()).collect()
+        };
+        for endpoint in stale {
+            self.forget_endpoint(&endpoint).await;
         }
     }
 
@@ -120,6 +153,9 @@ impl Plugin {
             })?,
         };
         let mut records = self.records();
+        if let Some(twice) = records.endpoints.get(&ask.endpoint_id) {
+            return Ok(twice.clone());
+        }
         let shared = |other: &&Endpoint| {
             let same = |net: &IpNet| addresses.iter().any(|mine| mine.addr() == net.addr());
             other.network == network.network && (other.addresses.iter().any(same) || other.mac == mac)
@@ -153,6 +189,11 @@ impl Plugin {
             addresses: endpoint.addresses.clone(),
         };
         let WaysOut { gateways, routes } = self.control.dock(dock).await?;
+        // Docker may have given it up meanwhile.
+        if let Err(error) = self.endpoint(&ask) {
+            self.control.undock(&endpoint.id).await;
+            return Err(error);
+        }
         self.ask(Task::Joined { endpoint: endpoint.id, of: endpoint.of });
         let gateway = |v4: bool| gateways.iter().find(|gateway| gateway.is_ipv4() == v4).map(ToString::to_string);
         let route = |(to, by): &(IpNet, IpAddr)| StaticRoute {
@@ -176,14 +217,13 @@ impl Plugin {
     }
 
     pub(super) async fn program_external(self: Arc<Self>, ask: OfEndpoint) -> Result<Value, Error> {
-        let publish = portmap::read(&ask.options)?;
-        self.control.lead(&ask.endpoint_id, true, publish).await?;
+        let Wanted { specs, only_v4 } = portmap::read(&ask.options)?;
+        self.control.lead(&ask.endpoint_id, specs, only_v4).await?;
         Ok(json!({}))
     }
 
     pub(super) async fn revoke_external(self: Arc<Self>, ask: OfEndpoint) -> Result<Value, Error> {
-        // An endpoint that is gone publishes nothing.
-        let _ = self.control.lead(&ask.endpoint_id, false, Vec::new()).await;
+        self.control.lead_no_more(&ask.endpoint_id).await;
         Ok(json!({}))
     }
 

@@ -14,7 +14,7 @@ use super::protocol::{AddressAnswer, OfPool, PoolAnswer, RequestPool};
 use super::record::{self, Pool};
 use crate::api::Error;
 use crate::control::Reserve;
-use crate::model::{NetworkRecord, SubnetRecord};
+use crate::model::{NetworkRecord, SubnetRecord, now_millis};
 
 /// How Docker asks for a gateway.
 const KIND: &str = "RequestAddressType";
@@ -49,7 +49,7 @@ impl Plugin {
                 let range = range.or(subnet.ip_range);
                 let id = pool::id(Some(&record.id), subnet.subnet, range);
                 let network = Some(record.id.clone());
-                Pool { id, subnet: subnet.subnet, range, network, joined: true, gateway: None, uses: 0 }
+                Pool { id, subnet: subnet.subnet, range, network, joined: true, gateway: None, uses: 0, since: 0 }
             }
             None => {
                 let held: Vec<IpNet> = self.records().pools.values().map(|pool| pool.subnet).collect();
@@ -63,12 +63,17 @@ impl Plugin {
                     }
                 };
                 let id = pool::id(None, subnet, range);
-                Pool { id, subnet, range, network: None, joined: false, gateway: None, uses: 0 }
+                Pool { id, subnet, range, network: None, joined: false, gateway: None, uses: 0, since: 0 }
             }
         };
         if let Some(known) = self.records().pools.get(&pool.id) {
             pool = known.clone();
         }
+        if pool.network.is_none() {
+            // What was promised to a network that never came counts no more.
+            pool.gateway = None;
+        }
+        pool.since = now_millis();
         pool.uses = pool.uses.saturating_add(1);
         self.write(vec![record::pool(&pool)]).await?;
         let answer = PoolAnswer { pool_id: pool.id.clone(), pool: pool.subnet.to_string(), data: Map::new() };
@@ -131,7 +136,7 @@ impl Plugin {
         let address = match (&pool.network, gateway) {
             (Some(network), true) => self.gateway_of(network, &pool, want).await?,
             (Some(network), false) => self.address_in(network, &pool, want).await?,
-            (None, true) => self.promise_gateway(pool.clone(), want).await?,
+            (None, true) => self.promise_gateway(&pool, want).await?,
             // An auxiliary address: the network is made with it.
             (None, false) => want.ok_or_else(|| {
                 Error::conflict(format!("pool {}", pool.id), "its network has not been created", "create it first")
@@ -158,7 +163,9 @@ impl Plugin {
     }
 
     /// The gateway of a network that is about to be made.
-    async fn promise_gateway(&self, mut pool: Pool, want: Option<IpAddr>) -> Result<IpAddr, Error> {
+    async fn promise_gateway(&self, pool: &Pool, want: Option<IpAddr>) -> Result<IpAddr, Error> {
+        let _one = self.changing.lock().await;
+        let mut pool = self.records().pools.get(&pool.id).unwrap_or(pool).clone();
         let gateway = match want.or(pool.gateway) {
             Some(gateway) => gateway,
             None => pool::first_gateway(pool.subnet, pool.range)?,

@@ -58,7 +58,7 @@ impl Plugin {
         let fresh = pools.into_iter().filter(|pool| pool.network.is_none());
         let bound: Vec<Pool> = fresh.map(|pool| Pool { network: Some(network.clone()), ..pool }).collect();
         let (id, joined) = (ask.network_id, joined.is_some());
-        let created = Network { id, network, joined, managed, since: now_millis() };
+        let created = Network { id, network, joined, managed, since: now_millis(), seen: false };
         let mut changes = vec![record::network(&created)];
         changes.extend(bound.iter().map(record::pool));
         self.write(changes).await?;
@@ -128,6 +128,18 @@ impl Plugin {
         for endpoint in left {
             self.forget_endpoint(&endpoint).await;
         }
+        // Refused once, it is tried again when the engine is compared with: until then its record stays.
+        if !network.joined {
+            match self.control.remove_network(&network.network).await {
+                Err(error) if error.kind != Kind::NotFound => {
+                    let going = Network { seen: true, ..network };
+                    self.write(vec![record::network(&going)]).await?;
+                    self.records().networks.insert(going.id.clone(), going);
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
         let mut changes = vec![record::no_network(id)];
         {
             let mut records = self.records();
@@ -140,13 +152,15 @@ impl Plugin {
             }
         }
         self.write(changes).await?;
-        if network.joined {
-            return Ok(());
+        let shared = self.records().networks.values().any(|other| other.network == network.network);
+        if network.joined && !shared {
+            for address in self.control.reserved_in(&network.network) {
+                if !self.is_wanted(&network.network, address) {
+                    self.control.unreserve(&network.network, address).await;
+                }
+            }
         }
-        match self.control.remove_network(&network.network).await {
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            other => other,
-        }
+        Ok(())
     }
 }
 
@@ -174,6 +188,15 @@ fn may_join(record: &NetworkRecord, given: &[Given], options: &Options) -> Resul
             "no link can be attached to it",
             "choose a bridge or overlay network",
         ));
+    }
+    if options.internal && !record.internal {
+        let remedy = "leave --internal out, or join a network that was created with it";
+        return Err(Error::conflict(record.object(), "it has a way out, and --internal wants none", remedy));
+    }
+    if let Some(given) = given.iter().find(|given| record.is_global() && given.space != SPACE) {
+        let why = format!("its addresses are agreed on with other hosts, and {} comes from another IPAM", given.subnet);
+        let remedy = format!("give --ipam-driver vswitch --ipam-opt {}={}", option::NETWORK, record.name);
+        return Err(Error::conflict(record.object(), why, remedy));
     }
     if let Some((key, _)) = options.rest.iter().find(|(key, value)| {
         let same = key.as_str() == "com.docker.network.driver.mtu" && value.parse() == Ok(record.mtu);

@@ -25,7 +25,7 @@ pub(super) fn of_id(id: &str) -> Option<Pool> {
     let (subnet, range) = (prefix()?.parse().ok()?, prefix());
     let range = range.map(|text| text.parse()).transpose().ok()?;
     let id = id.to_owned();
-    Some(Pool { id, subnet, range, network: Some(network), joined: true, gateway: None, uses: 1 })
+    Some(Pool { id, subnet, range, network: Some(network), joined: true, gateway: None, uses: 1, since: 0 })
 }
 
 /// Reads a prefix as a user gave it; host bits do not matter.

@@ -10,6 +10,18 @@ use crate::api::Error;
 /// Where Docker puts the list.
 const KEY: &str = "com.docker.network.portmap";
 
+/// That another endpoint of the sandbox leads IPv6 out.
+const ONLY_V4: &str = "com.docker.network.driver.private.no_proxy_6to4";
+
+/// What an endpoint is to publish, and for whom.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// In our words.
+    pub(super) specs: Vec<String>,
+    /// Whether another endpoint does it for IPv6.
+    pub(super) only_v4: bool,
+}
+
 /// One port, as Docker says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -63,9 +75,12 @@ impl Run {
     }
 }
 
-/// The ports to be published, in our words.
-pub(super) fn read(options: &Map<String, Value>) -> Result<Vec<String>, Error> {
-    let Some(list) = options.get(KEY).filter(|list| !list.is_null()) else { return Ok(Vec::new()) };
+/// The ports to be published.
+pub(super) fn read(options: &Map<String, Value>) -> Result<Wanted, Error> {
+    let only_v4 = options.get(ONLY_V4).is_some_and(|value| *value == true || *value == "true");
+    let Some(list) = options.get(KEY).filter(|list| !list.is_null()) else {
+        return Ok(Wanted { specs: Vec::new(), only_v4 });
+    };
     let invalid = |why: String| Error::invalid("published ports", why, "publish TCP and UDP ports");
     let mut bindings: Vec<Binding> =
         serde_json::from_value(list.clone()).map_err(|error| invalid(error.to_string()))?;
@@ -87,7 +102,7 @@ pub(super) fn read(options: &Map<String, Value>) -> Result<Vec<String>, Error> {
         let Binding { proto, port, host_port: host, host_port_end, .. } = binding;
         runs.push(Run { proto, at, port, host, host_end: host_port_end.max(host), count: 1 });
     }
-    Ok(runs.iter().map(Run::spec).collect())
+    Ok(Wanted { specs: runs.iter().map(Run::spec).collect(), only_v4 })
 }
 
 #[cfg(test)]
@@ -97,7 +112,7 @@ mod tests {
     use super::*;
 
     fn specs(list: Value) -> Result<Vec<String>, Error> {
-        read(json!({ KEY: list }).as_object().unwrap())
+        read(json!({ KEY: list }).as_object().unwrap()).map(|wanted| wanted.specs)
     }
 
     fn tcp(port: u16, ip: &str, host: u16, end: u16) -> Value {

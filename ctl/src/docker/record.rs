@@ -25,6 +25,9 @@ pub(super) struct Network {
     pub(super) managed: bool,
     /// Milliseconds since the Unix epoch.
     pub(super) since: u64,
+    /// Whether the engine that is asked has listed it: only then its silence means anything.
+    #[serde(default)]
+    pub(super) seen: bool,
 }
 
 /// A pool of addresses that Docker was given.
@@ -45,6 +48,9 @@ pub(super) struct Pool {
     pub(super) gateway: Option<IpAddr>,
     /// How often it was given and not released.
     pub(super) uses: u32,
+    /// Milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub(super) since: u64,
 }
 
 /// An endpoint that Docker has created, attached or not.

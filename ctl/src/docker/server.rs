@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
@@ -22,6 +22,9 @@ use crate::api::{self, Error, Kind, Listener};
 
 /// How long Docker may have to wait for one answer. What was begun is ended all the same, and found by the next try.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Largest body, in bytes: each of 65,535 published ports is said by itself.
+const BODY: usize = 32 << 20;
 
 /// As Docker names the form of its messages.
 const CONTENT: &str = "application/vnd.docker.plugins.v1.2+json";
@@ -63,6 +66,7 @@ pub(super) fn routes(plugin: Arc<Plugin>) -> Router {
         .route("/NetworkDriver.DiscoverNew", on(Plugin::discovered))
         .route("/NetworkDriver.DiscoverDelete", on(Plugin::discovered))
         .fallback(async |uri: Uri| refuse(&Error::not_found(format!("method {}", uri.path()), "")))
+        .layer(DefaultBodyLimit::max(BODY))
         .with_state(plugin)
 }
 

@@ -15,12 +15,22 @@ pub struct Docked {
     /// Where the engine keeps the sandbox's namespace. It may be visible to the engine only, and may come later than
     /// the endpoint.
     pub key: PathBuf,
-    /// Whether the engine chose it for its sandbox's default routes.
+    /// Whether the engine chose it for its sandbox's IPv4 default route.
     #[serde(default)]
-    pub leads_out: bool,
+    pub leads_v4: bool,
+    /// The same for IPv6.
+    #[serde(default)]
+    pub leads_v6: bool,
     /// Numbers of the publications that the engine asked for.
     #[serde(default)]
     pub published: Vec<u32>,
+}
+
+impl Docked {
+    /// Whether its sandbox's default route of a family leads by it.
+    pub fn leads(&self, v4: bool) -> bool {
+        if v4 { self.leads_v4 } else { self.leads_v6 }
+    }
 }
 
 /// An address that is held for a runtime which manages addresses by itself.

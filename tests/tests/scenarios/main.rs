@@ -8,6 +8,7 @@ mod cni_crash;
 mod crash;
 mod dns;
 mod dns_stream;
+mod docker;
 mod egress;
 mod egress_ports;
 mod filter;

@@ -1,6 +1,7 @@
 //! The engine's stream of events: who starts and who is renamed. When it begins, also after the engine was away, what is
 //! here is compared with what the engine has. Nobody listens before Docker uses this driver.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
@@ -30,7 +31,7 @@ const COMPARE: (Duration, Duration) = (Duration::from_secs(65), Duration::from_s
 const TOPIC: &str = "docker";
 
 impl Engine {
-    pub(super) async fn keep_listening(&self) {
+    pub(super) async fn keep_listening(self: Arc<Self>) {
         self.plugin.used.notified().await;
         let mut pause = PAUSE.0;
         loop {
@@ -50,7 +51,7 @@ impl Engine {
     }
 
     /// Listens until the stream ends.
-    async fn listen(&self, pause: &mut Duration) -> Result<(), String> {
+    async fn listen(self: &Arc<Self>, pause: &mut Duration) -> Result<(), String> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| error.to_string())?;
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|error| error.to_string())?;
@@ -63,7 +64,7 @@ impl Engine {
             }
             self.plugin.control.no_warning(TOPIC);
             *pause = PAUSE.0;
-            self.compare().await;
+            self.compared().await;
             let mut next = Instant::now() + COMPARE.0;
             let (mut body, mut line) = (answer.into_body(), Vec::new());
             loop {
@@ -72,7 +73,7 @@ impl Engine {
                     // The engine has ended.
                     Ok(_) => return Ok(()),
                     Err(_) => {
-                        self.compare().await;
+                        self.compared().await;
                         next = Instant::now() + COMPARE.1;
                     }
                 }
@@ -82,6 +83,13 @@ impl Engine {
             heard = hearing => heard,
             ended = connection => ended.map_err(|error| error.to_string()),
         }
+    }
+
+    /// Compares to the end, also when the engine goes meanwhile.
+    async fn compared(self: &Arc<Self>) {
+        let engine = self.clone();
+        // It ends early only with the daemon.
+        let _ = tokio::spawn(async move { engine.compare().await }).await;
     }
 
     /// Takes in a piece of the stream; `line` is what of the last line was there before.

@@ -7,8 +7,10 @@ mod compare;
 mod events;
 mod learn;
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -37,13 +39,15 @@ pub(super) struct Engine {
     plugin: Arc<Plugin>,
     socket: PathBuf,
     client: Client,
+    /// Network id and address of what was reserved and not used at the last comparison.
+    unused: Mutex<HashSet<(String, IpAddr)>>,
 }
 
 impl Engine {
     /// The engine that listens at `socket`.
     pub(super) fn new(plugin: Arc<Plugin>, socket: PathBuf) -> Arc<Engine> {
         let client = Client::new(&socket).with_deadline(DEADLINE);
-        Arc::new(Engine { plugin, socket, client })
+        Arc::new(Engine { plugin, socket, client, unused: Mutex::default() })
     }
 
     /// Learns what is asked for, and follows the engine's events, until dropped.
@@ -67,7 +71,7 @@ impl Engine {
                 });
             }
         };
-        tokio::join!(learning, self.keep_listening());
+        tokio::join!(learning, self.clone().keep_listening());
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {

@@ -43,6 +43,14 @@ async fn engines_on_two_hosts_share_a_network_and_no_address() {
     let data = json!([{ "AddressSpace": "LocalDefault", "Pool": "172.20.0.0/16", "Gateway": "172.20.0.1/16" }]);
     let why = first.refused("NetworkDriver.CreateNetwork", create_network(&id(9), data, join_red())).await;
     assert!(why.contains("--ipam-driver vswitch"), "{why}");
+    let data = json!([{ "AddressSpace": "vswitch", "Pool": "10.10.10.0/24", "Gateway": "10.10.10.1/24" }]);
+    let mut inward = create_network(&id(9), data, join_red());
+    inward["Options"]["com.docker.network.internal"] = json!(true);
+    assert!(first.refused("NetworkDriver.CreateNetwork", inward).await.contains("--internal"));
+    // Addresses that another IPAM chooses on each host would meet.
+    let data = json!([{ "AddressSpace": "LocalDefault", "Pool": "10.10.10.0/24", "Gateway": "10.10.10.1/24" }]);
+    let why = first.refused("NetworkDriver.CreateNetwork", create_network(&id(9), data, join_red())).await;
+    assert!(why.contains("agreed on with other hosts"), "{why}");
     // A joined network stays.
     let left: Vec<_> = (0..3).map(|endpoint| id(16 + endpoint)).collect();
     for endpoint in left {

@@ -240,14 +240,16 @@ async fn another_ipam_chooses_addresses_or_leaves_them_to_us() {
     driver.call("NetworkDriver.CreateNetwork", create_network(&id(0xb0), data, json!({}))).await;
     let make = create_endpoint(&id(0xb0), &id(0xf0), "10.33.0.2/24");
     driver.call("NetworkDriver.CreateEndpoint", make).await;
-    let twice =
-        driver.refused("NetworkDriver.CreateEndpoint", create_endpoint(&id(0xb0), &id(0xf1), "10.33.0.2/24")).await;
-    assert!(twice.contains("10.33.0.2"), "{twice}");
+    driver.call("NetworkDriver.Join", join(&id(0xb0), &id(0xf0), "/sandbox/before")).await;
+    // Docker gives an address again only when its endpoint is gone, told or not.
+    let again = create_endpoint(&id(0xb0), &id(0xf1), "10.33.0.2/24");
+    driver.call("NetworkDriver.CreateEndpoint", again).await;
+    assert!(host.control.ports(None).await.unwrap().is_empty());
     for taken in ["10.33.0.9/24", "10.33.0.3/24"] {
         driver.refused("NetworkDriver.CreateEndpoint", create_endpoint(&id(0xb0), &id(0xf2), taken)).await;
     }
-    driver.call("NetworkDriver.DeleteEndpoint", of_endpoint(&id(0xb0), &id(0xf0))).await;
-    driver.call("NetworkDriver.CreateEndpoint", create_endpoint(&id(0xb0), &id(0xf1), "10.33.0.2/24")).await;
+    driver.call("NetworkDriver.DeleteEndpoint", of_endpoint(&id(0xb0), &id(0xf1))).await;
+    driver.call("NetworkDriver.CreateEndpoint", create_endpoint(&id(0xb0), &id(0xf0), "10.33.0.2/24")).await;
 
     let none = json!([{ "AddressSpace": "null", "Pool": "0.0.0.0/0" }]);
     driver.call("NetworkDriver.CreateNetwork", create_network(&id(0xb1), none, json!({}))).await;
@@ -259,4 +261,32 @@ async fn another_ipam_chooses_addresses_or_leaves_them_to_us() {
             .await
             .contains("state")
     );
+}
+
+/// An engine that leads IPv4 and IPv6 out by different networks asks both for the same ports.
+#[tokio::test]
+async fn two_ways_out_publish_one_family_each() {
+    let (store, _dir) = store().await;
+    let host = Host::start(1, &store).await;
+    let driver = Driver::start(&host).await;
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let portmap = json!([{ "Proto": 6, "Port": 80, "HostIP": "", "HostPort": port, "HostPortEnd": port }]);
+    for (number, only_v4) in [(1, true), (2, false)] {
+        let pool = driver.network(&id(number), &format!("10.{}.0.0/24", 60 + number), json!({}), json!({})).await;
+        driver.run(&id(number), &pool, &id(16 + number), "/sandbox/both").await;
+        let mut ask = of_endpoint(&id(number), &id(16 + number));
+        ask["Options"] = json!({
+            "com.docker.network.portmap": portmap,
+            "com.docker.network.driver.private.no_proxy_6to4": only_v4,
+        });
+        driver.call("NetworkDriver.ProgramExternalConnectivity", ask).await;
+    }
+    let mut specs: Vec<String> = host.control.published(None).unwrap().into_iter().map(|row| row.spec).collect();
+    specs.sort();
+    assert_eq!(specs, [format!("0.0.0.0:{port}:80/tcp"), format!("[::]:{port}:80/tcp")]);
+    driver.call("NetworkDriver.RevokeExternalConnectivity", of_endpoint(&id(1), &id(17))).await;
+    assert_eq!(host.control.published(None).unwrap().len(), 1);
 }

@@ -86,7 +86,11 @@ async fn what_the_engine_has_forgotten_is_given_up() {
     driver.stop().await;
     // As if all that had been long ago.
     let records = Memory::read(&host.disk).unwrap().docker;
-    let networks = records.networks.into_values().map(|network| crate::docker::record::Network { since: 0, ..network });
+    let networks = records.networks.into_values().map(|network| crate::docker::record::Network {
+        since: 0,
+        seen: true,
+        ..network
+    });
     let endpoints = records.endpoints.into_values().map(|e| crate::docker::record::Endpoint { since: 0, ..e });
     let mut changes: Vec<_> = networks.map(|network| crate::docker::record::network(&network)).collect();
     changes.extend(endpoints.map(|endpoint| crate::docker::record::endpoint(&endpoint)));
