@@ -1,6 +1,7 @@
 //! What vswitchd is told: flags win over the environment, that over the configuration file, that over the defaults.
 //! Nothing is looked up here beyond the file; addresses and names are resolved by `vswitchd` itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -67,6 +68,9 @@ pub struct Arguments {
     pub check_config: bool,
 }
 
+/// Longest path of a socket, in bytes (sun_path of unix(7), less what is put behind it while it is made).
+const LONGEST_SOCKET: usize = 107 - ".lock".len();
+
 const EXAMPLES: &str = "Examples:
   vswitchd
   vswitchd --name host1 --advertise eth0 --store consul://127.0.0.1:8500/vswitch
@@ -120,6 +124,8 @@ pub struct Config {
     pub docker_api: PathBuf,
     /// A filter of the log.
     pub log_level: String,
+    /// What is allowed and yet not good.
+    pub warnings: Vec<String>,
 }
 
 /// The socket of Docker's network driver.
@@ -155,7 +161,12 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.config.is_none() => String::new(),
             Err(error) => return Err(Error { path, why: error.to_string() }),
         };
-        Config::merge(arguments, &text, &path)
+        let open = std::fs::metadata(&path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0);
+        let mut config = Config::merge(arguments, &text, &path)?;
+        if open && text.contains("token=") {
+            config.warnings.push(format!("{} holds a token and everybody may read it: chmod o= it", path.display()));
+        }
+        Ok(config)
     }
 
     fn merge(arguments: Arguments, text: &str, path: &Path) -> Result<Config, Error> {
@@ -183,6 +194,7 @@ impl Config {
             },
             docker_api: arguments.docker_api.or(file.docker_api).unwrap_or_else(|| docker::DEFAULT_API.into()),
             log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| "info".into()),
+            warnings: Vec::new(),
         };
         if config.lease_time == 0 {
             return Err(failed("lease_time: 0 s would free the addresses of a host at once; give 1 or more".into()));
@@ -200,6 +212,17 @@ impl Config {
         {
             let why = format!("docker_plugin: {} is neither none nor an absolute path", path.display());
             return Err(failed(why));
+        }
+        if let Some(advertise) = &config.advertise
+            && advertise.parse::<std::net::IpAddr>().is_err()
+            && !crate::sandbox::is_name(advertise)
+        {
+            let why =
+                format!("advertise: {advertise:?} is no address and no interface; give an address without length");
+            return Err(failed(why));
+        }
+        if config.socket.as_os_str().len() > LONGEST_SOCKET || config.socket.as_os_str().is_empty() {
+            return Err(failed(format!("socket: a path of 1 to {LONGEST_SOCKET} bytes is wanted")));
         }
         if config.vxlan_port == 0 {
             return Err(failed("vxlan_port: 0 is no port; give 1 to 65535".into()));
@@ -269,6 +292,12 @@ mod tests {
         for (given, plugin) in [("none", DockerPlugin::None), ("/a/b.sock", DockerPlugin::At("/a/b.sock".into()))] {
             assert_eq!(merge(&["--docker-plugin", given], "").unwrap().docker_plugin, plugin);
         }
+        for bad in ["", "10.0.0.1/24", "a name"] {
+            assert!(merge(&["--advertise", bad], "").unwrap_err().to_string().contains("advertise: "), "{bad}");
+        }
+        assert!(
+            merge(&["--socket", &format!("/{}", "x".repeat(107))], "").unwrap_err().to_string().contains("socket: ")
+        );
         let missing = Arguments { config: Some("/nowhere/x.toml".into()), ..Arguments::default() };
         assert!(Config::load(missing).unwrap_err().to_string().contains("/nowhere/x.toml"));
     }
@@ -307,6 +336,18 @@ mod tests {
         let keys: BTreeSet<String> = set.parse::<toml::Table>().unwrap().keys().cloned().collect();
         assert_eq!(keys, known_keys());
         merge(&[], &set).unwrap();
+    }
+
+    #[test]
+    fn a_token_that_everybody_may_read_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        std::fs::write(&path, "store = 'consul://x/y?token=z'").unwrap();
+        let warnings = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Config::load(Arguments { config: Some(path.clone()), ..Arguments::default() }).unwrap().warnings
+        };
+        assert_eq!((warnings(0o644).len(), warnings(0o640).len()), (1, 0));
     }
 
     #[test]

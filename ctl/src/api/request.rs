@@ -206,6 +206,7 @@ pub struct AddPort {
 
 /// `PATCH /v1/ports/NAME?network=NETWORK`: what is named changes, the rest stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetPort {
     /// What it may send, get and flood; 0 takes a limit away.

@@ -45,6 +45,7 @@ fn check_config(config: &Config) -> Result<()> {
     log_filter(config)?;
     host_name(config)?;
     store::check(&config.store)?;
+    config.warnings.iter().for_each(|warning| println!("warning: {warning}"));
     println!("the configuration is sound");
     Ok(())
 }
@@ -58,6 +59,7 @@ fn start(config: Config) -> Result<()> {
     let filter = log_filter(&config)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -57,6 +57,10 @@ impl Completion {
         };
         let mut script = Vec::new();
         shell.write_registration(VARIABLE, "vsctl", "vsctl", "vsctl", &mut script)?;
+        if let Shell::Zsh = self.shell {
+            // Where zsh loads the file as a function at the first key press, that press wants an answer, too.
+            script.extend_from_slice(b"[ \"${funcstack[1]}\" = _vsctl ] && _clap_dynamic_completer_vsctl \"$@\"\n");
+        }
         session.raw(&script)
     }
 }
@@ -98,10 +102,17 @@ fn candidates(mut names: Vec<(String, String)>) -> Vec<CompletionCandidate> {
 
 /// What vswitchd says at once; nothing, if it does not. There is nobody to tell why.
 fn ask<T: DeserializeOwned>(path: &str) -> Vec<T> {
-    let socket = std::env::var_os(SOCKET_VARIABLE).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    let socket = named_socket(std::env::args()).or_else(|| std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from));
+    let socket = socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let Ok(runtime) = runtime else { return Vec::new() };
     let client = Client::new(&socket);
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, client.get::<Vec<T>>(path)).await });
     answer.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// What `--socket` of an unfinished line says.
+fn named_socket(mut words: impl Iterator<Item = String>) -> Option<PathBuf> {
+    let word = words.find(|word| word == "--socket" || word.starts_with("--socket="))?;
+    word.strip_prefix("--socket=").map(PathBuf::from).or_else(|| words.next().map(PathBuf::from))
 }

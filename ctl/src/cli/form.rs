@@ -5,10 +5,9 @@ use std::str::FromStr;
 use serde::de::value::{Error as Nothing, MapDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};
-use serde_json::Value as Json;
 
 use super::error::Error;
-use super::table::printable;
+use super::table::{is_hidden, printable};
 use super::template::{Template, Value};
 
 /// The form of answers.
@@ -47,15 +46,28 @@ fn unescaped(text: &str) -> String {
     text.replace("\\t", "\t").replace("\\n", "\n")
 }
 
-/// What a template sees of `json`. Control characters in it never reach the terminal.
-pub(crate) fn value(json: &Json) -> Value {
-    Value::read(json, printable)
+/// JSON in which what a terminal would act on is written as `\\u001b`, which is the same JSON.
+pub(crate) fn json(text: &str) -> String {
+    let hidden = |c: char| is_hidden(c) && c != '\n';
+    if !text.contains(hidden) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if hidden(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
+}
+
+/// What a template made, fit for a terminal; lines and tabs are as the template has them.
+pub(crate) fn shown(text: &str) -> String {
+    let parts = text.split_inclusive(['\n', '\t']).map(|part| match part.chars().last() {
+        Some(end @ ('\n' | '\t')) => printable(&part[..part.len() - 1]) + &end.to_string(),
+        _ => printable(part),
+    });
+    parts.collect()
 }
 
 /// What a template sees of an element: all fields that its type has, also those that JSON leaves out when they are empty.
 pub(crate) fn row<T: Serialize + DeserializeOwned>(element: &T) -> Result<Value, Error> {
     let json = serde_json::to_value(element).map_err(|error| Error::Output(error.into()))?;
-    let mut row = value(&json);
+    let mut row = Value::read(&json);
     if let Value::Record(fields) = &mut row {
         for name in names::<T>() {
             if !fields.iter().any(|(field, _)| field == name) {
@@ -64,6 +76,11 @@ pub(crate) fn row<T: Serialize + DeserializeOwned>(element: &T) -> Result<Value,
         }
     }
     Ok(row)
+}
+
+/// A row in which every field of its type is empty.
+pub(crate) fn empty<T: DeserializeOwned>() -> Value {
+    Value::Record(names::<T>().iter().map(|name| ((*name).to_owned(), Value::Null)).collect())
 }
 
 /// A template that does not fit what it is filled in with.

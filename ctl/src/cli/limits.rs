@@ -124,9 +124,10 @@ impl SetPort {
                 remedy: "name a limit or a VLAN: see `vsctl set-port --help`".into(),
             });
         }
+        session.expect::<api::Port>()?;
         let answer: Value = session.client.patch(&path, &change).await?;
         if session.wants_data() {
-            return session.data(&answer);
+            return session.answer::<api::Port>(&path, &answer);
         }
         let port: api::Port = read(&path, &answer)?;
         let limits = show(&port.limits);

@@ -138,10 +138,11 @@ impl AddPort {
             publish: self.publish.iter().map(ToString::to_string).collect(),
             ..Request::default()
         };
+        session.expect::<api::Port>()?;
         let path = "/v1/ports";
         let answer: Value = session.client.post(path, &request).await?;
         if session.wants_data() {
-            return session.data(&answer);
+            return session.answer::<api::Port>(path, &answer);
         }
         let port: api::Port = read(path, &answer)?;
         let addresses: String = port.addresses.iter().map(|address| format!(" {address}")).collect();

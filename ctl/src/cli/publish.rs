@@ -82,6 +82,7 @@ impl Publish {
             (None, name) => {
                 let publish = self.specs.iter().map(ToString::to_string).collect();
                 let request = PublishPorts { name: name.unwrap_or_default(), publish, network: self.network };
+                session.expect::<Published>()?;
                 let path = "/v1/publish";
                 let answer: Value = session.client.post(path, &request).await?;
                 if session.wants_data() {

@@ -61,28 +61,60 @@ impl<'a> Session<'a> {
         let json = serde_json::to_value(value).map_err(|error| Error::Output(error.into()))?;
         let rows = |json: &Value| -> Vec<template::Value> {
             let all = json.as_array().map_or(std::slice::from_ref(json), Vec::as_slice);
-            all.iter().map(form::value).collect()
+            all.iter().map(template::Value::read).collect()
         };
         match &self.form {
             Form::Template { .. } => self.filled(&rows(&json)),
             Form::Table | Form::Json => {
-                serde_json::to_writer_pretty(&mut *self.out, &json).map_err(|error| Error::Output(error.into()))?;
-                self.line("")
+                let text = serde_json::to_string_pretty(&json).map_err(|error| Error::Output(error.into()))?;
+                self.line(&form::json(&text))
             }
         }
     }
 
+    /// Writes the answer to a change as [`data`](Self::data) does, with all fields that its type has.
+    pub(crate) fn answer<T: Serialize + DeserializeOwned>(&mut self, path: &str, answer: &Value) -> Result<(), Error> {
+        match &self.form {
+            Form::Template { .. } => {
+                let row = form::row(&read::<T>(path, answer)?)?;
+                self.filled(&[row])
+            }
+            Form::Table | Form::Json => self.data(answer),
+        }
+    }
+
+    /// Refuses a template that asks for what a `T` has not, before a change is made that could not be told of then.
+    pub(crate) fn expect<T: DeserializeOwned>(&self) -> Result<(), Error> {
+        let Form::Template { template, .. } = &self.form else { return Ok(()) };
+        match template.fill(&form::empty::<T>()) {
+            Err(why) if why.contains(" is not there") => Err(form::refused(why)),
+            // What fails for want of values may do with them.
+            _ => Ok(()),
+        }
+    }
+
+    /// The same where the answer is names alone.
+    pub(crate) fn expect_names(&self) -> Result<(), Error> {
+        let Form::Template { template, .. } = &self.form else { return Ok(()) };
+        template.fill(&template::Value::Text("name".into())).map(drop).map_err(form::refused)
+    }
+
     /// Writes `rows` as the template has them.
     pub(crate) fn filled(&mut self, rows: &[template::Value]) -> Result<(), Error> {
+        self.filled_below(rows, &template::Value::Heading(String::new()))
+    }
+
+    /// The same, with what a table's heading is made from.
+    pub(crate) fn filled_below(&mut self, rows: &[template::Value], heading: &template::Value) -> Result<(), Error> {
         let Form::Template { template, table } = &self.form else { return Ok(()) };
-        let lines = rows.iter().map(|row| template.fill(row));
-        let lines: Vec<String> = lines.collect::<Result<_, _>>().map_err(form::refused)?;
+        let lines = rows.iter().map(|row| Ok(form::shown(&template.fill(row)?)));
+        let lines: Vec<String> = lines.collect::<Result<_, String>>().map_err(form::refused)?;
         if !table {
             return lines.iter().try_for_each(|line| self.line(line));
         }
-        let heading = template.fill(&template::Value::Heading(String::new())).map_err(form::refused)?;
+        let heading = template.fill(heading).map_err(form::refused)?;
         let headers: Vec<&str> = heading.split('\t').collect();
-        let mut table = Table::new(&headers);
+        let mut table = Table::bare(&headers);
         for line in &lines {
             table.row(line.split('\t').map(str::to_owned).collect());
         }

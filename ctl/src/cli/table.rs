@@ -11,13 +11,20 @@ pub(crate) const NOTHING: &str = "-";
 /// Rows under headers.
 pub(crate) struct Table {
     headers: Vec<String>,
+    nothing: &'static str,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table with these headers.
     pub(crate) fn new(headers: &[&str]) -> Self {
-        Self { headers: headers.iter().map(|&header| header.to_owned()).collect(), rows: Vec::new() }
+        let headers = headers.iter().map(|&header| header.to_owned()).collect();
+        Self { headers, nothing: NOTHING, rows: Vec::new() }
+    }
+
+    /// An empty table whose empty cells stay empty, as docker's do.
+    pub(crate) fn bare(headers: &[&str]) -> Self {
+        Self { nothing: "", ..Self::new(headers) }
     }
 
     /// Adds a row; an empty cell is shown as `-`, and so is one that is missing.
@@ -26,7 +33,7 @@ impl Table {
         cells.resize(self.headers.len(), String::new());
         for cell in &mut cells {
             if cell.is_empty() {
-                cell.push_str(NOTHING);
+                cell.push_str(self.nothing);
             }
         }
         self.rows.push(cells);
@@ -44,13 +51,17 @@ impl Table {
     }
 }
 
+/// What a terminal acts on instead of showing it.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// `text` with control characters written out (`\u{1b}`), fit for a line on a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(hidden) {
+    if !text.contains(is_hidden) {
         return text.to_owned();
     }
-    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
 /// A span of time, its two largest units: `59s`, `1m 1s`, `3h 20m`, `2d 5h`.

@@ -22,6 +22,7 @@ fn commands_and_names_are_offered() {
     assert_eq!(offered(&fake, &["vsctl", "connect", "RED", "c"]), ["container1"]);
     assert_eq!(offered(&fake, &["vsctl", "rule", "ls", "--network", "R"]), ["RED"]);
     assert_eq!(offered(&fake, &["vsctl", "del-port", "cont"]), ["container1"]);
+    assert!(offered(&fake, &["vsctl", "--socket", "/nonexistent/s", "network", "inspect", "B"]).is_empty());
     assert!(offered(&fake, &["vsctl", "network", "create", "R"]).is_empty(), "a new network's name is new");
 }
 

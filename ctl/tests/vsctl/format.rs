@@ -34,6 +34,10 @@ fn network_ls_has_docker_s_fields() {
         ("{{.IPv4}} {{.IPv6}} {{.Internal}}", "true false false\n"),
         ("{{.VNI}} {{.MTU}} {{(index .Subnets 0).Gateway}}", "4096 1450 10.10.10.1\n"),
         ("table {{.Name}}\\t{{.Driver}}", "NAME   DRIVER\nRED    overlay\n"),
+        (
+            "table {{.ID}}\\t{{.Label \"x.team\"}}\\t{{.CreatedAt}}",
+            "NETWORK ID     team   CREATED AT\n111111111111          2026-11-21 12:00:00.000000001 +0000 UTC\n",
+        ),
         ("{{if eq .Scope \"global\"}}{{upper .Driver}}{{end}}", "OVERLAY\n"),
     ] {
         assert_eq!(printed(&fake, line, format), expected, "{format}");
@@ -101,4 +105,39 @@ fn a_field_that_is_not_there_is_a_usage_error_with_those_that_are() {
     }
     let told = String::from_utf8(run(&fake, "ports", "{{.Name").stderr).unwrap();
     assert!(told.contains("}} is missing"), "{told}");
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_changes_nothing() {
+    let fake = Fake::new([("POST /v1/ports", 201, port()), ("DELETE /v1/networks/RED", 204, json!(null))]);
+    for line in ["add-port RED web0 --pid 1", "connect RED web0", "network rm RED", "network create RED"] {
+        assert_eq!(run(&fake, line, "{{.Nmae}}").status.code(), Some(2), "{line}");
+    }
+    assert_eq!(fake.asked(), []);
+    assert_eq!(printed(&fake, "add-port RED web0 --pid 1", "{{.Name}} {{.Vlan}}|{{.Limits.Rate}}|"), "container1 ||\n");
+    assert_eq!(printed(&fake, "network rm RED", "gone: {{.}}"), "gone: RED\n");
+}
+
+#[test]
+fn nothing_that_a_terminal_acts_on_gets_through() {
+    let mut hostile = port();
+    hostile["container_id"] = json!("a\u{9b}31m\u{1b}[2J\u{202e}b");
+    let fake = Fake::new([("GET /v1/ports", 200, json!([hostile]))]);
+    assert_eq!(printed(&fake, "ports", "{{.ContainerID}}"), "a\\u{9b}31m\\u{1b}[2J\\u{202e}b\n");
+    for format in ["json", "{{json .}}"] {
+        let text = printed(&fake, "ports", format);
+        assert!(text.contains("a\\u009b31m\\u001b[2J\\u202eb") && text.is_ascii(), "{text}");
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn docker_s_booleans_have_values() {
+    let fake = Fake::new([
+        ("GET /v1/networks", 200, networks()),
+        ("POST /v1/networks", 201, json!({"id": RED, "name": "x", "warning": ""})),
+    ]);
+    assert_eq!(fake.lines("network ls -q --no-trunc=true -f name=RED"), [RED]);
+    fake.lines("network create --internal=true --ipv6=false --attachable x");
+    assert_eq!(fake.asked()[1].1, json!({"name": "x", "driver": "bridge", "internal": true, "attachable": true}));
 }

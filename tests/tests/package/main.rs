@@ -51,6 +51,19 @@ fn promised() -> BTreeSet<String> {
 }
 
 #[test]
+fn everything_for_packages_is_used() {
+    let script = std::fs::read_to_string(format!("{TOP}/packaging/build-deb")).unwrap();
+    let mut all = BTreeSet::new();
+    let packaging = PathBuf::from(format!("{TOP}/packaging"));
+    files(&packaging, &packaging, &mut all);
+    for file in all.iter().filter(|file| *file != "/build-deb") {
+        let name = file.rsplit('/').next().unwrap();
+        let by_folder = file.starts_with("/hooks.d/") && script.contains("packaging/hooks.d/*.json");
+        assert!(by_folder || script.contains(name), "packaging{file} is in no package");
+    }
+}
+
+#[test]
 fn the_package_has_what_the_docs_promise_and_its_parts_fit() {
     let dir = tempfile::tempdir().unwrap();
     let (deb, root) = unpack(dir.path());
@@ -78,6 +91,21 @@ fn the_package_has_what_the_docs_promise_and_its_parts_fit() {
         let hook: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(all.contains(hook["hook"]["path"].as_str().unwrap()), "{hook}");
     }
+    // Every link between the pages leads to something that is there.
+    let doc = root.join("usr/share/doc/vswitch");
+    let pages = all.iter().filter(|path| path.starts_with("/usr/share/doc/vswitch/") && path.ends_with(".md"));
+    let mut links = 0;
+    for page in pages {
+        let page = root.join(&page[1..]);
+        for link in std::fs::read_to_string(&page).unwrap().split("](").skip(1) {
+            let link = link.split([')', '#']).next().unwrap();
+            if !link.is_empty() && !link.contains("://") {
+                assert!(page.parent().unwrap().join(link).exists(), "{}: {link}", page.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 10 && doc.join("docs/openapi.json").exists(), "{links} links");
     let conffiles = std::fs::read_to_string(root.join("DEBIAN/conffiles")).unwrap();
     assert_eq!(conffiles, "/etc/vswitch/vswitchd.toml\n");
     for script in ["postinst", "prerm", "postrm"] {

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use super::Server;
 use crate::api;
-use crate::model::Limits;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");
@@ -50,11 +49,13 @@ fn operations() -> Vec<Operation> {
             .takes::<api::AddPort>()
             .replies::<api::Port>(201),
         op("GET", "/v1/ports/{name}", "Endpoints of a sandbox").replies::<Vec<api::Port>>(200),
-        op("PATCH", "/v1/ports/{name}", "Change the limits of an endpoint; 0 takes one away")
-            .asks(&[NETWORK])
-            .takes::<Limits>()
+        op("PATCH", "/v1/ports/{name}", "Change the limits or the VLANs of an endpoint")
+            .needs(NETWORK)
+            .takes::<api::SetPort>()
             .replies::<api::Port>(200),
-        op("DELETE", "/v1/ports/{name}", "Detach a sandbox from a network, or from all").asks(&[NETWORK]).done(204),
+        op("DELETE", "/v1/ports/{name}", "Detach a sandbox from a network, or from all")
+            .asks(&[NETWORK, ("ifname", "Only the endpoint with this link")])
+            .done(204),
         op("GET", "/v1/publish", "Published ports")
             .asks(&[("name", "Only of this sandbox")])
             .replies::<Vec<api::Published>>(200),
@@ -62,7 +63,8 @@ fn operations() -> Vec<Operation> {
             .takes::<api::PublishPorts>()
             .replies::<Vec<api::Published>>(201),
         op("DELETE", "/v1/publish", "Take published ports of a sandbox back")
-            .asks(&[("name", "The sandbox"), ("spec", "Only this, as it was asked for or is listed")])
+            .needs(("name", "The sandbox"))
+            .asks(&[("spec", "Only this, as it was asked for or is listed")])
             .done(204),
         op("DELETE", "/v1/publish/{id}", "Take a published port back").done(204),
         op("GET", "/v1/conn", "Tracked connections; the header `x-next` says where the next page begins")
@@ -130,13 +132,15 @@ struct Operation {
     path: &'static str,
     summary: &'static str,
     parameters: Vec<(&'static str, &'static str)>,
+    /// Parameters that must be there.
+    needed: Vec<&'static str>,
     body: Option<Content>,
     status: u16,
     reply: Option<Content>,
 }
 
 fn op(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
-    Operation { method, path, summary, parameters: Vec::new(), body: None, status: 0, reply: None }
+    Operation { method, path, summary, parameters: Vec::new(), needed: Vec::new(), body: None, status: 0, reply: None }
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -147,6 +151,11 @@ impl Operation {
     fn asks(mut self, parameters: &[(&'static str, &'static str)]) -> Self {
         self.parameters.extend(parameters);
         self
+    }
+
+    fn needs(mut self, parameter: (&'static str, &'static str)) -> Self {
+        self.needed.push(parameter.0);
+        self.asks(&[parameter])
     }
 
     fn takes<T: JsonSchema>(self) -> Self {
@@ -181,7 +190,7 @@ impl Operation {
             .step_by(2)
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
         let in_query = self.parameters.iter().map(
-            |(name, text)| json!({"name": name, "in": "query", "description": text, "schema": {"type": "string"}}),
+            |(name, text)| json!({"name": name, "in": "query", "required": self.needed.contains(name), "description": text, "schema": {"type": "string"}}),
         );
         let parameters: Vec<Value> = in_path.chain(in_query).collect();
         let mut success = json!({"description": if self.reply.is_some() { "The answer" } else { "Done" }});
@@ -296,5 +305,43 @@ async fn no_description_leads_nowhere() {
         let (_, _, answer) = server.raw(operation.method, &path, "?").await;
         let nowhere = answer.contains(&format!("path {path}")) || answer.contains("is not for it");
         assert!(!nowhere, "{} {path}: {answer}", operation.method);
+    }
+}
+
+/// What stands in backticks behind `expected`, or behind `use` with commas between.
+fn named<'a>(text: &'a str, after: &str) -> BTreeSet<&'a str> {
+    let list = text.split(after).nth(1).unwrap_or_default();
+    match list.contains('`') {
+        true => list.split('`').skip(1).step_by(2).collect(),
+        false => list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn parameters_and_fields_are_those_that_are_read() {
+    let server = Server::start().await;
+    let document = document();
+    for operation in operations() {
+        let path = operation.path.replace(['{', '}'], "").replace("/id", "/1").replace("/position", "/1");
+        let what = format!("{} {path}", operation.method);
+        let (_, refused) = server.ask(operation.method, &format!("{path}?no_such=1"), "{}").await;
+        let read = match refused["error"].as_str() {
+            Some(error) if error.contains("no_such") => refused["remedy"].as_str().unwrap_or_default(),
+            _ => "",
+        };
+        let described: BTreeSet<&str> = operation.parameters.iter().map(|(name, _)| *name).collect();
+        assert_eq!(named(read, "use "), described, "{what}: {refused}");
+
+        let Some(Content::Json(_)) = operation.body else { continue };
+        let needed: Vec<String> = operation.needed.iter().map(|name| format!("{name}=bridge")).collect();
+        let asked = format!("{path}?{}", needed.join("&"));
+        let (_, refused) = server.ask(operation.method, &asked, r#"{"no_such": 1}"#).await;
+        let error = refused["error"].as_str().unwrap_or_default();
+        assert!(error.contains("no_such"), "{what}: {refused}");
+        let method = operation.method.to_lowercase();
+        let body = &document["paths"][operation.path][method]["requestBody"]["content"]["application/json"]["schema"];
+        let schema = body["$ref"].as_str().unwrap().trim_start_matches('#');
+        let fields = document.pointer(&format!("{schema}/properties")).unwrap().as_object().unwrap();
+        assert_eq!(named(error, "expected "), fields.keys().map(String::as_str).collect(), "{what}: {error}");
     }
 }

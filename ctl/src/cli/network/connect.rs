@@ -33,6 +33,7 @@ impl Connect {
     /// Connects; as with docker, nothing is printed when that is done.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
         self.docker.check()?;
+        session.expect::<api::Port>()?;
         let Wishes { ip, ip6, mac, aliases, hostname, resolver, ifname, limits, vlans } = self.wishes;
         let request = api::Connect {
             name: self.container,
@@ -50,7 +51,7 @@ impl Connect {
         };
         let path = format!("/v1/networks/{}/connect", segment(&self.network));
         let answer: Value = session.client.post(&path, &request).await?;
-        session.changed(&answer)
+        if session.wants_data() { session.answer::<api::Port>(&path, &answer) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -48,16 +48,34 @@ pub(crate) struct Create {
     #[arg(long = "aux-address", value_name = "NAME=IP")]
     aux_addresses: Vec<Pair>,
     /// No way to the outside
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     internal: bool,
     /// Whether its containers may reach each other where no rule says so
     #[arg(long, value_name = "allow|deny", value_parser = ["allow", "deny"])]
     policy: Option<String>,
     /// Kept for docker's sake: containers may always be attached by hand
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     attachable: bool,
     /// IPv6 too, with a chosen subnet if none is given
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     ipv6: bool,
     /// MTU of the containers' links, in bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(68..=65_535))]
@@ -101,10 +119,11 @@ impl Create {
             dns_search: self.resolver.dns_search,
             dns_options: self.resolver.dns_options,
         };
+        session.expect::<Created>()?;
         let path = "/v1/networks";
         let answer: Value = session.client.post(path, &request).await?;
         if session.wants_data() {
-            return session.data(&answer);
+            return session.answer::<Created>(path, &answer);
         }
         let created: Created = read(path, &answer)?;
         if !created.warning.is_empty() {

@@ -64,15 +64,15 @@ impl Inspect {
 
 /// What a template sees: docker's fields, also those that are left out of JSON when they are empty.
 fn fields(value: &Value) -> Result<template::Value, Error> {
-    use template::Value::{List, Map, Record, Text};
+    use template::Value::{List, Map, Part, Record, Text};
     let mut fields = row::<api::Inspect>(&read("/v1/networks", value)?)?;
     let Record(all) = &mut fields else { return Ok(fields) };
     let ipam = all.iter_mut().find(|(name, _)| name == "IPAM");
-    if let Some((_, Record(ipam))) = ipam
+    if let Some((_, Part(ipam))) = ipam
         && let Some((_, List(config))) = ipam.iter_mut().find(|(name, _)| name == "Config")
     {
         for subnet in config {
-            let Record(given) = subnet else { continue };
+            let Part(given) = subnet else { continue };
             let nothing = || Text(String::new());
             let whole = [("Subnet", nothing()), ("IPRange", nothing()), ("Gateway", nothing())];
             let whole =

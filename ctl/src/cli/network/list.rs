@@ -1,16 +1,14 @@
 //! `vsctl network ls`, with docker's columns, filters and template fields.
 
-use std::collections::BTreeMap;
-
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde_json::Value;
 
 use super::filter::{Filter, passes};
 use crate::api::Network;
 use crate::cli::error::Error;
-use crate::cli::form::{Form, row};
+use crate::cli::form::{self, Form, row};
 use crate::cli::session::{Session, read};
-use crate::cli::table::{Table, printable, short};
+use crate::cli::table::{Table, short};
 use crate::cli::template;
 
 const EXAMPLES: &str = "\
@@ -30,7 +28,13 @@ pub(crate) struct List {
     #[arg(short, long)]
     quiet: bool,
     /// Whole IDs
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     no_trunc: bool,
     /// Only networks that match: name=, id= (a part, or ^whole$), driver=, scope=, type=custom|builtin,
     /// dangling=true|false, label=KEY[=VALUE]
@@ -61,7 +65,7 @@ impl List {
         }
         if session.wants_data() {
             let rows = networks.iter().map(|(network, _)| fields(network, id(network)));
-            return session.filled(&rows.collect::<Result<Vec<_>, Error>>()?);
+            return session.filled_below(&rows.collect::<Result<Vec<_>, Error>>()?, &heading());
         }
         let mut table = Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"]);
         for (network, _) in &networks {
@@ -71,22 +75,32 @@ impl List {
     }
 }
 
+/// What stands above the columns of a table: docker's words where they are not the fields' names.
+fn heading() -> template::Value {
+    let known = form::empty::<Network>();
+    let template::Value::Record(fields) = known else { return known };
+    let names = fields.into_iter().map(|(name, _)| name).chain(["created_at", "ipv4", "ipv6"].map(str::to_owned));
+    let word = |name: &str| match name {
+        "id" => template::Value::Heading("NETWORK ID".into()),
+        other => template::Value::Heading(other.replace('_', " ").to_uppercase()),
+    };
+    template::Value::Record(names.map(|name| (name.clone(), word(&name))).collect())
+}
+
 /// Docker's fields with docker's values, then those that only this switch has.
 fn fields(network: &Network, id: String) -> Result<template::Value, Error> {
     use template::Value::{Labels, Record, Text};
     let has = |is: fn(&ipnet::IpNet) -> bool| network.subnets.iter().any(|subnet| is(&subnet.subnet)).to_string();
-    let labels: BTreeMap<String, String> =
-        network.labels.iter().map(|(key, value)| (printable(key), printable(value))).collect();
     let mut fields = vec![
         ("CreatedAt".to_owned(), Text(created(&network.created))),
-        ("Driver".into(), Text(printable(&network.driver))),
+        ("Driver".into(), Text(network.driver.clone())),
         ("ID".into(), Text(id)),
         ("IPv4".into(), Text(has(|net| net.addr().is_ipv4()))),
         ("IPv6".into(), Text(has(|net| net.addr().is_ipv6()))),
         ("Internal".into(), Text(network.internal.to_string())),
-        ("Labels".into(), Labels(labels)),
-        ("Name".into(), Text(printable(&network.name))),
-        ("Scope".into(), Text(printable(&network.scope))),
+        ("Labels".into(), Labels(network.labels.clone())),
+        ("Name".into(), Text(network.name.clone())),
+        ("Scope".into(), Text(network.scope.clone())),
     ];
     if let Record(more) = row(network)? {
         for (name, value) in more {
@@ -101,8 +115,8 @@ fn fields(network: &Network, id: String) -> Result<template::Value, Error> {
 /// `2026-11-21 12:00:00.5 +0000 UTC`, as docker writes times in lists.
 fn created(rfc3339: &str) -> String {
     let Some((date, time)) = rfc3339.strip_suffix('Z').and_then(|text| text.split_once('T')) else {
-        return printable(rfc3339);
+        return rfc3339.to_owned();
     };
     let time = if time.contains('.') { time.trim_end_matches('0').trim_end_matches('.') } else { time };
-    printable(&format!("{date} {time} +0000 UTC"))
+    format!("{date} {time} +0000 UTC")
 }

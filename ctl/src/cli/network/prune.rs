@@ -37,6 +37,7 @@ pub(crate) struct Prune {
 impl Prune {
     /// Removes every network of the user's that has no endpoint on any host, and prints their names.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        session.expect_names()?;
         if !self.force && !confirmed(session)? {
             return Ok(());
         }
@@ -51,7 +52,13 @@ impl Prune {
                 Ok(()) => removed.push(network.name),
                 // Used by a host whose endpoints are not known here, or removed meanwhile: nothing to prune.
                 Err(error) if error.status() == Some(IN_USE) || error.is_not_found() => {}
-                Err(error) => outcome = Err(session.survive(error.into())?),
+                Err(error) => match session.survive(error.into()) {
+                    Ok(told) => outcome = Err(told),
+                    Err(fatal) => {
+                        outcome = Err(fatal);
+                        break;
+                    }
+                },
             }
         }
         if session.wants_data() {

@@ -21,6 +21,7 @@ pub(crate) struct Remove {
 impl Remove {
     /// Removes each, and prints the names of those that are gone (as JSON, an array of them).
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
+        session.expect_names()?;
         let mut outcome = Ok(());
         let mut removed = Vec::new();
         for network in self.networks {
@@ -29,7 +30,13 @@ impl Remove {
                 Ok(()) if session.wants_data() => removed.push(network),
                 Ok(()) => session.line(&network)?,
                 Err(error) if self.force && error.is_not_found() => {}
-                Err(error) => outcome = Err(session.survive(error.into())?),
+                Err(error) => match session.survive(error.into()) {
+                    Ok(told) => outcome = Err(told),
+                    Err(fatal) => {
+                        outcome = Err(fatal);
+                        break;
+                    }
+                },
             }
         }
         if session.wants_data() {

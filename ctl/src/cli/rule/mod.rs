@@ -135,6 +135,7 @@ impl Command {
                 };
                 let (network, action) = (of.network, action.to_owned());
                 let ask = AddRule { network, from, to, proto, dport, position, action };
+                session.expect::<RuleRow>()?;
                 let path = "/v1/rules";
                 let answer: Value = session.client.post(path, &ask).await?;
                 let row: RuleRow = read(path, &answer)?;

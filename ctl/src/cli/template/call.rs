@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::Value;
 use super::printf::printf;
+use crate::cli::form;
 
 /// All functions.
 pub(super) const NAMES: [&str; 26] = [
@@ -63,9 +64,10 @@ pub(super) fn call(name: &str, arguments: Vec<Value>) -> Result<Value, String> {
         ("le", [a, b]) => Ok(Value::Bool(order(a, b)?.is_le())),
         ("gt", [a, b]) => Ok(Value::Bool(order(a, b)?.is_gt())),
         ("ge", [a, b]) => Ok(Value::Bool(order(a, b)?.is_ge())),
-        ("json", [value]) => Ok(Value::Text(value.json().to_string())),
+        ("json", [value]) => Ok(Value::Text(form::json(&value.json().to_string()))),
         ("jsonpretty", [value]) => {
-            serde_json::to_string_pretty(&value.json()).map(Value::Text).map_err(|error| error.to_string())
+            let text = serde_json::to_string_pretty(&value.json()).map_err(|error| error.to_string())?;
+            Ok(Value::Text(form::json(&text)))
         }
         ("lower", [value]) => Ok(Value::Text(value.to_string().to_lowercase())),
         ("upper", [value]) => Ok(Value::Text(value.to_string().to_uppercase())),
@@ -136,7 +138,7 @@ fn index(value: Value, key: &Value) -> Result<Value, String> {
             let found = usize::try_from(*at).ok().and_then(|at| values.get(at));
             found.cloned().ok_or_else(|| format!("there is no element {at}: there are {}", values.len()))
         }
-        (Value::Map(_) | Value::Labels(_) | Value::Record(_) | Value::Null, Value::Text(key)) => value.field(key),
+        (Value::Map(_) | Value::Labels(_) | Value::Record(_) | Value::Part(_), Value::Text(key)) => value.field(key),
         (Value::Null, _) => Ok(Value::Null),
         _ => Err(format!("{value} cannot be indexed by {key}")),
     }
@@ -163,6 +165,19 @@ fn slice(value: &Value, bounds: &[Value]) -> Result<Value, String> {
 }
 
 fn order(a: &Value, b: &Value) -> Result<Ordering, String> {
+    // What is not there is the zero of what it is compared with, as in Go's records.
+    let zero = |other: &Value| match other {
+        Value::Int(_) => Value::Int(0),
+        Value::Float(_) => Value::Float(0.0),
+        Value::Bool(_) => Value::Bool(false),
+        Value::Null => Value::Null,
+        _ => Value::Text(String::new()),
+    };
+    let (a, b) = match (a, b) {
+        (Value::Null, b) => (&zero(b), b),
+        (a, Value::Null) => (a, &zero(a)),
+        both => both,
+    };
     let ordered = match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
@@ -170,8 +185,6 @@ fn order(a: &Value, b: &Value) -> Result<Ordering, String> {
         (Value::Float(a), Value::Int(b)) => a.partial_cmp(&(*b as f64)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::Null, Value::Null) => Some(Ordering::Equal),
-        // What is not there is a text without characters, as in Go's records.
-        (Value::Null, Value::Text(_)) | (Value::Text(_), Value::Null) => Some(a.to_string().cmp(&b.to_string())),
         (Value::Text(_) | Value::Labels(_), Value::Text(_) | Value::Labels(_)) => {
             Some(a.to_string().cmp(&b.to_string()))
         }

@@ -1,5 +1,5 @@
 //! The part of Go's text/template that `--format` of docker is used with: fields, pipelines, variables, `if`, `range`,
-//! `with`, the built-in functions and docker's own. No named templates. Knows nothing of the API or of terminals.
+//! `with`, the built-in functions and docker's own. No named templates. Knows nothing of the API.
 //!
 //! Invariant: a template that parses ends for every value, with text or with a reason.
 

@@ -134,6 +134,11 @@ impl Run {
                     let labels = if let Value::Heading(_) = labels { labels } else { labels.field("Labels")? };
                     let argument = command.arguments.first().map(|operand| self.operand(operand, dot)).transpose()?;
                     let key = argument.or(last).unwrap_or(Value::Null).to_string();
+                    if let Value::Heading(_) = labels {
+                        // As docker has it: the last word of the key.
+                        let word = key.rsplit('.').next().unwrap_or_default();
+                        return Ok(Value::Heading(word.replace(['-', '_'], " ")));
+                    }
                     labels.field(&key)
                 }
                 _ => Err(format!(".{} takes no arguments", path.join("."))),

@@ -21,6 +21,8 @@ pub(crate) enum Value {
     Labels(BTreeMap<String, String>),
     /// Fields are fixed: one that is not there is a slip.
     Record(Vec<(String, Value)>),
+    /// Inside of another: a field that is not there may be one that was left out because it is empty.
+    Part(Vec<(String, Value)>),
     /// Stands for a whole row in the heading of a table: a field's value is the field's name.
     Heading(String),
 }
@@ -39,12 +41,15 @@ pub(crate) fn is_same(a: &str, b: &str) -> bool {
 }
 
 impl Value {
-    /// What `json` is; `text` is applied to every text in it.
-    pub(crate) fn read(json: &Json, text: fn(&str) -> String) -> Value {
-        Value::under("", json, text)
+    /// What `json` is.
+    pub(crate) fn read(json: &Json) -> Value {
+        match Value::under("", json) {
+            Value::Part(fields) => Value::Record(fields),
+            other => other,
+        }
     }
 
-    fn under(field: &str, json: &Json, text: fn(&str) -> String) -> Value {
+    fn under(field: &str, json: &Json) -> Value {
         match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
@@ -52,14 +57,14 @@ impl Value {
                 let int = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
                 int.map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Int)
             }
-            Json::String(value) => Value::Text(text(value)),
-            Json::Array(values) => Value::List(values.iter().map(|value| Value::under("", value, text)).collect()),
+            Json::String(value) => Value::Text(value.clone()),
+            Json::Array(values) => Value::List(values.iter().map(|value| Value::under("", value)).collect()),
             Json::Object(fields) if MAPS.iter().any(|name| is_same(name, field)) => {
-                Value::Map(fields.iter().map(|(key, value)| (text(key), Value::under("", value, text))).collect())
+                Value::Map(fields.iter().map(|(key, value)| (key.clone(), Value::under("", value))).collect())
             }
             Json::Object(fields) => {
-                let field = |(name, value): (&String, &Json)| (text(name), Value::under(name, value, text));
-                Value::Record(fields.iter().map(field).collect())
+                let field = |(name, value): (&String, &Json)| (name.clone(), Value::under(name, value));
+                Value::Part(fields.iter().map(field).collect())
             }
         }
     }
@@ -76,7 +81,9 @@ impl Value {
             Value::Text(_) | Value::Labels(_) | Value::Heading(_) => Json::String(self.to_string()),
             Value::List(values) => Json::Array(values.iter().map(Value::json).collect()),
             Value::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
-            Value::Record(fields) => fields.iter().map(|(name, value)| (name.clone(), value.json())).collect(),
+            Value::Record(fields) | Value::Part(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), value.json())).collect()
+            }
         }
     }
 
@@ -91,7 +98,7 @@ impl Value {
             Value::List(values) => !values.is_empty(),
             Value::Map(map) => !map.is_empty(),
             Value::Labels(map) => !map.is_empty(),
-            Value::Record(_) | Value::Heading(_) => true,
+            Value::Record(_) | Value::Part(_) | Value::Heading(_) => true,
         }
     }
 
@@ -102,10 +109,12 @@ impl Value {
             Value::Map(map) => Ok(map.get(name).cloned().unwrap_or(Value::Null)),
             Value::Labels(map) => Ok(map.get(name).map_or(Value::Null, |value| Value::Text(value.clone()))),
             Value::Heading(_) => Ok(Value::Heading(heading(name))),
-            Value::Record(fields) => {
+            Value::Record(fields) | Value::Part(fields) => {
                 let exact = fields.iter().find(|(field, _)| field == name);
                 let found = exact.or_else(|| fields.iter().find(|(field, _)| is_same(field, name)));
-                found.map(|(_, value)| value.clone()).ok_or_else(|| {
+                let found = found.map(|(_, value)| value.clone());
+                let left_out = matches!(self, Value::Part(_)).then_some(Value::Null);
+                found.or(left_out).ok_or_else(|| {
                     let all: Vec<&str> = fields.iter().map(|(field, _)| field.as_str()).collect();
                     format!(".{name} is not there; there are {}", all.join(", "))
                 })
@@ -162,7 +171,9 @@ impl Display for Value {
             Value::Text(text) | Value::Heading(text) => f.write_str(text),
             Value::List(values) => joined(f, "[", &mut values.iter().map(|value| (None, value))),
             Value::Map(map) => joined(f, "map[", &mut map.iter().map(|(key, value)| (Some(key.as_str()), value))),
-            Value::Record(fields) => joined(f, "{", &mut fields.iter().map(|(_, value)| (None, value))),
+            Value::Record(fields) | Value::Part(fields) => {
+                joined(f, "{", &mut fields.iter().map(|(_, value)| (None, value)))
+            }
             Value::Labels(map) => {
                 let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 f.write_str(&pairs.join(","))
