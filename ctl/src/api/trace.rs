@@ -20,7 +20,7 @@ use crate::control::Control;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TracePacket {
-    /// The network whose rules it meets after those of all networks; none: only these.
+    /// The network whose rules it meets after those for all; none: that of the sandbox where it comes in or goes out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// Whether it is an IPv6 packet, where no address tells.

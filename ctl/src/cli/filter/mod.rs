@@ -35,7 +35,13 @@ Examples:
   vsctl filter save -c > saved && vsctl filter load -c saved
 
 The tables that the text names are replaced in one step; a text with an error
-changes nothing.";
+changes nothing.
+
+Matches: addrtype comment conntrack connlimit connmark dscp hashlimit hl icmp
+icmp6 iprange length limit mac mark multiport set state statistic tcp tos ttl
+udp.
+Targets: ACCEPT CONNMARK CT DNAT DROP DSCP HL LOG MARK MASQUERADE NETMAP NOTRACK
+REDIRECT REJECT RETURN SNAT TCPMSS TOS TTL.";
 
 const SAVE_EXAMPLES: &str = "\
 Examples:
@@ -165,4 +171,30 @@ fn row(row: &FilterRow) -> Vec<String> {
         bytes(row.bytes),
         if row.active { "active" } else { "waiting" }.into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use nat::rules::{Family, load};
+
+    use super::LOAD_EXAMPLES;
+
+    #[test]
+    fn the_matches_and_targets_that_are_named_exist() {
+        let list = |title: &str| -> Vec<&str> {
+            let (_, rest) = LOAD_EXAMPLES.split_once(title).unwrap();
+            rest.split_once('.').unwrap().0.split_whitespace().collect()
+        };
+        let (matches, targets) = (list("Matches: "), list("Targets: "));
+        assert_eq!((matches.len(), targets.len()), (23, 19));
+        let known = |option: &str, name: &str| {
+            [Family::Ipv4, Family::Ipv6].into_iter().any(|family| {
+                let text = format!("*filter\n-A FORWARD {option} {name}\nCOMMIT\n");
+                let supported = |reason: &str| !reason.contains("supported") && !reason.contains("no such");
+                load(family, &text).map_or_else(|error| supported(&error.reason), |_| true)
+            })
+        };
+        assert!(!known("-m", "time") && !known("-j", "TEE"));
+        assert!(matches.iter().all(|name| known("-m", name)) && targets.iter().all(|name| known("-j", name)));
+    }
 }

@@ -14,13 +14,15 @@ use crate::cli::table::Table;
 
 const EXAMPLES: &str = "\
 Examples:
-  vsctl filter trace --network RED --in web0 --out uplink --dst 192.0.2.7
+  vsctl filter trace --in web0 --out uplink --dst 192.0.2.7
   vsctl filter trace --in uplink --out web0 --src 192.0.2.7 --dport 8080
   vsctl filter trace -6 --network RED --in web0 --out db --proto icmpv6
   vsctl filter trace --in web0 --dst 10.10.10.1 --proto udp --dport 53
 
-Without --out the packet is for the gateway itself, without --in the gateway
-sends it. Nothing is sent or counted; limits are as if nothing had passed.";
+Without --network the packet meets the rules of the network of the sandbox where
+it comes in, or else goes out. Without --out it is for the gateway itself,
+without --in the gateway sends it. Nothing is sent or counted; limits are as if
+nothing had passed.";
 
 /// Show which rules a packet would match, and what would become of it
 #[derive(Debug, Args)]

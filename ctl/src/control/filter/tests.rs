@@ -228,12 +228,22 @@ async fn a_packet_in_words_is_traced_by_the_rules_of_now() {
     assert_eq!(rules, ["-A FORWARD -i web0 -j mine", "-A mine -s 10.0.0.0/8 -j ACCEPT"]);
     assert_eq!((traced.verdict.as_str(), traced.steps[0].network.as_deref()), ("accept", Some("RED")));
     assert_eq!(saved(&host, red(Family::Ipv4)).await, TEXT, "nothing was counted");
-    let other = host.control.trace(TracePacket { network: None, ..ask.clone() }).await.unwrap();
-    assert!(other.steps.is_empty() && other.verdict == "accept");
+    let meant = host.control.trace(TracePacket { network: None, ..ask.clone() }).await.unwrap();
+    assert_eq!(meant, traced, "the network is that of the sandbox");
+    host.control.create_network(CreateNetwork { name: "BLUE".into(), ..CreateNetwork::default() }).await.unwrap();
+    host.attach("BLUE", "web0").await.unwrap();
+    let unclear = host.control.trace(TracePacket { network: None, ..ask.clone() }).await.unwrap_err();
+    assert!(unclear.error.contains("BLUE, RED") || unclear.error.contains("RED, BLUE"), "{}", unclear.error);
+    let by_address = TracePacket { network: None, src: "10.72.0.2".parse().ok(), ..ask.clone() };
+    assert_eq!(host.control.trace(by_address).await.unwrap(), traced);
+    let by_neighbour = TracePacket { network: None, output: Some("db".into()), dst: None, ..ask.clone() };
+    host.attach("RED", "db").await.unwrap();
+    assert_eq!(host.control.trace(by_neighbour).await.unwrap().steps, traced.steps);
     for (ask, word) in [
         (TracePacket { input: None, output: None, ..ask.clone() }, "comes in"),
         (TracePacket { dst: None, ..ask.clone() }, "destination"),
         (TracePacket { dst: "fd00::1".parse().ok(), ..ask.clone() }, "source"),
+        (TracePacket { ipv6: true, ..ask.clone() }, "IPv4 address"),
         (TracePacket { network: Some("nix".into()), ..ask.clone() }, "nix"),
         (TracePacket { state: Some("x".into()), ..ask.clone() }, "state"),
     ] {

@@ -1,5 +1,6 @@
 //! `filter trace`: a packet in words before the rules as they are now. Names of sandboxes stand for their addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use nat::rules::{AddressKinds, Family, Log, Packet, Program, RuleSet, Surroundin
 use super::beside;
 use crate::api::{Error, FilterOf, TracePacket, Traced};
 use crate::control::Control;
+use crate::control::state::Endpoint;
 use crate::filter::{Between, Described, Layer, Scope, Unclear, trace};
 
 impl Control {
@@ -23,8 +25,13 @@ impl Control {
             return Err(Error::invalid("packet", "where it comes in and goes out is not said", remedy));
         }
         let told = ask.src.or(ask.dst).map(|ip| if ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 });
+        if ask.ipv6 && told == Some(Family::Ipv4) {
+            let remedy = "give IPv6 addresses, or leave -6 out";
+            return Err(Error::invalid("packet", "it is to be IPv6 and has an IPv4 address", remedy));
+        }
         let family = told.unwrap_or(if ask.ipv6 { Family::Ipv6 } else { Family::Ipv4 });
-        let network = self.scope(FilterOf { network: ask.network.clone(), family }).await?.network;
+        let network = ask.network.clone().map_or_else(|| self.network_between(&ask), |network| Ok(Some(network)))?;
+        let network = self.scope(FilterOf { network, family }).await?.network;
         let src = self.end_of(&ask.src, &ask.input, network.as_deref(), family, "--src")?;
         let dst = self.end_of(&ask.dst, &ask.output, network.as_deref(), family, "--dst")?;
         let described = Described::of(&ask, src, dst).map_err(refused)?;
@@ -64,6 +71,32 @@ impl Control {
             trace(&mut layers, described, &between, mark, &mut around)
         };
         beside("packet", following).await
+    }
+
+    /// The network, by its ID, whose rules a packet meets besides those for all: that of the sandbox where it comes in, or
+    /// else goes out. An address that is given, and the sandbox at the other end, tell several apart.
+    fn network_between(&self, ask: &TracePacket) -> Result<Option<String>, Error> {
+        let state = self.state();
+        let of = |name: &Option<String>, ip: Option<IpAddr>| -> BTreeSet<String> {
+            let called = |endpoint: &&Endpoint| name.as_ref().is_some_and(|name| endpoint.is_called(name));
+            let all: Vec<&Endpoint> = state.endpoints.values().filter(called).collect();
+            let has = |endpoint: &&&Endpoint| endpoint.record().addresses.iter().any(|net| Some(net.addr()) == ip);
+            let network = |endpoint: &Endpoint| endpoint.stored.network.clone();
+            match all.iter().find(has) {
+                Some(endpoint) => BTreeSet::from([network(endpoint)]),
+                None => all.into_iter().map(network).collect(),
+            }
+        };
+        let (from, to) = (of(&ask.input, ask.src), of(&ask.output, ask.dst));
+        let both: BTreeSet<String> = from.intersection(&to).cloned().collect();
+        let mut networks = [both, from, to].into_iter().find(|networks| !networks.is_empty()).unwrap_or_default();
+        let network = networks.pop_first();
+        if networks.is_empty() {
+            return Ok(network);
+        }
+        let names: Vec<String> = network.iter().chain(&networks).map(|id| state.network_name(id)).collect();
+        let why = format!("its way may be in the networks {}", names.join(", "));
+        Err(Error::invalid("packet", why, "say in which one with --network"))
     }
 
     /// The address that was given, or that of the sandbox.
