@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -185,7 +189,25 @@ pub(super) fn router(control: Arc<Control>) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(map_response(in_our_words))
         .with_state(control)
+}
+
+/// Refusals that are not ours, of what could not even be read, in the form of all others.
+async fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let is_json =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (why, remedy) = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            (format!("its body is longer than {} MiB", BODY >> 20), "ask for less at once")
+        }
+        _ => (format!("it cannot be read ({status})"), "write names in paths as percent-encoded UTF-8"),
+    };
+    (status, axum::Json(Error::invalid("request", why, remedy))).into_response()
 }
 
 /// Runs a change to its end, also when the client has hung up meanwhile: half a change is worse than an unheard answer.

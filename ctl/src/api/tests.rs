@@ -198,7 +198,10 @@ async fn refusals_have_a_status_an_object_and_a_remedy() {
         assert!(!answer["object"].as_str().unwrap().is_empty());
     }
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20));
-    assert_eq!(server.ask("POST", "/v1/networks", long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, answer) = server.ask("POST", "/v1/networks", long).await;
+    assert_eq!((status, &answer["object"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("request")), "{answer}");
+    let (status, answer) = server.ask("GET", "/v1/networks/%FF", "").await;
+    assert_eq!((status, &answer["object"]), (StatusCode::BAD_REQUEST, &json!("request")), "{answer}");
     let (status, _) = server.ask("POST", "/v1/networks/bridge/disconnect", r#"{"name":"nix","force":true}"#).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
 }
