@@ -40,6 +40,7 @@ mod tables;
 pub(crate) mod tests;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ use store::Store;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::dns::{Service, Upstreams};
+use crate::dns::{Inherited, Service, Upstreams};
 use crate::publish::Proxy;
 use crate::state::{Change, Disk};
 use state::State;
@@ -82,6 +83,8 @@ pub struct Settings {
     pub session_ttl: Duration,
     /// Whom to ask for names of the outside.
     pub upstreams: Upstreams,
+    /// Whose search domains and options containers get.
+    pub resolv_conf: PathBuf,
 }
 
 impl Settings {
@@ -98,6 +101,7 @@ impl Settings {
             rest: Duration::from_secs(60),
             session_ttl: Duration::from_secs(15),
             upstreams: Upstreams::default(),
+            resolv_conf: crate::dns::RESOLV_CONF.into(),
         }
     }
 }
@@ -135,6 +139,8 @@ pub struct Control {
     dns: crate::dns::Handle,
     /// Until it runs.
     dns_service: Mutex<Option<Service>>,
+    /// What containers take over of the host's resolver.
+    inherited: tokio::sync::Mutex<Inherited>,
     /// One recovery at a time.
     recovery: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
@@ -147,6 +153,7 @@ impl Control {
         Arc::new(Control {
             dns,
             dns_service: Mutex::new(Some(dns_service)),
+            inherited: tokio::sync::Mutex::new(Inherited::new(&settings.resolv_conf)),
             proxy: Proxy::by(&settings.host_link),
             settings,
             store,

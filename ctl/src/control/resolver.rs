@@ -1,5 +1,5 @@
 //! What the resolv.conf of a sandbox is to hold: the gateways of its networks, which answer for the names in all of
-//! them, unless its endpoints or its networks want something else. Pure; the same for every endpoint of a sandbox.
+//! them, unless its endpoints or its networks want something else; else what the host's own holds. Pure; the same for every endpoint of a sandbox.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,17 +12,18 @@ use crate::model::{NAMESERVERS, NetworkRecord, Resolver};
 pub(super) struct Sandboxes<'a> {
     state: &'a State,
     by_name: HashMap<&'a str, Vec<&'a Endpoint>>,
+    inherited: &'a Resolver,
 }
 
 impl<'a> Sandboxes<'a> {
-    /// Those of this host.
-    pub(super) fn of(state: &'a State) -> Sandboxes<'a> {
+    /// Those of this host, whose own resolver holds what is inherited.
+    pub(super) fn of(state: &'a State, inherited: &'a Resolver) -> Sandboxes<'a> {
         let mut by_name: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
         for endpoint in state.endpoints.values().filter(|endpoint| !endpoint.leaving) {
             by_name.entry(&endpoint.record().name).or_default().push(endpoint);
         }
         by_name.values_mut().for_each(|all| all.sort_by_key(|endpoint| (endpoint.stored.since, endpoint.port)));
-        Sandboxes { state, by_name }
+        Sandboxes { state, by_name, inherited }
     }
 
     /// What the resolver of a sandbox is to hold.
@@ -32,7 +33,7 @@ impl<'a> Sandboxes<'a> {
             let network = self.state.networks.get(&endpoint.stored.network)?;
             Some(Part { network: &network.record, addresses: endpoint.addresses(), wish: &endpoint.stored.dns })
         });
-        settle(parts.collect())
+        settle(parts.collect(), self.inherited)
     }
 }
 
@@ -44,8 +45,8 @@ struct Part<'a> {
 }
 
 /// From the endpoints of a sandbox in the order in which they came. What an endpoint wants goes before what a network
-/// wants, in each line by itself.
-fn settle(mut parts: Vec<Part<'_>>) -> Resolver {
+/// wants, and that before what is inherited, in each line by itself.
+fn settle(mut parts: Vec<Part<'_>>, inherited: &Resolver) -> Resolver {
     parts.sort_by_key(|part| part.network.internal);
     let mut nameservers: Vec<IpAddr> = Vec::new();
     // The first server of each family of each network: another answers when a network is left meanwhile.
@@ -66,7 +67,7 @@ fn settle(mut parts: Vec<Part<'_>>) -> Resolver {
     nameservers.truncate(NAMESERVERS);
     let wanted = |of: fn(&Resolver) -> &Vec<String>| {
         let wishes = parts.iter().map(|part| of(part.wish)).chain(parts.iter().map(|part| of(&part.network.dns)));
-        wishes.into_iter().find(|lines| !lines.is_empty()).cloned().unwrap_or_default()
+        wishes.chain([of(inherited)]).find(|lines| !lines.is_empty()).cloned().unwrap_or_default()
     };
     let search = wanted(|resolver| &resolver.search).into_iter().filter(|domain| domain != ".").collect();
     let mut options = wanted(|resolver| &resolver.options);
@@ -101,11 +102,11 @@ mod tests {
                 Part { network: &red, addresses: addresses(&["10.2.0.2", "fd00::2"]), wish: &none },
             ]
         };
-        let resolver = settle(parts());
+        let resolver = settle(parts(), &none);
         assert_eq!(resolver.nameservers, addresses(&["10.2.0.1", "10.1.0.1", "fd00::1"]));
         assert_eq!((resolver.search.len(), resolver.options), (0, vec!["ndots:0".to_owned()]));
-        assert_eq!(settle(parts()[..1].iter().map(clone).collect()).nameservers, addresses(&["10.1.0.1"]));
-        assert!(settle(Vec::new()).nameservers.is_empty());
+        assert_eq!(settle(parts()[..1].iter().map(clone).collect(), &none).nameservers, addresses(&["10.1.0.1"]));
+        assert!(settle(Vec::new(), &none).nameservers.is_empty());
     }
 
     fn clone<'a>(part: &Part<'a>) -> Part<'a> {
@@ -118,13 +119,15 @@ mod tests {
         let mut red = record(&[("10.2.0.0/24", "10.2.0.1")], false);
         red.dns = Resolver { search: vec!["red.example".into()], ..servers(&["192.0.2.53"]) };
         let here = || addresses(&["10.2.0.2"]);
-        let of_network = settle(vec![Part { network: &red, addresses: here(), wish: &none }]);
+        let host = Resolver { search: vec!["corp.example".into()], options: vec!["ndots:5".into()], ..servers(&[]) };
+        let of_network = settle(vec![Part { network: &red, addresses: here(), wish: &none }], &host);
         assert_eq!(
             (of_network.nameservers, of_network.search),
             (addresses(&["192.0.2.53"]), vec!["red.example".into()])
         );
+        assert_eq!(of_network.options, ["ndots:5"], "the host's, and nothing of ours besides");
         let wish = Resolver { search: vec![".".into()], options: vec!["ndots:2".into()], ..servers(&["192.0.2.9"]) };
-        let own = settle(vec![Part { network: &red, addresses: here(), wish: &wish }]);
+        let own = settle(vec![Part { network: &red, addresses: here(), wish: &wish }], &host);
         assert_eq!((own.nameservers, own.search.len()), (addresses(&["192.0.2.9"]), 0));
         assert_eq!(own.options, ["ndots:2"]);
     }
@@ -158,5 +161,29 @@ mod tests {
         ] {
             assert_eq!(host.ask(bad).await.unwrap_err().kind, Kind::Invalid);
         }
+    }
+    #[tokio::test]
+    async fn the_hosts_search_domains_and_options_are_followed_and_its_servers_are_not() {
+        use crate::api::{AddPort, CreateNetwork};
+        use crate::control::tests::{Host, store};
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        host.control.create_network(CreateNetwork { name: "LAN".into(), ..CreateNetwork::default() }).await.unwrap();
+        let write = |text: &str| std::fs::write(&host.control.settings.resolv_conf, text).unwrap();
+        write("nameserver 192.0.2.1\nsearch corp.example\noptions edns0\n");
+        let port = host.attach("LAN", "web").await.unwrap();
+        assert_eq!((port.dns.search, port.dns.options), (vec!["corp.example".into()], texts(&["edns0", "ndots:0"])));
+        assert!(!port.dns.nameservers.contains(&addresses(&["192.0.2.1"])[0]));
+        write("search other.example corp.example\noptions ndots:2\n");
+        let port = host.control.ports(Some("web")).await.unwrap().pop().unwrap();
+        assert_eq!(port.dns.search, ["other.example", "corp.example"]);
+        assert_eq!(port.dns.options, ["ndots:2"]);
+        let none =
+            AddPort { network: "LAN".into(), name: "db".into(), dns_search: texts(&["."]), ..AddPort::default() };
+        assert!(host.ask(none).await.unwrap().dns.search.is_empty());
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 }

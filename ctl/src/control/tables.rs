@@ -14,7 +14,7 @@ use super::resolver::Sandboxes;
 use super::state::{Endpoint, State};
 use super::{Control, gateway};
 use crate::api::{self, Error, Features, Sandbox};
-use crate::model::rfc3339;
+use crate::model::{Resolver, rfc3339};
 
 /// Flows that are shown at the most.
 const FLOWS: usize = 100_000;
@@ -111,9 +111,9 @@ impl Control {
     /// # Errors
     /// 404 when a name is given and no sandbox has it.
     pub async fn ports(&self, name: Option<&str>) -> Result<Vec<api::Port>, Error> {
-        let counters = self.counters().await;
+        let (counters, inherited) = (self.counters().await, self.inherited().await);
         let state = self.state();
-        let sandboxes = Sandboxes::of(&state);
+        let sandboxes = Sandboxes::of(&state, &inherited);
         let wanted = |endpoint: &&Endpoint| name.is_none_or(|name| endpoint.is_called(name));
         let mut rows: Vec<api::Port> = state
             .endpoints
@@ -130,9 +130,14 @@ impl Control {
 
     /// The row of one endpoint.
     pub(super) async fn port(&self, id: &str) -> Option<api::Port> {
-        let counters = self.counters().await;
+        let (counters, inherited) = (self.counters().await, self.inherited().await);
         let state = self.state();
-        Some(row(&state, state.endpoints.get(id)?, &counters, &Sandboxes::of(&state)))
+        Some(row(&state, state.endpoints.get(id)?, &counters, &Sandboxes::of(&state, &inherited)))
+    }
+
+    /// What containers take over of the host's resolver.
+    async fn inherited(&self) -> Resolver {
+        self.inherited.lock().await.look().await.clone()
     }
 
     async fn counters(&self) -> HashMap<PortId, PortRow> {

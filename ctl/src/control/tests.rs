@@ -166,6 +166,7 @@ impl Host {
         settings.vtep = Some(IpAddr::from([192, 0, 2, number]));
         settings.underlay_mtu = Some(1500);
         settings.upstreams = crate::dns::Upstreams::Fixed(Vec::new());
+        settings.resolv_conf = dir.path().join("resolv.conf");
         let tables = Arc::new(Tables {
             switch: Mutex::new(Switch::new(Limits::default(), 1)),
             dead: Mutex::new(dead),

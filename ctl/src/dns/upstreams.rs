@@ -1,17 +1,13 @@
 //! Whom to ask: a list of the operator's, or what the host's own resolver asks. The file is looked at when somebody asks,
 //! once a second at the most, so that following it costs an idle host nothing.
 
-use std::fs::Metadata;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use ::dns::forward::MOST_UPSTREAMS;
 
-use super::resolv_conf::{self, PORT};
-
-/// Largest resolv.conf that is read, in bytes.
-const LONGEST: u64 = 1 << 16;
+use super::file::File;
+use super::resolv_conf::{self, PORT, RESOLV_CONF};
 
 /// Whom to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +20,7 @@ pub enum Upstreams {
 
 impl Default for Upstreams {
     fn default() -> Upstreams {
-        Upstreams::File("/etc/resolv.conf".into())
+        Upstreams::File(RESOLV_CONF.into())
     }
 }
 
@@ -55,41 +51,28 @@ fn parse(text: &str) -> Result<SocketAddr, String> {
 /// What was read last.
 #[derive(Debug)]
 pub(super) struct Followed {
-    upstreams: Upstreams,
-    /// Device, inode, size, and time of the change, in nanoseconds.
-    seen: Option<(u64, u64, u64, i128)>,
+    /// `None`: they do not change.
+    file: Option<File>,
     servers: Vec<SocketAddr>,
 }
 
 impl Followed {
     pub(super) fn new(upstreams: Upstreams) -> Followed {
-        let servers = match &upstreams {
-            Upstreams::Fixed(servers) => servers.clone(),
-            Upstreams::File(_) => resolv_conf::parse(""),
-        };
-        Followed { upstreams, seen: None, servers }
+        match upstreams {
+            Upstreams::Fixed(servers) => Followed { file: None, servers },
+            Upstreams::File(path) => Followed { file: Some(File::new(&path)), servers: resolv_conf::servers("") },
+        }
     }
 
-    /// The servers now. A file that cannot be read says nothing: what it said last stays.
+    /// The servers now.
     pub(super) async fn look(&mut self) -> &[SocketAddr] {
-        let Upstreams::File(path) = &self.upstreams else { return &self.servers };
-        // Through links, which is how others put their file in its place.
-        let Ok(meta) = tokio::fs::metadata(path).await else { return &self.servers };
-        let now = Some(identity(&meta));
-        if now != self.seen
-            && meta.len() <= LONGEST
-            && let Ok(bytes) = tokio::fs::read(path).await
+        if let Some(file) = &mut self.file
+            && let Some(text) = file.fresh().await
         {
-            self.seen = now;
-            self.servers = resolv_conf::parse(&String::from_utf8_lossy(&bytes));
+            self.servers = resolv_conf::servers(&text);
         }
         &self.servers
     }
-}
-
-fn identity(meta: &Metadata) -> (u64, u64, u64, i128) {
-    let time = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
-    (meta.dev(), meta.ino(), meta.len(), time)
 }
 
 #[cfg(test)]

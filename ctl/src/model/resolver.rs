@@ -34,6 +34,15 @@ impl Resolver {
         self.nameservers.is_empty() && self.search.is_empty() && self.options.is_empty()
     }
 
+    /// Without what [`Resolver::check`] finds fault with, for lines that somebody else wrote.
+    pub(crate) fn sane(mut self) -> Resolver {
+        self.search.retain(|domain| is_domain(domain));
+        self.search.truncate(SEARCH);
+        self.options.retain(|option| is_option(option));
+        self.options.truncate(OPTIONS);
+        self
+    }
+
     /// Checks a wish.
     ///
     /// # Errors
