@@ -88,8 +88,7 @@ impl Question<'_> {
         self.answer_name(reply, view.networks.clone(), scratch)
             .or_else(|| self.answer_service(reply, view.networks.clone(), scratch))
             .or_else(|| self.answer_address(reply, view))
-            // Who believes that a network's name does not exist looks for none below it (RFC 8020).
-            .or_else(|| view.networks.clone().any(|names| names.is_own(self.name)).then_some(Outcome::Nothing))
+            .or_else(|| self.answer_place(view.networks.clone()))
     }
 
     fn answer_name<'a>(
@@ -182,6 +181,15 @@ impl Question<'_> {
         let mut data = [0; 255];
         data[..owner.len()].copy_from_slice(owner);
         Some(Outcome::of(self.kind == kind::PTR && reply.answer(kind::PTR, &data[..=owner.len()])))
+    }
+
+    /// Names that are nobody's, but stand where a network's names are.
+    fn answer_place<'a>(&self, mut networks: impl Iterator<Item = &'a Names> + Clone) -> Option<Outcome> {
+        // Who believes that such a name does not exist looks for none below it (RFC 8020).
+        if networks.clone().any(|names| names.is_between(self.name)) {
+            return Some(Outcome::Nothing);
+        }
+        networks.any(|names| names.is_only_ours(self.name)).then_some(Outcome::NoSuchName)
     }
 
     fn answer_special(&self, reply: &mut Reply<'_>, special: Special) -> Outcome {

@@ -2,7 +2,7 @@
 //! Lengths are below 64 and letters above: a name may be lowered and searched as plain bytes.
 
 /// Longest name in wire form, in bytes, the root's zero included (RFC 1035 section 2.3.4).
-const LONGEST: usize = 255;
+pub(crate) const LONGEST: usize = 255;
 /// Longest label, in bytes.
 const LONGEST_LABEL: usize = 63;
 
@@ -57,6 +57,19 @@ pub(crate) fn before<'a>(labels: &'a [u8], suffix: &[u8]) -> Option<&'a [u8]> {
     let rest = labels.strip_suffix(suffix)?;
     let whole = !suffix.is_empty() && !rest.is_empty() && Boundaries { labels, at: 0 }.reach(rest.len());
     whole.then_some(rest)
+}
+
+/// The labels in the order from the root down, so that names below another begin as that does.
+pub(crate) fn reversed<'a>(labels: &[u8], out: &'a mut [u8; LONGEST]) -> &'a [u8] {
+    let (mut rest, mut end) = (&labels[..labels.len().min(LONGEST)], labels.len().min(LONGEST));
+    let len = end;
+    while let Some(&first) = rest.first() {
+        let (label, others) = rest.split_at((usize::from(first) + 1).min(rest.len()));
+        end -= label.len();
+        out[end..end + label.len()].copy_from_slice(label);
+        rest = others;
+    }
+    &out[..len]
 }
 
 /// The first label, and the labels behind it.

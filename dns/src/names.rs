@@ -1,11 +1,13 @@
 //! The names of one network. Whoever holds names (an endpoint, whatever its host) says them as one entry, and takes them
 //! back as one. A name may have many holders; a look-up finds addresses of one family without passing over the others.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Bound;
 
 use hashbrown::HashMap;
 
-use crate::name::{Name, before, labels_of};
+use crate::name::{LONGEST, Name, before, labels_of, reversed, split_first};
 
 /// Most names of one entry; further ones are left out.
 const NAMES: usize = 64;
@@ -79,6 +81,8 @@ pub struct Names {
     /// The network's own name, in its own case and in lower case; empty if it cannot be a domain name.
     network: (Vec<u8>, Vec<u8>),
     by_name: HashMap<Box<[u8]>, Owned>,
+    /// Names of several labels, the last label first.
+    long: BTreeSet<Box<[u8]>>,
     by_address: HashMap<IpAddr, Vec<u64>>,
     held: HashMap<u64, Held>,
 }
@@ -123,6 +127,9 @@ impl Names {
         }
         for name in &names {
             self.by_name.entry(name.clone()).or_default().add(holder, &entry);
+            if !is_single(name) {
+                self.long.insert(reversed(name, &mut [0; LONGEST]).into());
+            }
         }
         for address in &entry.addresses {
             self.by_address.entry(*address).or_default().push(holder);
@@ -138,6 +145,7 @@ impl Names {
         for name in held.names {
             if self.by_name.get_mut(&name).is_some_and(|owned| owned.remove(holder)) {
                 self.by_name.remove(&name);
+                self.long.remove(reversed(&name, &mut [0; LONGEST]));
             }
         }
         for address in held.addresses {
@@ -174,9 +182,25 @@ impl Names {
         self.held.get(&holder).is_some_and(|held| held.services.binary_search(&service).is_ok())
     }
 
-    /// Whether a name in lower case is the network's own, below which others are.
-    pub(crate) fn is_own(&self, labels: &[u8]) -> bool {
-        !labels.is_empty() && self.network.1 == labels
+    /// Whether a name in lower case has others below it: it is the network's own, or ends with that and stands in a longer one.
+    pub(crate) fn is_between(&self, labels: &[u8]) -> bool {
+        if !labels.is_empty() && self.network.1 == labels {
+            return true;
+        }
+        let Some(name) = before(labels, &self.network.1).filter(|_| !self.long.is_empty()) else { return false };
+        let mut out = [0; LONGEST];
+        let name = reversed(name, &mut out);
+        let next = self.long.range::<[u8], _>((Bound::Excluded(name), Bound::Unbounded)).next();
+        next.is_some_and(|next| next.starts_with(name))
+    }
+
+    /// Whether a name in lower case is below the network's, and that cannot be a domain of the outside: those at the top are
+    /// of letters only, or begin with `xn--` (RFC 3696 section 2). `red` and `dev` are such, `shop_default` is not.
+    pub(crate) fn is_only_ours(&self, labels: &[u8]) -> bool {
+        let own = &self.network.1;
+        let top = split_first(own).filter(|(_, rest)| rest.is_empty()).map(|(label, _)| label);
+        let is_private = |label: &[u8]| !label.iter().all(u8::is_ascii_alphabetic) && !label.starts_with(b"xn--");
+        top.is_some_and(is_private) && before(labels, own).is_some()
     }
 
     /// The addresses of a holder.
@@ -191,4 +215,8 @@ impl Names {
         }
         labels.into()
     }
+}
+
+fn is_single(labels: &[u8]) -> bool {
+    split_first(labels).is_some_and(|(_, rest)| rest.is_empty())
 }

@@ -124,6 +124,11 @@ impl Answer {
         Answer { message, ttls: Vec::new(), life: Duration::ZERO, negative: false }
     }
 
+    /// Whether it says that there is no such name.
+    pub(super) fn is_no_name(&self) -> bool {
+        self.message.get(3).is_some_and(|codes| codes & 0x0f == crate::Rcode::NoSuchName as u8)
+    }
+
     /// The same, but not to be kept for longer than this, by anybody.
     pub(super) fn at_most(mut self, life: Duration) -> Answer {
         self.life = self.life.min(life);

@@ -296,7 +296,7 @@ impl<T> Forwarder<T> {
     fn doubt(&mut self, now: Duration, id: u64, answer: Answer, upstream: SocketAddr) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         let before: Vec<&Upstream> = self.upstreams.iter().take_while(|one| one.address != upstream).collect();
-        let sure = before.is_empty() && !flight.question.is_short();
+        let sure = before.is_empty() && !flight.question.may_become_ours(answer.is_no_name());
         let answer = if sure { answer } else { answer.at_most(DOUBT) };
         let able: Vec<&Upstream> = before.into_iter().filter(|one| !one.down).collect();
         let unasked = able.iter().find(|one| flight.tries(one.address) == 0).map(|one| one.address);

@@ -2,6 +2,7 @@
 //! what a client says about itself. The message that goes out is written here; nothing of the client's is copied but its
 //! question and its wishes (recursion, DNSSEC).
 
+use crate::name::split_first;
 use crate::query::{HEADER, Query};
 use crate::{LONGEST_UDP, kind};
 
@@ -76,9 +77,14 @@ impl Question {
         HEADER + self.labels.len() + 5
     }
 
-    /// Whether the name has one label, as names of containers have.
-    pub(super) fn is_short(&self) -> bool {
-        self.labels.first().is_some_and(|len| usize::from(*len) + 1 == self.labels.len())
+    /// Whether a container may get the name: it has one label, or two, of which the second may be a network's. `absent`:
+    /// nobody else has it.
+    pub(super) fn may_become_ours(&self, absent: bool) -> bool {
+        match split_first(&self.labels) {
+            Some((_, [])) => true,
+            Some((_, rest)) => absent && split_first(rest).is_some_and(|(_, rest)| rest.is_empty()),
+            None => false,
+        }
     }
 
     /// Bytes of memory.

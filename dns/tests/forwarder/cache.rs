@@ -29,18 +29,20 @@ fn an_answer_is_kept_and_counts_down() {
 fn what_is_not_there_is_kept_as_long_as_its_zone_says() {
     for (soa, life) in [(Some((300, 40)), 40), (Some((30, 600)), 30), (Some((1 << 31, 60)), 0), (None, 0)] {
         let mut world = World::new(&[Server::Nothing { soa }]);
-        assert_eq!(world.ask("a.example").1.rcode(), 3);
+        assert_eq!(world.ask("a.b.example").1.rcode(), 3);
         world.pass(millis(u64::max(life, 1) * 1_000 - 500));
-        let cached = world.ask("a.example").1.source == Source::Cache;
+        let cached = world.ask("a.b.example").1.source == Source::Cache;
         assert_eq!(cached, life > 0, "{soa:?}");
         world.pass(millis(1_000));
-        assert_eq!(world.ask("a.example").1.source, Source::Upstream(address(1)), "{soa:?}");
+        assert_eq!(world.ask("a.b.example").1.source, Source::Upstream(address(1)), "{soa:?}");
     }
-    // A container may get a name of one label at any moment.
-    let mut world = World::new(&[Server::Nothing { soa: Some((300, 300)) }]);
-    world.ask("a");
-    world.pass(millis(5_000));
-    assert_eq!(world.ask("a").1.source, Source::Upstream(address(1)));
+    // A container may get a name of one label, or of two with its network's, at any moment.
+    for name in ["a", "a.red"] {
+        let mut world = World::new(&[Server::Nothing { soa: Some((300, 300)) }]);
+        world.ask(name);
+        world.pass(millis(5_000));
+        assert_eq!(world.ask(name).1.source, Source::Upstream(address(1)), "{name}");
+    }
     let mut world = World::new(&[Server::Says(RCODE::NoError)]);
     world.ask("a");
     assert_eq!(world.forwarder.cached().0, 0, "nothing of that type, and nobody says for how long");

@@ -95,6 +95,32 @@ fn a_network_is_a_name_above_others() {
 }
 
 #[test]
+fn what_nobody_has_below_a_network_that_is_no_public_domain_is_not_asked_elsewhere() {
+    let world = &mut World::new();
+    let mut shop = dns::Names::new("shop_default");
+    shop.insert(1, entry(&["web", "a.b.db"], &["10.2.0.9"], &[]));
+    world.networks.push(shop);
+    for name in ["x.Shop_Default", "a.x.shop_default", "xb.db.shop_default", "_80._tcp.x.shop_default"] {
+        let reply = world.ask(name, TYPE::A).answer();
+        assert_eq!((reply.rcode, reply.authorities, reply.flags.0), (3, 1, true), "{name}");
+    }
+    // Names between the network's and a longer one exist.
+    for name in ["shop_default", "db.shop_default", "B.db.shop_default"] {
+        let reply = world.ask(name, TYPE::A).answer();
+        assert_eq!((reply.rcode, reply.answers.len(), reply.authorities), (0, 0, 1), "{name}");
+    }
+    assert_eq!(answers(world, "a.b.db.shop_default", TYPE::A), ["a.b.db.shop_default A 10.2.0.9"]);
+    // What may be somebody else's: the outside's, or below a name without the network's.
+    for (network, name) in [("dev", "go.dev"), ("xn--p1ai", "x.xn--p1ai"), ("net1.example", "x.net1.example")] {
+        world.networks.push(dns::Names::new(network));
+        assert_eq!(world.ask(name, TYPE::A), Said::Forward, "{name}");
+    }
+    assert_eq!(world.ask("b.db", TYPE::A), Said::Forward);
+    world.networks[2].remove(1);
+    assert_eq!(world.ask("db.shop_default", TYPE::A).answer().rcode, 3, "nothing is below it any more");
+}
+
+#[test]
 fn names_come_and_go_with_their_holders() {
     let world = &mut World::new();
     let red = &mut world.networks[0];
