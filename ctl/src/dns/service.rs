@@ -8,7 +8,7 @@ use ::dns::forward::{Action, Counters, Forwarder, Source, Upstream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::socket::exchange;
+use super::socket::{exchange, is_want};
 use super::upstreams::{Followed, Upstreams};
 
 /// Messages that wait at the most.
@@ -45,7 +45,7 @@ pub struct Report {
 enum Message {
     Ask { owner: u64, query: Vec<u8>, answered: Answered },
     Heard { token: u64, bytes: Vec<u8> },
-    Failed { token: u64 },
+    Failed { token: u64, blameless: bool },
     Look,
     Report(oneshot::Sender<Report>),
     Flush(oneshot::Sender<usize>),
@@ -154,9 +154,9 @@ impl Service {
                 self.forwarder.ask(now, owner, answered, &query);
             }
             Message::Heard { token, bytes } => self.forwarder.heard(now, token, &bytes),
-            Message::Failed { token } => {
+            Message::Failed { token, blameless } => {
                 self.open.remove(&token);
-                self.forwarder.failed(now, token);
+                self.forwarder.failed(now, token, blameless);
             }
             Message::Look => self.follow(host).await,
             Message::Report(answer) => {
@@ -218,7 +218,8 @@ impl Service {
             };
             let error = exchange(to, tcp, &message, heard).await;
             tracing::debug!(%error, %to, tcp, "a name server could not be asked");
-            let _ = messages.send(Message::Failed { token }).await;
+            let blameless = is_want(&error);
+            let _ = messages.send(Message::Failed { token, blameless }).await;
         });
         self.open.insert(token, socket);
     }

@@ -4,11 +4,19 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use nix::errno::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 /// Longest reply that is taken in a datagram, in bytes; the kernel cuts what is longer.
 const DATAGRAM: usize = 4_096;
+
+/// Whether an error means that this host lacks the means for a socket, which is not the server's fault.
+pub(super) fn is_want(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    // EADDRINUSE: no port is left to send from.
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRINUSE))
+}
 
 /// Sends a message and hands on what comes, until nothing more can come: always an error.
 pub(super) async fn exchange<F: Future<Output = ()>>(
@@ -53,5 +61,23 @@ async fn stream<F: Future<Output = ()>>(
         let mut reply = vec![0; usize::from(len)];
         stream.read_exact(&mut reply).await?;
         heard(reply).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_is_to_blame_for_its_absence_and_not_for_our_wants() {
+        // Nobody is at this address of the loopback's.
+        let absent = "127.0.0.96:1".parse().unwrap();
+        for tcp in [false, true] {
+            assert!(!is_want(&exchange(absent, tcp, b"x", |_| async {}).await));
+        }
+        for want in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRINUSE] {
+            assert!(is_want(&want.into()), "{want}");
+        }
+        assert!(!is_want(&Errno::ENETUNREACH.into()) && !is_want(&io::ErrorKind::UnexpectedEof.into()));
     }
 }

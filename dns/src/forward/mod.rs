@@ -311,18 +311,22 @@ impl<T> Forwarder<T> {
         self.set_timer(id);
     }
 
-    /// The socket of a token does not work: nobody is there, or there is no way.
-    pub fn failed(&mut self, now: Duration, token: u64) {
+    /// The socket of a token does not work. `blameless`: this host lacks the means, which says nothing about the server;
+    /// else nobody is there, or there is no way.
+    pub fn failed(&mut self, now: Duration, token: u64, blameless: bool) {
         if let Some(probe) = self.probes.remove(&token) {
-            if let Some(one) = self.upstreams.iter_mut().find(|one| one.address == probe.upstream) {
-                one.probe_failed(now, token);
+            match self.upstreams.iter_mut().find(|one| one.address == probe.upstream) {
+                Some(one) if blameless => one.probe_unsent(now, token),
+                Some(one) => one.probe_failed(now, token),
+                None => {}
             }
             return;
         }
         let Some(&id) = self.tokens.get(&token) else { return };
         let flight = self.flights.get(&id);
         let attempt = flight.and_then(|flight| flight.attempts.iter().find(|attempt| attempt.token == token));
-        if let Some((upstream, sent, tcp)) = attempt.map(|one| (one.upstream, one.sent, one.tcp)) {
+        if let Some((upstream, sent, tcp)) = attempt.map(|one| (one.upstream, one.sent, one.tcp)).filter(|_| !blameless)
+        {
             self.missed(now, upstream, sent, tcp);
         }
         self.close(token);

@@ -131,6 +131,13 @@ impl Upstream {
         }
     }
 
+    /// A probe could not be sent, whatever its server would have said: another one is, later.
+    pub(super) fn probe_unsent(&mut self, now: Duration, token: u64) {
+        if let Some(suspect) = self.suspect.as_mut().filter(|suspect| suspect.token == Some(token)) {
+            *suspect = Suspicion { token: None, next: now + suspect.pause, ..*suspect };
+        }
+    }
+
     /// A probe could not be sent, or not be received: as if it had not been answered for long enough.
     pub(super) fn probe_failed(&mut self, now: Duration, token: u64) {
         if let Some(suspect) = self.suspect.as_mut().filter(|suspect| suspect.token == Some(token)) {

@@ -50,6 +50,29 @@ fn one_that_is_not_there_costs_nothing() {
 }
 
 #[test]
+fn one_that_could_not_be_asked_for_want_of_sockets_is_not_blamed() {
+    let mut world = World::new(&[Server::Unasked, Server::Unasked]);
+    let (time, got) = world.ask("a");
+    assert_eq!((time, got.rcode(), got.source), (millis(0), 2, Source::Nobody));
+    world.pass(millis(10_000));
+    assert!(world.changed.is_empty() && world.forwarder.upstreams().iter().all(|one| one.silent == 0 && !one.down));
+    world.servers.insert(address(1), GOOD);
+    assert_eq!(world.ask("a").1.source, Source::Upstream(address(1)));
+    // One that was silent is not called down before a probe went out.
+    let mut world = World::new(&[Server::Silent, GOOD]);
+    world.send(1, &query("b", TYPE::A, 1));
+    world.servers.insert(address(1), Server::Unasked);
+    world.pass(millis(120_000));
+    assert!(world.changed.is_empty() && !world.forwarder.upstreams()[0].down);
+    world.servers.insert(address(1), Server::Silent);
+    world.pass(millis(5_000));
+    assert_eq!(world.changed, [(address(1), true)]);
+    world.servers.insert(address(1), GOOD);
+    world.pass(millis(60_000));
+    assert!(!world.forwarder.upstreams()[0].down && world.open.is_empty());
+}
+
+#[test]
 fn refusals_and_failures_lead_to_the_next() {
     for code in [RCODE::ServerFailure, RCODE::Refused, RCODE::NotImplemented, RCODE::FormatError] {
         let mut world = World::new(&[Server::Says(code), Server::Broken, GOOD]);

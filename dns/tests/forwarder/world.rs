@@ -24,6 +24,8 @@ pub(crate) enum Server {
     Silent,
     /// An error from the network.
     Absent,
+    /// No socket can be had to ask it.
+    Unasked,
     /// Another identifier, another question, a query, noise; then the truth.
     Guesses(u32),
     /// A good header, and then nonsense.
@@ -54,7 +56,8 @@ impl Got {
 
 enum Event {
     Reply(u64, Vec<u8>),
-    Failure(u64),
+    /// And whether it is nobody's fault.
+    Failure(u64, bool),
 }
 
 pub(crate) struct World {
@@ -141,7 +144,9 @@ impl World {
                     Event::Reply(token, bytes) if self.open.contains(&token) => {
                         self.forwarder.heard(self.now, token, &bytes);
                     }
-                    Event::Failure(token) if self.open.remove(&token) => self.forwarder.failed(self.now, token),
+                    Event::Failure(token, blameless) if self.open.remove(&token) => {
+                        self.forwarder.failed(self.now, token, blameless);
+                    }
                     _ => {}
                 }
             } else {
@@ -182,14 +187,15 @@ impl World {
             Server::Nothing { soa } => later(10, Event::Reply(token, reply(message, RCODE::NameError, None, soa))),
             Server::Says(code) => later(10, Event::Reply(token, reply(message, code, None, None))),
             Server::Long { tcp: true } if tcp => later(10, Event::Reply(token, good(60))),
-            Server::Long { .. } if tcp => later(10, Event::Failure(token)),
+            Server::Long { .. } if tcp => later(10, Event::Failure(token, false)),
             Server::Long { .. } => {
                 let mut cut = reply(message, RCODE::NoError, None, None);
                 cut[2] |= 2;
                 later(10, Event::Reply(token, cut));
             }
             Server::Silent => {}
-            Server::Absent => later(1, Event::Failure(token)),
+            Server::Absent => later(1, Event::Failure(token, false)),
+            Server::Unasked => later(0, Event::Failure(token, true)),
             Server::Guesses(count) => {
                 for number in 0..count {
                     let mut wrong = good(60);
