@@ -118,6 +118,24 @@ impl Netlink {
         Ok(self.routes(v4, MOST).await?.iter().any(|route| route.header.destination_prefix_length == 0))
     }
 
+    /// The gateways of the default routes of the main table that go by link `index`, IPv4 first.
+    pub(crate) async fn ways_out(&self, index: u32) -> io::Result<Vec<IpAddr>> {
+        const MOST: usize = 100_000;
+        let mut routes = self.routes(true, MOST).await?;
+        routes.extend(self.routes(false, MOST).await?);
+        let by_it = |route: &RouteMessage| {
+            route.header.destination_prefix_length == 0 && route.attributes.contains(&RouteAttribute::Oif(index))
+        };
+        let gateway = |route: RouteMessage| {
+            route.attributes.into_iter().find_map(|attribute| match attribute {
+                RouteAttribute::Gateway(RouteAddress::Inet(v4)) => Some(v4.into()),
+                RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => Some(v6.into()),
+                _ => None,
+            })
+        };
+        Ok(routes.into_iter().filter(by_it).filter_map(gateway).collect())
+    }
+
     /// For questions that are asked in one place only.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle

@@ -1,6 +1,7 @@
 //! The result of ADD in the form of each version, after those of the plugins before; and what CHECK reads of it. Pure.
 //! Invariant: an address points at the link that has it, because other plugins find the container's address so.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -10,8 +11,15 @@ use super::error::{CONFIG, Failure};
 use super::version::Version;
 use crate::api::Port;
 
-/// What to print after an attachment.
-pub(super) fn of(version: Version, previous: Option<&Map<String, Value>>, port: &Port, netns: &Path) -> Value {
+/// What to print after an attachment, where the container leaves by these gateways of it. Of two networks that lead out
+/// one has its default route.
+pub(super) fn of(
+    version: Version,
+    previous: Option<&Map<String, Value>>,
+    port: &Port,
+    ways_out: &[IpAddr],
+    netns: &Path,
+) -> Value {
     let mut result = previous.cloned().unwrap_or_default();
     result.insert("cniVersion".into(), version.text().into());
     let mut interfaces = list(&result, "interfaces");
@@ -37,7 +45,7 @@ pub(super) fn of(version: Version, previous: Option<&Map<String, Value>>, port: 
     result.insert("ips".into(), ips.into());
 
     let mut routes = list(&result, "routes");
-    for gateway in &port.gateways {
+    for gateway in port.gateways.iter().filter(|gateway| ways_out.contains(gateway)) {
         let all: IpNet = if gateway.is_ipv4() { Ipv4Net::default().into() } else { Ipv6Net::default().into() };
         // A family's first way out is the container's.
         if !routes.iter().any(|route| route["dst"] == all.to_string().as_str()) {
@@ -105,7 +113,8 @@ mod tests {
 
     #[test]
     fn each_version_has_its_form() {
-        let result = of(Version::V1_1_0, None, &port(), Path::new("/n"));
+        let ways = port().gateways;
+        let result = of(Version::V1_1_0, None, &port(), &ways, Path::new("/n"));
         let expected = json!({
             "cniVersion": "1.1.0",
             "interfaces": [{"name": "eth0", "mac": "02:42:0a:09:00:05", "sandbox": "/n", "mtu": 1450}],
@@ -117,11 +126,14 @@ mod tests {
             "dns": {"nameservers": ["10.9.0.1"], "search": ["a.example"]},
         });
         assert_eq!(result, expected);
-        let result = of(Version::V1_0_0, None, &port(), Path::new("/n"));
+        let result = of(Version::V1_0_0, None, &port(), &ways, Path::new("/n"));
         assert!(result["interfaces"][0]["mtu"].is_null() && result["ips"][0]["version"].is_null());
-        let result = of(Version::V0_4_0, None, &port(), Path::new("/n"));
+        let result = of(Version::V0_4_0, None, &port(), &ways, Path::new("/n"));
         assert_eq!((&result["ips"][0]["version"], &result["ips"][1]["version"]), (&json!("4"), &json!("6")));
-        let inner = of(Version::V1_1_0, None, &Port { gateways: vec![], ..port() }, Path::new("/n"));
+        let second = of(Version::V1_1_0, None, &port(), &ways[1..], Path::new("/n"));
+        assert_eq!(second["routes"], json!([{"dst": "::/0", "gw": "fd09::1"}]));
+        assert_eq!(second["ips"], expected["ips"]);
+        let inner = of(Version::V1_1_0, None, &Port { gateways: vec![], ..port() }, &ways, Path::new("/n"));
         assert!(inner["routes"].is_null() && inner["ips"][0]["gateway"].is_null());
     }
 
@@ -132,7 +144,7 @@ mod tests {
             "routes": [{"dst": "0.0.0.0/0", "gw": "192.0.2.1"}], "dns": {"nameservers": ["192.0.2.53"]}, "other": 1,
         });
         let previous = previous.as_object().unwrap();
-        let result = of(Version::V1_0_0, Some(previous), &port(), Path::new("/n"));
+        let result = of(Version::V1_0_0, Some(previous), &port(), &port().gateways, Path::new("/n"));
         assert_eq!((&result["interfaces"][1]["name"], &result["ips"][1]["interface"]), (&json!("eth0"), &json!(1)));
         assert_eq!(result["routes"].as_array().unwrap().len(), 2, "IPv4 has its way out already");
         assert_eq!((&result["dns"]["nameservers"][0], &result["other"]), (&json!("192.0.2.53"), &json!(1)));

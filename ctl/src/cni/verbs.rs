@@ -77,7 +77,7 @@ async fn add(call: &Call, mut config: Config, client: &Client) -> Result<Value, 
     };
     let mut answer = client.post::<_, Port>("/v1/ports", &request).await;
     if let (Err(error), Some(network)) = (&answer, &config.create)
-        && error.is_not_found()
+        && (error.is_not_found() || error.status() == Some(503) && network.driver.as_deref() != Some("overlay"))
         && error.object().is_some_and(|object| object.starts_with("network "))
     {
         match client.post::<_, IgnoredAny>("/v1/networks", network).await {
@@ -95,6 +95,12 @@ async fn add(call: &Call, mut config: Config, client: &Client) -> Result<Value, 
     let port = match answer {
         Ok(port) => port,
         Err(error) => {
+            if error.status() == Some(409)
+                && let Some(other) = other_link(call, &config, client).await
+            {
+                let msg = format!("network {}: the container has the interface {other} in it already", config.network);
+                return Err(Failure::new(CONFIG, msg).help("give each interface a network of its own"));
+            }
             // Where no answer came, the attachment may have been made all the same.
             if !matches!(error, Error::Unreachable { .. } | Error::Refused { .. }) {
                 undo(call, &config, client).await;
@@ -110,7 +116,31 @@ async fn add(call: &Call, mut config: Config, client: &Client) -> Result<Value, 
         let msg = format!("network {}: it exists with other subnets: it gave {stray}", config.network);
         return Err(Failure::new(CONFIG, msg).help("correct `subnet`, or name another `network`"));
     }
-    Ok(result::of(config.version, previous.as_ref(), &port, &netns))
+    let ways_out = match ways_out(&netns, &port.ifname).await {
+        Ok(ways_out) => ways_out,
+        Err(error) => {
+            undo(call, &config, client).await;
+            return Err(Failure::new(LATER, error.to_string()));
+        }
+    };
+    Ok(result::of(config.version, previous.as_ref(), &port, &ways_out, &netns))
+}
+
+/// By which gateways the container leaves through a link.
+async fn ways_out(netns: &Path, ifname: &str) -> Result<Vec<IpAddr>, sandbox::Error> {
+    let seen = sandbox::look(&Netns::from_path(netns)?, ifname).await?;
+    Ok(seen.map(|seen| seen.gateways).unwrap_or_default())
+}
+
+/// The container's other link in the network, if it has one.
+async fn other_link(call: &Call, config: &Config, client: &Client) -> Option<String> {
+    let ports: Vec<Port> = client.get(&format!("/v1/ports/{}", segment(&call.container_id))).await.ok()?;
+    let networks = ports.iter().map(|port| (port.network_id.as_str(), port.network.as_str()));
+    let network = model::resolve(&config.network, networks).ok()?.to_owned();
+    let its = |port: &Port| {
+        port.container_id == call.container_id && port.network_id == network && port.ifname != call.ifname
+    };
+    ports.into_iter().find(its).map(|port| port.ifname)
 }
 
 async fn del(call: &Call, config: &Config, client: &Client) -> Result<(), Failure> {

@@ -283,6 +283,10 @@ impl Control {
             let same = |endpoint: &&Endpoint| endpoint.key() == key || endpoint.record().name == wish.name;
             state.endpoints.values().filter(same).filter(|endpoint| !endpoint.leaving).cloned().collect()
         };
+        if let Some(holder) = self.called_so_too(wish)? {
+            let why = format!("another sandbox, {holder}, has that name as an alias, and rules mean it by that");
+            return Err(Error::conflict(format!("port {}", wish.name), why, "choose another name"));
+        }
         for endpoint in others {
             let id = &endpoint.record().id;
             let there = &endpoint.stored.sandbox;
@@ -297,6 +301,31 @@ impl Control {
                 return Err(Error::conflict(format!("port {}", wish.name), why, remedy));
             } else {
                 self.detach(id, "its sandbox is gone").await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Another living sandbox that has the wanted name as an alias. Who has the name itself keeps it, whoever came later
+    /// with that alias.
+    fn called_so_too(&self, wish: &Wish) -> Result<Option<String>, Error> {
+        let own = (wish.sandbox.dev, wish.sandbox.ino);
+        let others: Vec<(String, Reference)> = {
+            let state = self.state();
+            let (its, others): (Vec<_>, Vec<_>) = state
+                .endpoints
+                .values()
+                .filter(|endpoint| !endpoint.leaving)
+                .partition(|endpoint| (endpoint.stored.sandbox.dev, endpoint.stored.sandbox.ino) == own);
+            if its.iter().any(|endpoint| endpoint.record().name == wish.name) {
+                return Ok(None);
+            }
+            let so_called = others.into_iter().filter(|endpoint| endpoint.record().aliases.contains(&wish.name));
+            so_called.map(|endpoint| (endpoint.record().name.clone(), endpoint.stored.sandbox.clone())).collect()
+        };
+        for (name, sandbox) in others {
+            if self.plane.alive(&sandbox)? {
+                return Ok(Some(name));
             }
         }
         Ok(None)

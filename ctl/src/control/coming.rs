@@ -154,9 +154,12 @@ fn own_name(state: &State, names: &[String], own: (u64, u64), container_id: &str
     known.find_map(|(has, ..)| names.iter().position(|name| name == has))
 }
 
-/// The namespaces of others that have a name.
+/// The namespaces of others that have a name, as their own or as an alias: rules and people mean them by either.
 fn holders(state: &State, name: &str, own: (u64, u64)) -> Vec<Reference> {
-    let named = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.record().name == name);
+    let named = state.endpoints.values().filter(|endpoint| {
+        let record = endpoint.record();
+        !endpoint.leaving && (record.name == name || record.aliases.iter().any(|alias| alias == name))
+    });
     let sandboxes = named.map(|endpoint| &endpoint.stored.sandbox);
     sandboxes.filter(|sandbox| (sandbox.dev, sandbox.ino) != own).cloned().collect()
 }
@@ -230,6 +233,32 @@ mod tests {
         assert!(refused.len() == 1 && refused[0].kind == Kind::Conflict, "{refused:?}");
         let living = attach(&host, "d3", &["db", "web"]).await.unwrap_err();
         assert!(living.kind == Kind::Conflict && living.error.contains("lives"), "{}", living.error);
+    }
+
+    #[tokio::test]
+    async fn no_name_is_anothers_alias() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        for network in ["LAN", "WAN"] {
+            lan(&host, network).await;
+        }
+        let ask = |network: &str, name: &str, aliases: &[&str]| AddPort {
+            network: network.into(),
+            name: name.into(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            ..AddPort::default()
+        };
+        host.ask(ask("LAN", "db-0", &["db"])).await.unwrap();
+        let refused = host.ask(ask("WAN", "db", &[])).await.unwrap_err();
+        assert!(refused.kind == Kind::Conflict && refused.error.contains("db-0"), "{}", refused.error);
+        assert_eq!(attach(&host, "c1", &["db", "db.evil"]).await.unwrap().name, "db.evil");
+        // Who had the name first keeps it, in further networks too; an alias may be several sandboxes'.
+        host.ask(ask("LAN", "web", &[])).await.unwrap();
+        host.ask(ask("LAN", "web-0", &["web", "db"])).await.unwrap();
+        host.ask(ask("WAN", "web", &[])).await.unwrap();
+        host.control.remove_ports("db-0", None).await.unwrap();
+        host.control.remove_ports("web-0", None).await.unwrap();
+        host.ask(ask("WAN", "db", &[])).await.unwrap();
     }
 
     #[tokio::test]

@@ -84,7 +84,8 @@ impl State {
         }
         let another = |endpoint: &Endpoint| {
             let record = endpoint.record();
-            !endpoint.leaving && record.id != id && record.name == *wanted && record.container_id != *container
+            let called_so = record.name == *wanted || record.aliases.contains(wanted);
+            !endpoint.leaving && record.id != id && called_so && record.container_id != *container
         };
         let comes = self.coming.values().any(|coming| coming.is_another(wanted, container));
         let taken = comes || self.endpoints.values().any(another);

@@ -40,7 +40,11 @@ impl Control {
         let stranded = self.forget_stranded(name, network, ifname).await;
         let (ids, object) = {
             let state = self.state();
-            let network = network.map(|reference| state.network_id(reference)).transpose()?;
+            let network = match network.map(|reference| state.network_id(reference)).transpose() {
+                // Of a network that is not known any more.
+                Err(_) if stranded => return Ok(()),
+                known => known?,
+            };
             let called = state.endpoints.values().filter(|endpoint| !endpoint.leaving && endpoint.is_called(name));
             let wanted = called.filter(|endpoint| {
                 network.as_ref().is_none_or(|id| endpoint.stored.network == *id)

@@ -10,7 +10,7 @@ use store::Op;
 
 use super::state::{Network, State};
 use super::{Control, plan, routes};
-use crate::api::{CreateNetwork, Created, Error};
+use crate::api::{CreateNetwork, Created, Error, Kind};
 use crate::model::{Driver, HostEndpoints, NetworkRecord, PREDEFINED, key};
 use crate::state::Change;
 
@@ -265,12 +265,19 @@ impl Control {
     }
 
     /// The network that a user means; asks the store if it is not known yet.
+    ///
+    /// # Errors
+    /// 404, 409 when the reference is ambiguous, 503 when only the store could tell and it is away.
     pub(super) async fn find_network(self: &Arc<Self>, reference: &str) -> Result<String, Error> {
         let first = self.state().network_id(reference);
         match first {
-            Err(error) if error.kind == crate::api::Kind::NotFound => match self.refresh_networks().await {
+            Err(error) if error.kind == Kind::NotFound => match self.refresh_networks().await {
                 Ok(()) => self.state().network_id(reference),
-                Err(_) => Err(error),
+                Err(away) => {
+                    let why = format!("this host does not know it, and the store does not say: {away}");
+                    let remedy = "try again when the store answers (`vsctl show` tells)";
+                    Err(Error::new(Kind::Unavailable, error.object, why, remedy))
+                }
             },
             other => other,
         }
@@ -301,4 +308,25 @@ fn in_use(object: String, users: &mut [String]) -> Error {
     let first: Vec<&str> = users.iter().take(SHOWN).map(String::as_str).collect();
     let why = format!("it has active endpoints: {}{more}", first.join(", "));
     Error::conflict(object, why, "disconnect them first (`vsctl network disconnect`)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Host, store};
+    use super::*;
+
+    #[tokio::test]
+    async fn without_the_store_nobody_knows_that_a_network_is_not_there() {
+        let (shared, _dir) = store().await;
+        let host = Host::start(1, &shared).await;
+        let missing = host.control.network("NOSUCH").await.unwrap_err();
+        assert_eq!(missing.kind, Kind::NotFound);
+        let dir = tempfile::tempdir().unwrap();
+        let away = store::open("consul://127.0.0.1:1/v", dir.path(), store::Options::default()).await.unwrap();
+        let settings = super::super::Settings::new("h2");
+        let alone = Control::new(settings, away, host.tables.clone(), host.disk.clone());
+        let unknown = alone.network("NOSUCH").await.unwrap_err();
+        assert_eq!((unknown.kind, unknown.object.as_str()), (Kind::Unavailable, "network NOSUCH"));
+        assert!(unknown.error.contains("127.0.0.1:1"), "{}", unknown.error);
+    }
 }

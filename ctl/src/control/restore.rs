@@ -21,6 +21,8 @@ impl Control {
             for (key, why) in &unreadable {
                 state.event("state_refused", format!("state row {key}"), why.clone());
             }
+            state.unread_networks =
+                unreadable.iter().filter_map(|(key, _)| key.strip_prefix("network/")).map(str::to_owned).collect();
             state.networks = networks.into_iter().map(|record| (record.id.clone(), Network::new(record, 0))).collect();
             state.peers = peers.into_iter().collect();
             state.fdb = fdb.into_iter().map(|entry| ((entry.network.clone(), entry.mac), entry)).collect();
@@ -88,7 +90,7 @@ impl Control {
     pub(super) async fn forget_stranded(&self, name: &str, network: Option<&str>, ifname: Option<&str>) -> bool {
         let meant: Vec<StoredEndpoint> = {
             let mut state = self.state();
-            let network = network.map(|reference| state.network_id(reference).unwrap_or_default());
+            let network = network.map(|reference| state.network_id(reference).unwrap_or_else(|_| reference.to_owned()));
             let is_meant = |stored: &StoredEndpoint| {
                 let record = &stored.record;
                 (record.name == name || !name.is_empty() && record.container_id == name)
@@ -147,8 +149,16 @@ impl Control {
         let network = stored.network.clone();
         let (record, gate) = {
             let state = self.state();
-            let known = state.network(&network)?;
-            (known.record.clone(), known.gate.clone())
+            match state.network(&network) {
+                Ok(known) => (known.record.clone(), known.gate.clone()),
+                // The store may have it yet; nobody has removed it.
+                Err(_) if state.unread_networks.contains(&network) => {
+                    let why = format!("what is remembered of its network {network:.12} cannot be read");
+                    let remedy = "wait for the store if it is an overlay, else `vsctl del-port` it and attach it again";
+                    return Err(Error::new(Kind::Unavailable, object, why, remedy));
+                }
+                Err(gone) => return Err(gone),
+            }
         };
         if record.is_global() && self.settings.vtep.is_none() {
             let why = format!("network {} needs an address for tunnels", record.name);
@@ -165,5 +175,41 @@ impl Control {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::tests::{Host, overlay, store, until};
+    use crate::api::{CreateNetwork, Kind};
+    use crate::state::{Change, Memory};
+
+    #[tokio::test]
+    async fn a_network_whose_row_cannot_be_read_keeps_its_endpoints() {
+        let (store, _dir) = store().await;
+        let host = Host::start(1, &store).await;
+        let red = host.control.create_network(overlay("RED", "10.10.0.0/24")).await.unwrap();
+        let lan = CreateNetwork { name: "LAN".into(), ..CreateNetwork::default() };
+        let lan = host.control.create_network(lan).await.unwrap();
+        let a = host.attach("RED", "a").await.unwrap();
+        host.attach("LAN", "b").await.unwrap();
+        host.control.stop().await;
+        host.disk.commit(&[&red, &lan].map(|network| Change::put(format!("network/{}", network.id), &1))).unwrap();
+        let Host { control, disk, _dir: dir, .. } = host;
+        drop(control);
+
+        let host = Host::resume_with_dead(1, &store, disk, dir, HashSet::new()).await;
+        // The store has the one, nobody the other.
+        until("the endpoint of the overlay", || host.control.state().endpoints.len() == 1).await;
+        let ports = host.control.ports(None).await.unwrap();
+        assert_eq!((ports[0].name.as_str(), &ports[0].addresses), ("a", &a.addresses));
+        let told = host.control.events().into_iter().filter(|event| event.kind == "restore_failed");
+        assert!(told.clone().count() == 2 && told.clone().all(|event| event.text.contains("cannot be read")));
+        assert_eq!(Memory::read(&host.disk).unwrap().endpoints.len(), 2);
+        host.control.remove_ports("b", Some(&lan.id)).await.unwrap();
+        assert_eq!(Memory::read(&host.disk).unwrap().endpoints.len(), 1);
+        assert_eq!(host.control.remove_ports("b", None).await.unwrap_err().kind, Kind::NotFound);
     }
 }

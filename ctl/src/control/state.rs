@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) coming: BTreeMap<u64, Coming>,
     /// Endpoints of before that cannot be attached again for now.
     pub(super) stranded: BTreeMap<String, StoredEndpoint>,
+    /// Ids of networks of before whose rows cannot be read.
+    pub(super) unread_networks: BTreeSet<String>,
     pub(super) hosts: BTreeMap<String, HostRecord>,
     /// Hosts without a row, and since when as far as this process saw.
     pub(super) absent: BTreeMap<String, Instant>,

@@ -1,6 +1,8 @@
 //! Looking at a link of a sandbox, for those who made it and want to know whether it still is as they made it.
 //! Changes nothing.
 
+use std::net::IpAddr;
+
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressAttribute;
@@ -16,6 +18,8 @@ pub struct Seen {
     pub up: bool,
     /// Its addresses, link-local ones among them.
     pub addresses: Vec<IpNet>,
+    /// The gateways of its default routes, IPv4 first.
+    pub gateways: Vec<IpAddr>,
 }
 
 /// The link `ifname` in `netns`; `None` when there is none.
@@ -41,7 +45,8 @@ pub async fn look(netns: &Netns, ifname: &str) -> Result<Option<Seen>, Error> {
             });
             IpNet::new(address?, message.header.prefix_len).ok()
         });
-        Ok(Some(Seen { up, addresses: addresses.collect() }))
+        let gateways = inside.ways_out(index).await.map_err(failed)?;
+        Ok(Some(Seen { up, addresses: addresses.collect(), gateways }))
     })
     .await
 }

@@ -52,6 +52,14 @@ fn a_pod_comes_is_checked_and_goes() {
 
         // What is there is not made again, and stays as it is.
         ensure!(cni.fails("ADD", Some(&pod), json!({}))? == 100);
+        let second = Pod { ifname: "eth1".into(), ..pod.clone() };
+        let (_, refusal) = cni.call("ADD", Some(&second), json!({}))?;
+        ensure!(refusal["code"] == 7 && refusal["msg"].as_str().is_some_and(|msg| msg.contains("eth0")), "{refusal}");
+        // In another network it can have one, but a default route only once.
+        let other = json!({"network": "other", "subnet": "10.63.0.0/24"});
+        let besides = cni.done("ADD", Some(&second), other.clone())?;
+        ensure!(besides["ips"][0]["gateway"] == "10.63.0.1" && besides["routes"].is_null(), "{besides}");
+        cni.done("DEL", Some(&second), other)?;
         let previous = json!({"prevResult": result});
         cni.done("CHECK", Some(&pod), previous.clone())?;
         // Another plugin of the chain may change what is its own.

@@ -41,6 +41,8 @@ fn thirty_seconds_without_consul_cost_no_packet_and_lose_no_change() {
         // … what needs it says why not, and `show` says what waits.
         let said = cluster.daemons[0].vsctl_refused(&["network", "create", "-d", "overlay", "BLUE"])?;
         ensure!(said.contains(":8500"), "the refusal does not name the store: {said}");
+        let said = cluster.daemons[0].vsctl_refused(&["network", "inspect", "PERHAPS"])?;
+        ensure!(said.contains(":8500") && !said.contains("not found"), "nobody can tell that it is not there: {said}");
         let show = cluster.daemons[0].json(&["show"])?;
         let waiting = show["store"]["waiting"].as_array().context("waiting")?;
         ensure!(!waiting.is_empty(), "nothing waits, says {}", show["store"]);
