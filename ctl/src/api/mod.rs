@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod inspect;
 mod networks;
+mod patience;
 mod ports;
 mod publish;
 mod reply;

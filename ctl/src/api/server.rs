@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::patience::{self, Patient};
 use super::{Error, conns, dns, filter, networks, ports, publish, rule, tables, trace};
 use crate::control::Control;
 
@@ -116,6 +117,7 @@ pub(crate) async fn serve_routes(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let Some(socket) = listener.listener.take() else { return Ok(()) };
+    let router = router.layer(from_fn(patience::of_bodies));
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let ending = watch::Sender::new(false);
     let mut connections = JoinSet::new();
@@ -152,7 +154,7 @@ async fn answer(stream: UnixStream, router: Router, mut ending: watch::Receiver<
     let service = TowerToHyperService::new(router);
     let mut server = http1::Builder::new();
     server.half_close(true).timer(TokioTimer::new()).header_read_timeout(IDLE);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let connection = server.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
