@@ -188,20 +188,24 @@ impl Control {
     /// Looks for the namespace that the link is in by now: where the engine keeps it, or that of a process. True: it is
     /// known from now on, or the endpoint is gone.
     pub async fn locate(&self, id: &str, pid: Option<u32>) -> bool {
-        let (key, mac) = {
+        let (key, mac, made_as) = {
             let state = self.state();
             let Some(endpoint) = state.endpoints.get(id).filter(|endpoint| !endpoint.leaving) else { return true };
             let Some(docked) = &endpoint.stored.docked else { return true };
             if endpoint.stored.sandbox.ino != 0 {
                 return true;
             }
-            (docked.key.clone(), endpoint.record().mac)
+            (docked.key.clone(), endpoint.record().mac, docked.link.clone())
         };
         for spot in [Spot::Path(key)].into_iter().chain(pid.map(Spot::Process)) {
             // Not there, or not to be opened: it may come.
             let Ok(Some(Found { sandbox, ifname: Some(ifname) })) = self.plane.find_link(spot, mac).await else {
                 continue;
             };
+            // Moved, and about to be renamed and set up.
+            if ifname == made_as {
+                continue;
+            }
             let stored = {
                 let mut state = self.state();
                 let Some(endpoint) = state.endpoints.get_mut(id).filter(|endpoint| !endpoint.leaving) else {
