@@ -97,7 +97,8 @@ fn a_daemon_killed_among_200_attachments_knows_or_tells_each_of_them() {
         let known = ids(&daemon)?;
         let lost: Vec<_> = added.difference(&known).collect();
         ensure!(lost.is_empty(), "answered and lost: {lost:?}");
-        ensure_whole(&daemon, &containers)?;
+        // What came back is told to the store in a moment.
+        wait::until(Duration::from_secs(20), "links to be whole", || ensure_whole(&daemon, &containers))?;
         let told = daemon.rows(&["events"])?;
         for event in told.iter().filter(|event| event["kind"] == "attach_interrupted") {
             let name = event["object"].as_str().unwrap_or_default().trim_start_matches("port ");
