@@ -175,16 +175,15 @@ impl<'a> Session<'a> {
         self.say(&text);
     }
 
-    /// Goes through several objects: a failure is told and the rest goes on, but it decides the end.
-    /// What concerns vswitchd and not the object ends it at once.
-    pub(crate) fn survive(&mut self, error: Error) -> Result<Error, Error> {
-        match error {
-            Error::Client(client::Error::Refused { .. }) => {
-                self.tell(&error);
-                Ok(Error::Told)
-            }
-            other => Err(other),
+    /// Goes through several objects: the failure of one is told and the rest goes on, but it decides the outcome. False:
+    /// it ends here, for what concerns vswitchd and not the object.
+    pub(crate) fn survives(&mut self, error: Error, outcome: &mut Result<(), Error>) -> bool {
+        let of_object = matches!(error, Error::Client(client::Error::Refused { .. }));
+        if of_object {
+            self.tell(&error);
         }
+        *outcome = Err(if of_object { Error::Told } else { error });
+        of_object
     }
 
     /// Writes out what is buffered.

@@ -6,7 +6,20 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use clap::{Arg, ArgAction};
 use ipnet::IpNet;
+
+/// A flag as docker has it: `--internal` alone, or `--internal=false`.
+pub(crate) fn boolean(flag: Arg) -> Arg {
+    flag.action(ArgAction::Set)
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("false")
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+}
 
 /// `key=value`; the key is not empty, the value may be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,11 +72,10 @@ impl Control {
         let own = (sandbox.dev, sandbox.ino);
         let container_id = ask.container_id.clone().unwrap_or_default();
         let number = self.state().next_coming();
-        let names: Vec<String> =
-            [std::mem::take(&mut ask.name)].into_iter().chain(std::mem::take(&mut ask.otherwise)).collect();
+        let mut names = vec![std::mem::take(&mut ask.name)];
+        names.append(&mut ask.otherwise);
         let mut taken = false;
         // One sandbox has one name, whichever was free when it came first.
-        let mut names = names;
         if let Some(at) = own_name(&self.state(), &names, own, &container_id) {
             names.swap(0, at);
         }

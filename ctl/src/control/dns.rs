@@ -1,7 +1,7 @@
 //! Names as the control plane has them to do with: who is called what, for people; whom to ask for other names, and
 //! when none of them answers. The answers themselves are given elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 
@@ -12,7 +12,7 @@ use super::state::{Endpoint, State};
 use crate::api::{DnsCache, DnsFlushed, DnsName, DnsUpstream, Error};
 use crate::dns::{Host, Report};
 use crate::model::{EndpointRecord, Service};
-use crate::publish::{Protocol, Spec};
+use crate::publish::{Protocol, Publication};
 
 /// Services of an endpoint at the most.
 const SERVICES: usize = 256;
@@ -35,17 +35,23 @@ pub(super) fn entry(endpoint: &EndpointRecord) -> Entry {
     Entry { names: names_of(endpoint), addresses, services: services.collect() }
 }
 
-/// What a sandbox serves: what it publishes, but for ranges that are too long to be one service each.
-fn services_of(state: &State, name: &str) -> Vec<Service> {
-    let of_it = state.published.values().map(|published| &published.publication);
-    let specs = of_it.filter(|publication| publication.name == name).map(|publication| publication.spec);
-    let short = specs.filter(|spec| spec.ports.count() <= RANGE);
-    let each = |spec: Spec| {
+/// What each sandbox serves, or one of them: what it publishes, but for ranges that are too long to be one service each.
+fn services<'a>(state: &'a State, name: Option<&str>) -> HashMap<&'a str, Vec<Service>> {
+    let mut services: HashMap<&str, Vec<Service>> = HashMap::new();
+    for Publication { name: of, spec, .. } in state.published.values().map(|published| &published.publication) {
+        if name.is_some_and(|name| name != of) || spec.ports.count() > RANGE {
+            continue;
+        }
         let tcp = spec.protocol == Protocol::Tcp;
-        (spec.ports.first..=spec.ports.last).map(move |port| Service { port, tcp })
-    };
-    let services: BTreeSet<Service> = short.flat_map(each).take(SERVICES).collect();
-    services.into_iter().collect()
+        let its = services.entry(of).or_default();
+        let room = SERVICES - its.len();
+        its.extend((spec.ports.first..=spec.ports.last).take(room).map(|port| Service { port, tcp }));
+    }
+    for its in services.values_mut() {
+        its.sort_unstable();
+        its.dedup();
+    }
+    services
 }
 
 impl Control {
@@ -62,9 +68,10 @@ impl Control {
     pub(super) fn follow_services(&self, state: &mut State, name: Option<&str>) {
         let here = state.endpoints.values().filter(|endpoint| !endpoint.leaving);
         let meant = here.map(Endpoint::record).filter(|record| name.is_none_or(|name| record.name == name));
+        let services = services(state, name);
         let fresh = meant.filter_map(|record| {
-            let services = services_of(state, &record.name);
-            (services != record.services).then(|| (record.id.clone(), services))
+            let its = services.get(record.name.as_str()).map_or(&[][..], Vec::as_slice);
+            (its != record.services).then(|| (record.id.clone(), its.to_vec()))
         });
         for (id, services) in fresh.collect::<Vec<_>>() {
             if let Some(endpoint) = state.endpoints.get_mut(&id) {

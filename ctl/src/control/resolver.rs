@@ -16,10 +16,11 @@ pub(super) struct Sandboxes<'a> {
 }
 
 impl<'a> Sandboxes<'a> {
-    /// Those of this host, whose own resolver holds what is inherited.
-    pub(super) fn of(state: &'a State, inherited: &'a Resolver) -> Sandboxes<'a> {
+    /// Those of this host, whose own resolver holds what is inherited; all, or the one of that name.
+    pub(super) fn of(state: &'a State, inherited: &'a Resolver, name: Option<&str>) -> Sandboxes<'a> {
         let mut by_name: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
-        for endpoint in state.endpoints.values().filter(|endpoint| !endpoint.leaving) {
+        let meant = |endpoint: &&Endpoint| !endpoint.leaving && name.is_none_or(|name| endpoint.record().name == name);
+        for endpoint in state.endpoints.values().filter(meant) {
             by_name.entry(&endpoint.record().name).or_default().push(endpoint);
         }
         by_name.values_mut().for_each(|all| all.sort_by_key(|endpoint| (endpoint.stored.since, endpoint.port)));

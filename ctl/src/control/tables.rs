@@ -113,7 +113,7 @@ impl Control {
     pub async fn ports(&self, name: Option<&str>) -> Result<Vec<api::Port>, Error> {
         let (counters, inherited) = (self.counters().await, self.inherited().await);
         let state = self.state();
-        let sandboxes = Sandboxes::of(&state, &inherited);
+        let sandboxes = Sandboxes::of(&state, &inherited, None);
         let wanted = |endpoint: &&Endpoint| name.is_none_or(|name| endpoint.is_called(name));
         let mut rows: Vec<api::Port> = state
             .endpoints
@@ -132,7 +132,9 @@ impl Control {
     pub(super) async fn port(&self, id: &str) -> Option<api::Port> {
         let (counters, inherited) = (self.counters().await, self.inherited().await);
         let state = self.state();
-        Some(row(&state, state.endpoints.get(id)?, &counters, &Sandboxes::of(&state, &inherited)))
+        let endpoint = state.endpoints.get(id)?;
+        let sandbox = Sandboxes::of(&state, &inherited, Some(&endpoint.record().name));
+        Some(row(&state, endpoint, &counters, &sandbox))
     }
 
     /// What containers take over of the host's resolver.

@@ -89,7 +89,7 @@ fn every_folder_has_its_target() {
 
 /// Writes the seeds anew; other files in the corpus stay.
 #[test]
-#[ignore = "writes into the source tree"]
+#[ignore = "writes into the source tree: run by make seeds"]
 fn write_the_seeds() {
     for (target, name, bytes) in seeds::all() {
         assert!(TARGETS.iter().any(|(known, _)| *known == target), "{target}");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::cli::error::Error;
 use crate::cli::port::ResolverArgs;
 use crate::cli::session::{Session, read};
 use crate::cli::table::printable;
-use crate::cli::value::{Pair, cidr, label, map};
+use crate::cli::value::{Pair, boolean, cidr, label, map};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,7 @@ Options of docker that are understood with -o:
 
 /// Create a network and print its ID
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("internal", boolean), mut_arg("attachable", boolean), mut_arg("ipv6", boolean))]
 pub(crate) struct Create {
     /// `bridge` for this host alone, `overlay` across hosts
     #[arg(short, long, default_value = "bridge")]
@@ -48,34 +48,16 @@ pub(crate) struct Create {
     #[arg(long = "aux-address", value_name = "NAME=IP")]
     aux_addresses: Vec<Pair>,
     /// No way to the outside
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     internal: bool,
     /// Whether its containers may reach each other where no rule says so
     #[arg(long, value_name = "allow|deny", value_parser = ["allow", "deny"])]
     policy: Option<String>,
     /// Kept for docker's sake: containers may always be attached by hand
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     attachable: bool,
     /// IPv6 too, with a chosen subnet if none is given
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     ipv6: bool,
     /// MTU of the containers' links, in bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(68..=65_535))]

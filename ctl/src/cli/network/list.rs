@@ -1,6 +1,6 @@
 //! `vsctl network ls`, with docker's columns, filters and template fields.
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use serde_json::Value;
 
 use super::filter::{Filter, passes};
@@ -10,6 +10,7 @@ use crate::cli::form::{self, Form, row};
 use crate::cli::session::{Session, read};
 use crate::cli::table::{Table, short};
 use crate::cli::template;
+use crate::cli::value::boolean;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,19 +23,13 @@ Examples:
 
 /// List networks
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("no_trunc", boolean))]
 pub(crate) struct List {
     /// Only the IDs
     #[arg(short, long)]
     quiet: bool,
     /// Whole IDs
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     no_trunc: bool,
     /// Only networks that match: name=, id= (a part, or ^whole$), driver=, scope=, type=custom|builtin,
     /// dangling=true|false, label=KEY[=VALUE]

@@ -52,13 +52,11 @@ impl Prune {
                 Ok(()) => removed.push(network.name),
                 // Used by a host whose endpoints are not known here, or removed meanwhile: nothing to prune.
                 Err(error) if error.status() == Some(IN_USE) || error.is_not_found() => {}
-                Err(error) => match session.survive(error.into()) {
-                    Ok(told) => outcome = Err(told),
-                    Err(fatal) => {
-                        outcome = Err(fatal);
+                Err(error) => {
+                    if !session.survives(error.into(), &mut outcome) {
                         break;
                     }
-                },
+                }
             }
         }
         if session.wants_data() {

@@ -30,13 +30,11 @@ impl Remove {
                 Ok(()) if session.wants_data() => removed.push(network),
                 Ok(()) => session.line(&network)?,
                 Err(error) if self.force && error.is_not_found() => {}
-                Err(error) => match session.survive(error.into()) {
-                    Ok(told) => outcome = Err(told),
-                    Err(fatal) => {
-                        outcome = Err(fatal);
+                Err(error) => {
+                    if !session.survives(error.into(), &mut outcome) {
                         break;
                     }
-                },
+                }
             }
         }
         if session.wants_data() {

@@ -56,7 +56,7 @@ fn resident() -> usize {
 }
 
 #[test]
-#[ignore = "measures"]
+#[ignore = "measures: run by make cost"]
 fn speed() {
     let kinds: [(&str, Kind); 3] = [("sources", sources), ("ports", ports), ("20 masks", mix)];
     let mut frames: Vec<_> = (0..1_000u32)
