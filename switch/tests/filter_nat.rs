@@ -4,6 +4,7 @@
 mod world;
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use nat::rules::{Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, Update};
@@ -232,4 +233,79 @@ fn what_comes_from_outside_and_is_redirected_stays_with_the_gateway() {
         assert_eq!((reset.port, ends(&reset), reset.bytes[47] & 0x04), (PortId::HOST, (HOST, 8_080, FAR, 5_000), 0x04));
     }
     assert_eq!(host.dropped(DropReason::NoService), 3);
+}
+
+#[test]
+fn a_source_is_kept_as_long_as_a_connection_has_it() {
+    let rule = "-A POSTROUTING -p tcp -j SNAT --to-source 198.51.100.8-198.51.100.15";
+    let begin = || {
+        let (mut host, a) = host();
+        (2..10).for_each(|last| _ = host.endpoint(last.into(), RED, ip(last + 1)));
+        nat(&mut host, None, rule);
+        (host, a)
+    };
+    let syn = |to: u8| tcp((mac(2), mac(to)), (ip(2), 4_000), (ip(to), 80), "S", (1, 0));
+    let fresh: Vec<Ipv4Addr> = (3..11)
+        .map(|to| {
+            let (mut host, a) = begin();
+            one(&mut host, a, &syn(to)).src
+        })
+        .collect();
+    assert!(fresh.iter().any(|src| *src != fresh[0]), "who is spoken to decides: {fresh:?}");
+    let (mut host, a) = begin();
+    let first = one(&mut host, a, &syn(3));
+    assert_eq!(one(&mut host, a, &syn(4)).src, first.src, "who speaks from one port keeps its address");
+    // Both are idle for too long, and still in the table.
+    host.later(Duration::from_secs(3_600));
+    assert_eq!(host.switch.tracker().connections(), 2);
+    let again: Vec<Ipv4Addr> = (5..11)
+        .map(|to| {
+            host.later(Duration::from_secs(3_600));
+            one(&mut host, a, &syn(to)).src
+        })
+        .collect();
+    assert_eq!(again, fresh[2..]);
+}
+
+/// Rules under which what .3 sends is not tracked, and refused.
+fn refuse_untracked(host: &mut Host, more: &str) {
+    let text = format!(
+        "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -s 10.10.10.3/32 -j NOTRACK\n\
+         -A OUTPUT -j CT --notrack\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n\
+         -A INPUT -i lo -p icmp\n-A FORWARD -m conntrack --ctstate UNTRACKED -p tcp -j REJECT --reject-with tcp-reset\n\
+         -A FORWARD -m conntrack --ctstate UNTRACKED -j REJECT\nCOMMIT\n{more}"
+    );
+    let set = load(Family::Ipv4, &text).unwrap_or_else(|error| panic!("{error:?}"));
+    host.switch.set_rules(None, Family::Ipv4, Some(Box::new(Program::new(set))));
+}
+
+#[test]
+fn what_is_said_about_an_untracked_packet_is_tracked_whatever_rules_say() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    refuse_untracked(&mut host, "");
+    one(&mut host, a, &tcp((mac(2), mac(3)), (ip(2), 4_000), (ip(3), 80), "S", (1, 0)));
+    assert_eq!(host.switch.tracker().connections(), 1);
+    let reset = one(&mut host, b, &tcp((mac(3), mac(2)), (ip(3), 80), (ip(2), 4_000), "SA", (9, 2)));
+    assert_eq!((reset.port, ends(&reset), reset.bytes[47] & 0x04), (b, (ip(2), 4_000, ip(3), 80), 0x04));
+    let conns = host.switch.conns(host.now, &nat::Filter::default(), 0, 10).rows;
+    assert_eq!(conns[0].tcp, Some(nat::TcpState::Close), "it has ended what it is of");
+}
+
+#[test]
+fn an_error_that_is_for_the_gateway_by_translation_is_heard_by_it() {
+    let (mut host, a) = host();
+    let b = host.endpoint(2, RED, ip(3));
+    let redirect =
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j REDIRECT\nCOMMIT\n";
+    refuse_untracked(&mut host, redirect);
+    let refused = one(&mut host, a, &udp((mac(2), mac(3)), (ip(2), 4_000), (ip(3), 54), 64, 8));
+    assert_eq!((refused.port, refused.icmp), (a, Some((3, 3))), "the gateway has no such port");
+    // What answers that is refused, and the error is about the connection, whose other side is the gateway.
+    let out = send(&mut host, b, &udp((mac(3), mac(2)), (ip(3), 54), (ip(2), 4_000), 64, 8));
+    assert!(out.is_empty());
+    assert_eq!((host.dropped(DropReason::Rejected), host.dropped(DropReason::NotRouted)), (1, 1), "it, and the error");
+    let counted = host.switch.rules(None, Family::Ipv4).unwrap().rule_set();
+    let text = nat::rules::save(&counted, true);
+    assert!(text.contains("[1:64] -A INPUT -i lo -p icmp"), "{text}");
 }

@@ -21,4 +21,4 @@ pub use trace::{Between, Layer, trace};
 pub use words::{Act, CHAIN, Who, Words, can_name};
 
 /// Names of rules for places where packets come in or go out, beside sandboxes. No sandbox may have one.
-pub const PLACES: [&str; 3] = ["uplink", "vsw0", "tunnel"];
+pub const PLACES: [&str; 4] = ["uplink", "vsw0", "tunnel", "lo"];

@@ -15,6 +15,12 @@ impl Tracker {
         self.table.at(slot).is_some_and(|conn| Tick::of(now) < conn.expires && !conn.is_over())
     }
 
+    /// Whether a connection is there, and its time is not over: what is idle, or was reset before it was answered, stays in
+    /// the table for a while.
+    pub fn lives(&self, now: Time, conn: ConnId) -> bool {
+        self.table.get(conn).is_some_and(|conn| Tick::of(now) < conn.expires)
+    }
+
     /// Whether a connection's packets stay in their zone as they are.
     pub fn is_plain(&self, conn: ConnId) -> bool {
         self.table.get(conn).is_some_and(Conn::is_plain)

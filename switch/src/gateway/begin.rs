@@ -294,7 +294,7 @@ impl Switch {
         let own = End { ip: tuple.src.ip(), port: tuple.src_port };
         let known = match self.way_in(packet) {
             Some(zone) if !nat.random && !nat.random_fully && !nat.offers(own, tuple.protocol) => {
-                self.router.sources.find(&self.router.tracker, zone, tuple, nat)
+                self.router.sources.find(packet.now, &self.router.tracker, zone, tuple, nat)
             }
             _ => None,
         };

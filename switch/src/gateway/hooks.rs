@@ -53,6 +53,8 @@ pub(crate) struct Passage {
 #[derive(Clone, Debug)]
 pub(super) enum Known {
     Nothing,
+    /// Nothing yet; it is looked up, whatever rules say.
+    Due,
     Untracked,
     New(Connection),
     Of(Hit, Connection),
@@ -60,6 +62,9 @@ pub(super) enum Known {
 
 /// Rules whose counters a flow remembers. One that met more is not remembered; of its later fragments these count the bytes.
 const MOST_MARKS: usize = 256;
+
+/// What rules call the way from the gateway to itself.
+const LO: &str = "lo";
 
 const PREROUTING: [(Table, Hook); 1] = [(Table::Mangle, Hook::Prerouting)];
 const RAW: [(Table, Hook); 1] = [(Table::Raw, Hook::Prerouting)];
@@ -227,12 +232,32 @@ impl Switch {
         let packet = self.translate_own((Rewrite::only_dst, Rewrite::only_src), packet, out)?;
         let packet = self.meet(&OUTPUT_FILTER, output, packet, out)?;
         let dst = packet.headers.key.dst();
-        let way = if dst == before { None } else { self.way_in(&packet).zip(dst) };
-        if let Some(Ok(exit)) = way.map(|(zone, dst)| self.exit(zone, dst, &packet)) {
-            let output = self.name_of(exit.egress(), dst);
-            return self.meet(&POSTROUTING, &output, packet, out);
+        match if dst == before { None } else { self.way_in(&packet).zip(dst) } {
+            Some((zone, dst)) if self.is_own(zone, dst, &packet) => return self.meet(&POSTROUTING, LO, packet, out),
+            Some((zone, dst)) => {
+                if let Ok(exit) = self.exit(zone, dst, &packet) {
+                    let output = self.name_of(exit.egress(), Some(dst));
+                    return self.meet(&POSTROUTING, &output, packet, out);
+                }
+            }
+            None => {}
         }
         self.meet(&POSTROUTING, output, packet, out)
+    }
+
+    /// What rules say when the gateway hears what it has said itself. Which connection that is of is known.
+    pub(super) fn heard(&mut self, mut packet: Packet, out: &mut Out) -> Option<Packet> {
+        if let Some(passage) = packet.passage.as_mut() {
+            passage.input = LO.into();
+        }
+        let packet = self.meet(&RAW, "", packet, out)?;
+        let packet = self.meet(&PREROUTING, "", packet, out)?;
+        self.input(packet, out)
+    }
+
+    /// Whether what goes to an address from a zone is for the gateway itself.
+    pub(super) fn is_own(&self, zone: Zone, dst: IpAddr, packet: &Packet) -> bool {
+        self.is_gateway_of(self.redirected(zone, dst, packet), dst)
     }
 
     /// What rules say about a packet whose way out is known, its destination translated already.
@@ -363,6 +388,7 @@ impl Switch {
         };
         let tracking = match &passage.known {
             Known::Nothing => Tracking::None,
+            Known::Due => Tracking::Due,
             Known::Untracked => Tracking::Untracked,
             Known::New(connection) | Known::Of(_, connection) => Tracking::Known(connection.clone()),
         };

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use nat::rules::Nat;
 use nat::{Address, ConnId, Direction, End, Tracker, Tuple, Zone};
+use wire::Time;
 
 /// Endpoints that are remembered.
 const LIMIT: usize = 1 << 16;
@@ -44,10 +45,10 @@ impl Sources {
         conns.push(conn);
     }
 
-    /// The source that this speaker has already, if it is among those that a rule offers.
-    pub(super) fn find(&self, tracker: &Tracker, zone: Zone, tuple: &Tuple, nat: &Nat) -> Option<End> {
+    /// The source that this speaker has at that time, if it is among those that a rule offers.
+    pub(super) fn find(&self, now: Time, tracker: &Tracker, zone: Zone, tuple: &Tuple, nat: &Nat) -> Option<End> {
         let conns = self.by.get(&speaker(zone, tuple))?;
-        conns.iter().rev().find_map(|conn| {
+        conns.iter().rev().filter(|conn| tracker.lives(now, **conn)).find_map(|conn| {
             let began = tracker.tuple(*conn, Direction::Original)?;
             let reply = tracker.tuple(*conn, Direction::Reply)?;
             let end = End { ip: reply.dst.ip(), port: reply.dst_port };

@@ -38,7 +38,9 @@ impl Switch {
         let known = match about.passage.as_ref().map(|passage| &passage.known) {
             Some(Known::Of(hit, connection)) => Known::Of(*hit, related(connection)),
             Some(Known::New(connection)) => Known::New(related(connection)),
-            Some(Known::Untracked | Known::Nothing) | None => Known::Nothing,
+            // The kernel gives it the mark of its cause, without which NOTRACK does nothing, and then looks it up all the same.
+            Some(Known::Untracked | Known::Due) => Known::Due,
+            Some(Known::Nothing) | None => Known::Nothing,
         };
         self.speak(&Listener::of(about), known, reply, out);
     }
@@ -75,7 +77,13 @@ impl Switch {
         if dst == to.address {
             return out.frames.push((packet.from, packet.frame));
         }
-        // Its cause was not of the connection that it is about: whose it is is elsewhere.
+        // Its cause was not of the connection that it is about: whose it is is elsewhere, or the gateway itself.
+        if dst.is_some_and(|dst| self.is_own(zone, dst, &packet)) {
+            if let Some(packet) = self.heard(packet, out) {
+                self.drop_packet(DropReason::NotRouted, packet, out);
+            }
+            return;
+        }
         match dst.map(|dst| self.exit(zone, dst, &packet)) {
             Some(Ok(exit)) => self.leave_by(exit, packet, out),
             _ => self.drop_packet(DropReason::NotRouted, packet, out),
@@ -98,7 +106,7 @@ impl Switch {
 
     /// Finds the connection of what the gateway says, if it is not about one.
     fn track_own(&mut self, zone: Zone, packet: &mut Packet) {
-        if !packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Nothing)) {
+        if !packet.passage.as_ref().is_some_and(|passage| matches!(passage.known, Known::Nothing | Known::Due)) {
             return;
         }
         let tracked = self.router.tracker.track(packet.now, zone, &packet.frame, &packet.headers);

@@ -29,6 +29,8 @@ pub struct Packet<'a> {
 pub enum Tracking {
     /// Nothing: it was not looked up yet, or is invalid.
     None,
+    /// Nothing yet, and it will be looked up: no rule takes it out.
+    Due,
     /// It is not to be tracked.
     Untracked,
     /// It belongs to one.

@@ -10,7 +10,7 @@ use crate::{Direction, Tuple};
 /// The packet's state, with what was translated if there is a connection.
 fn states(packet: &Packet<'_>) -> States {
     match &packet.tracking {
-        Tracking::None => States::INVALID,
+        Tracking::None | Tracking::Due => States::INVALID,
         Tracking::Untracked => States::UNTRACKED,
         Tracking::Known(connection) if connection.related => States::RELATED,
         Tracking::Known(connection) if connection.established => States::ESTABLISHED,
@@ -25,7 +25,7 @@ pub(super) fn state(wanted: Not<States>, packet: &Packet<'_>) -> bool {
 pub(super) fn conntrack(wanted: &Conntrack, packet: &Packet<'_>) -> bool {
     let known = match &packet.tracking {
         Tracking::Known(connection) => Some(connection),
-        Tracking::None | Tracking::Untracked => None,
+        Tracking::None | Tracking::Due | Tracking::Untracked => None,
     };
     if let Some(states_wanted) = wanted.states {
         let mut all = states(packet);

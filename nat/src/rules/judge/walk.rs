@@ -162,7 +162,7 @@ impl Walk<'_> {
             Match::Mark(wanted) => fields::masked(*wanted, packet.mark),
             Match::Connmark(wanted) => match &packet.tracking {
                 Tracking::Known(connection) => fields::masked(*wanted, connection.mark),
-                Tracking::None | Tracking::Untracked => false,
+                Tracking::None | Tracking::Due | Tracking::Untracked => false,
             },
             Match::AddrType(wanted) => fields::addrtype(wanted, seen, packet, around),
             Match::Length(wanted) => {
