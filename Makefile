@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build programs test demo lab bench fuzz lint seeds cost deb
+.PHONY: help setup build programs test demo lab bench fuzz lint seeds cost micro counts deb
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # What make's own jobserver is for does not apply: cargo schedules by itself.
@@ -20,6 +20,8 @@ STORE ?= consul
 FUZZ_SECONDS ?= 30
 # Which comparisons `make bench` runs; all when empty.
 CASE ?=
+# Which micro-benchmarks run: those that have it in their name.
+PART ?=
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -61,7 +63,13 @@ seeds: setup ## Write the seeds of the fuzz targets anew, after what they are ma
 cost: setup ## Print what a packet costs before 10 to 100,000 rules, looked up and walked
 	@cargo test --release --locked -p nat --test rules -- --ignored --nocapture speed
 
+micro: setup ## Time the parts of the data path, one by one; PART=engine/ runs some only
+	@cargo bench --locked -p micro --features criterion -- $(PART)
+
+counts: setup ## Count their instructions and compare with .ci/instructions.txt; RENEW=1 writes that anew
+	@.ci/counts $(if $(RENEW),--renew)
+
 lint: setup ## Formatting, clippy with warnings as errors, crate dependencies
 	@cargo fmt --all --check
-	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --all-targets --features micro/criterion -- -D warnings
 	@.ci/check-deps
