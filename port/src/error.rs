@@ -113,6 +113,28 @@ pub enum Error {
         link: String,
     },
 
+    /// interface NAME: cannot STEP: CAUSE (REMEDY)
+    #[error("interface {ifname}: cannot {step}: {}{}", cause(source), xdp_remedy(step, source))]
+    Xdp {
+        /// The interface.
+        ifname: String,
+        /// What was tried, such as `attach an XDP program in native mode`.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// interface NAME: it has COUNT queues, and a port takes 64 at the most (`ethtool -L NAME combined 64`)
+    #[error(
+        "interface {ifname}: it has {queues} queues, and a port takes 64 at the most (`ethtool -L {ifname} combined 64`)"
+    )]
+    XdpQueues {
+        /// The interface.
+        ifname: String,
+        /// How many it has.
+        queues: u32,
+    },
+
     /// open files: cannot raise the limit to COUNT: CAUSE
     #[error("open files: cannot raise the limit to {wanted}: {}", cause(source))]
     OpenFiles {
@@ -173,6 +195,32 @@ fn uplink_remedy(error: &io::Error) -> &'static str {
     }
 }
 
+fn xdp_remedy(step: &str, error: &io::Error) -> &'static str {
+    use crate::xdp::step;
+    match (step, error.raw_os_error()) {
+        (step::OPEN, Some(libc::EAFNOSUPPORT)) => " (this kernel has no AF_XDP: CONFIG_XDP_SOCKETS)",
+        (step::OPEN, Some(libc::EPERM | libc::EACCES)) => " (needs CAP_NET_RAW)",
+        (step::REGISTER, Some(libc::ENOBUFS)) => {
+            " (the memory of AF_XDP ports is locked: needs CAP_IPC_LOCK, a higher RLIMIT_MEMLOCK, or less xdp_memory)"
+        }
+        (step::SHARE, _) => " (all of it is taken by other ports: raise xdp_memory)",
+        (step::BIND, Some(libc::EBUSY)) => " (another program has an AF_XDP socket on this queue)",
+        (step::BIND, Some(libc::EOPNOTSUPP | libc::EINVAL)) => " (the driver cannot do this: leave out --xdp-zerocopy)",
+        (step::BIND, Some(libc::ENETDOWN)) => " (set it up with `ip link set ... up`)",
+        (step::NATIVE | step::GENERIC, Some(libc::EBUSY | libc::EEXIST)) => {
+            " (another XDP program is attached: see `ip link`)"
+        }
+        (step::NATIVE, Some(libc::EOPNOTSUPP)) => " (the driver has no native XDP: leave out --xdp-mode)",
+        (step::NATIVE, Some(libc::ERANGE | libc::EINVAL)) => {
+            " (the driver takes smaller MTUs only, or no such interface)"
+        }
+        (step::NATIVE, Some(libc::ENOSPC)) => " (a veth link with fewer RX queues than its peer has TX queues)",
+        (_, Some(libc::EPERM | libc::EACCES)) => " (needs CAP_NET_ADMIN, and CAP_BPF or CAP_SYS_ADMIN)",
+        (_, Some(libc::ENODEV | libc::ENXIO)) => " (it is gone)",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +240,12 @@ mod tests {
             underlay("10.0.0.1", libc::EADDRINUSE),
             "underlay 10.0.0.1:4789: address already in use \
              (another VXLAN device or switch holds it; choose another with --vxlan-port)"
+        );
+        let busy = Error::Xdp { ifname: "eth1".into(), step: crate::xdp::step::NATIVE, source: os(libc::EBUSY) };
+        assert_eq!(
+            busy.to_string(),
+            "interface eth1: cannot attach an XDP program in native mode: device or resource busy \
+             (another XDP program is attached: see `ip link`)"
         );
         assert!(underlay("fd00::1", libc::EADDRNOTAVAIL).starts_with("underlay [fd00::1]:4789: cannot assign"));
     }

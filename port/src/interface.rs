@@ -56,7 +56,11 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
-fn mtu(name: &str) -> Result<u32, Error> {
+/// MTU of an interface, in bytes.
+///
+/// # Errors
+/// There is no such interface.
+pub fn mtu(name: &str) -> Result<u32, Error> {
     let failed = |source| Error::Mtu { name: name.to_owned(), source };
     // Any socket will do to ask through; a host without IPv4 still has one for IPv6.
     let socket = UdpSocket::bind("0.0.0.0:0").or_else(|_| UdpSocket::bind("[::]:0")).map_err(failed)?;

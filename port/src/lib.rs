@@ -1,11 +1,13 @@
-//! Frames in and out of the kernel: TAP links, the VXLAN underlay's UDP sockets, the uplink's BPF programs, and memory
-//! ports for tests.
+//! Frames in and out of the kernel: TAP links, interfaces by AF_XDP, the VXLAN underlay's UDP sockets, the uplink's BPF
+//! programs, and memory ports for tests.
 //!
 //! Knows descriptors and their errors, not what is in a frame. It never waits and never retries for longer than one
 //! call: readiness is the poll loop's business, which registers the descriptors itself. The only crate with unsafe code.
 
+mod bpf;
 pub mod cpu;
 mod error;
+pub mod ethtool;
 mod ifreq;
 pub mod interface;
 pub mod limits;
@@ -13,11 +15,13 @@ mod memory;
 #[cfg(test)]
 #[path = "../tests/namespace/mod.rs"]
 mod namespace;
+mod netlink;
 mod port_free;
 mod sockopt;
 mod tap;
 mod underlay;
 mod uplink;
+pub mod xdp;
 
 pub use error::Error;
 pub use memory::Memory;
@@ -25,6 +29,7 @@ pub use port_free::is_port_free;
 pub use tap::{Offloads, Tap, TapOptions};
 pub use underlay::{Datagram, Datagrams, SendOutcome, Underlay, UnderlayStats};
 pub use uplink::{FiveTuple, Hook, MAX_MAPPINGS, OUT_MAC, Published, SOCKET_MARK, Steering, Uplink, UplinkStats};
+pub use xdp::Xdp;
 
 /// What came of an attempt to read a frame from a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub enum Sent {
     Done,
     /// No room now.
     Full,
+    /// Longer than the link carries.
+    TooBig,
     /// The link is down.
     Down,
     /// The kernel does not take this frame: its offload metadata contradicts it, or it is shorter than a header.

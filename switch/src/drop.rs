@@ -84,6 +84,8 @@ reasons! {
     InnerSuperFrame,
     /// the link's queue is full
     PortFull,
+    /// longer than the link carries
+    PortTooBig,
     /// the link is down
     PortDown,
     /// the kernel refused the frame

@@ -1,28 +1,103 @@
 //! Frames: owned bytes with room in front, and a pool of them.
-//! A frame is big enough for the largest super-frame, so it never grows; untouched memory costs nothing.
+//! A frame's own buffer is big enough for the largest super-frame, so it never grows; untouched memory costs nothing. A
+//! lent one is as big as its lender's chunks; a frame that outgrows it moves to a buffer of its own.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
-use crate::Offload;
+use crate::{Loan, Offload};
 
-/// An Ethernet frame in a buffer of its own, with the offload metadata that belongs to it.
+/// An Ethernet frame with the offload metadata that belongs to it. Nobody else has access to its bytes.
 pub struct Frame {
-    buffer: Box<[u8]>,
+    buffer: Buffer,
     len: usize,
     /// What is left to be done to this frame.
     pub offload: Offload,
+}
+
+/// Both are pointer and length at the same place, so that looking at the bytes does not ask which it is.
+enum Buffer {
+    Own(Box<[u8]>),
+    Lent(Loan),
+}
+
+impl Buffer {
+    fn own() -> Buffer {
+        Buffer::Own(vec![0; Frame::HEADROOM + Frame::MAX_LEN].into_boxed_slice())
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Buffer::Own(bytes) => bytes,
+            Buffer::Lent(loan) => loan.bytes(),
+        }
+    }
+}
+
+impl DerefMut for Buffer {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Buffer::Own(bytes) => bytes,
+            Buffer::Lent(loan) => loan.bytes_mut(),
+        }
+    }
 }
 
 impl Frame {
     /// Longest frame, in bytes: Ethernet header, two tags, and the longest IP packet.
     pub const MAX_LEN: usize = 14 + 8 + 65_535;
     /// Bytes in front of the frame, for the offload header; a multiple of 16 after it keeps the IP header aligned.
-    const HEADROOM: usize = 18;
+    pub const HEADROOM: usize = 18;
 
     /// An empty frame.
     pub fn new() -> Frame {
-        Frame { buffer: vec![0; Frame::HEADROOM + Frame::MAX_LEN].into_boxed_slice(), len: 0, offload: Offload::NONE }
+        Frame { buffer: Buffer::own(), len: 0, offload: Offload::NONE }
+    }
+
+    /// A frame of `len` bytes that lie in `loan`, after [`Frame::HEADROOM`]. What does not fit there is left out.
+    pub fn lent(loan: Loan, len: usize) -> Frame {
+        match loan.bytes().len().checked_sub(Frame::HEADROOM) {
+            Some(room) => Frame { buffer: Buffer::Lent(loan), len: len.min(room), offload: Offload::NONE },
+            None => Frame::new(),
+        }
+    }
+
+    /// Whether its bytes are lent.
+    #[inline]
+    pub fn is_lent(&self) -> bool {
+        matches!(self.buffer, Buffer::Lent(_))
+    }
+
+    /// What was lent, with the frame's bytes after [`Frame::HEADROOM`].
+    ///
+    /// # Errors
+    /// The frame, if it has its own buffer.
+    pub fn into_loan(self) -> Result<Loan, Frame> {
+        match self.buffer {
+            Buffer::Lent(loan) => Ok(loan),
+            Buffer::Own(_) => Err(self),
+        }
+    }
+
+    /// Longest content, in bytes, without moving to another buffer.
+    fn room(&self) -> usize {
+        self.buffer.len() - Frame::HEADROOM
+    }
+
+    /// Makes sure that `len` bytes fit; `false` if they never do.
+    fn reserve(&mut self, len: usize) -> bool {
+        if len > self.room() && len <= Frame::MAX_LEN {
+            let old = std::mem::replace(&mut self.buffer, Buffer::own());
+            let used = Frame::HEADROOM + self.len;
+            self.buffer[..used].copy_from_slice(&old[..used]);
+        }
+        len <= self.room()
     }
 
     /// A frame holding a copy of `bytes`; bytes past [`Frame::MAX_LEN`] are left out.
@@ -34,7 +109,10 @@ impl Frame {
 
     /// Replaces the content by a copy of `bytes`, without offload metadata; bytes past [`Frame::MAX_LEN`] are left out.
     pub fn fill(&mut self, bytes: &[u8]) {
-        self.len = bytes.len().min(Frame::MAX_LEN);
+        let len = bytes.len().min(Frame::MAX_LEN);
+        self.len = 0;
+        self.reserve(len);
+        self.len = len;
         self.buffer[Frame::HEADROOM..][..self.len].copy_from_slice(&bytes[..self.len]);
         self.offload = Offload::NONE;
     }
@@ -73,8 +151,10 @@ impl Frame {
 
     /// Appends `bytes`; `false`, and nothing changed, if they do not fit.
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
-        let Some(area) = self.buffer[Frame::HEADROOM + self.len..].get_mut(..bytes.len()) else { return false };
-        area.copy_from_slice(bytes);
+        if !self.reserve(self.len + bytes.len()) {
+            return false;
+        }
+        self.buffer[Frame::HEADROOM + self.len..][..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
         true
     }
@@ -88,7 +168,7 @@ impl Frame {
     /// Puts bytes in, `at` that many from the first; `false`, and nothing changed, if they do not fit.
     pub(crate) fn put_in(&mut self, at: usize, bytes: &[u8]) -> bool {
         let len = self.len + bytes.len();
-        if at > self.len || len > Frame::MAX_LEN {
+        if at > self.len || !self.reserve(len) {
             return false;
         }
         let end = self.len;
@@ -108,7 +188,7 @@ impl Frame {
     pub fn received(&mut self, len: usize) -> bool {
         self.clear();
         let Some(len) = len.checked_sub(Offload::LEN) else { return false };
-        self.len = len.min(Frame::MAX_LEN);
+        self.len = len.min(self.room());
         let mut header = [0; Offload::LEN];
         header.copy_from_slice(&self.buffer[Frame::HEADROOM - Offload::LEN..Frame::HEADROOM]);
         self.offload = Offload::from_bytes(&header);
@@ -154,9 +234,18 @@ impl Pool {
 
     /// Takes a frame back.
     pub fn put(&mut self, mut frame: Frame) {
-        if self.free.len() < self.keep {
+        // What is lent goes back to its lender.
+        if self.free.len() < self.keep && !frame.is_lent() {
             frame.clear();
             self.free.push(frame);
+        }
+    }
+
+    /// The same frame in a buffer of its own: one that is to wait must not keep what is lent.
+    pub fn own(&mut self, frame: Frame) -> Frame {
+        match frame.is_lent() {
+            true => self.duplicate(&frame),
+            false => frame,
         }
     }
 
@@ -170,6 +259,8 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -190,6 +281,36 @@ mod tests {
         let mut frame = Frame::new();
         assert!(frame.extend(&vec![1; Frame::MAX_LEN]));
         assert!(!frame.extend(&[1]) && frame.len() == Frame::MAX_LEN);
+    }
+
+    #[test]
+    fn what_is_lent_goes_back_when_its_frame_is_put_or_outgrows_it() {
+        static BACK: AtomicUsize = AtomicUsize::new(0);
+        let lend = |size: usize| {
+            Loan::new(vec![0; size].leak(), |bytes| {
+                BACK.fetch_add(bytes.len(), Ordering::Relaxed);
+            })
+        };
+        let mut pool = Pool::new(4);
+        let mut frame = Frame::lent(lend(118), 60);
+        frame.bytes_mut().copy_from_slice(&[7; 60]);
+        assert_eq!((frame.with_offload().len(), frame.is_lent()), (70, true));
+        let copy = pool.duplicate(&frame);
+        pool.put(copy);
+        assert!(frame.extend(&[8; 40]) && frame.is_lent() && frame.len() == 100);
+        assert_eq!(BACK.load(Ordering::Relaxed), 0);
+        assert!(frame.put_in(60, &[9; 4]) && !frame.is_lent());
+        assert_eq!(BACK.load(Ordering::Relaxed), 118);
+        assert_eq!(frame.bytes(), [&[7; 60][..], &[9; 4], &[8; 40]].concat());
+        pool.put(Frame::lent(lend(200), 60));
+        assert_eq!(BACK.load(Ordering::Relaxed), 318);
+        let own = pool.own(Frame::lent(lend(200), 60));
+        assert!(!own.is_lent() && own.len() == 60 && own.into_loan().is_err());
+        assert_eq!(BACK.load(Ordering::Relaxed), 518);
+        assert_eq!(Frame::lent(lend(30), 60).len(), 12, "no more than was lent");
+        assert_eq!(Frame::lent(lend(10), 60).len(), 0);
+        assert_eq!(Frame::lent(lend(100), 60).into_loan().unwrap().bytes().len(), 100);
+        assert_eq!(BACK.load(Ordering::Relaxed), 658);
     }
 
     #[test]

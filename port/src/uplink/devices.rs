@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::netlink::{ACK, DUMP, Netlink, Request, u16_at, u32_at};
 use crate::Error;
+use crate::netlink::{ACK, DUMP, Netlink, Request, u16_at, u32_at};
 
 const RTM_GETLINK: u16 = 18;
 const INFO: usize = 16;

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::netlink::{ACK, Answer, CREATE, DUMP, EXCL, Netlink, Request, attribute, attributes, u32_at};
+use crate::netlink::{ACK, Answer, CREATE, DUMP, EXCL, Netlink, Request, attribute, attributes, u32_at};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;

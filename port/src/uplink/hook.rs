@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::devices::{self, Layer};
 use super::filter::{self, Filter};
-use super::netlink::Netlink;
 use super::programs::Role;
 use super::sys::{self, Description};
 use super::tcx;
 use crate::Error;
+use crate::netlink::Netlink;
 
 /// Where programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

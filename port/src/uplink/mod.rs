@@ -6,7 +6,6 @@
 mod devices;
 mod filter;
 mod hook;
-mod netlink;
 mod predecessor;
 mod programs;
 mod published;

@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use aya::maps::{Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Map, MapData, PerCpuArray};
 use aya::programs::{ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader, Pod};
 
 use super::tables::{self, Cell, Table};
 use crate::Error;
+use crate::bpf::cause;
 
 const STEER: &str = "vsw_steer";
 const STEER_L3: &str = "vsw_steer_l3";
@@ -88,16 +89,4 @@ fn load(object: &mut Ebpf, name: &str) -> Result<OwnedFd, EbpfError> {
     program.load()?;
     let fd = program.fd()?.as_fd().try_clone_to_owned();
     fd.map_err(|error| ProgramError::IOError(error).into())
-}
-
-/// What the kernel said; what its verifier said is for the log.
-fn cause(error: EbpfError) -> io::Error {
-    match error {
-        EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) => {
-            tracing::debug!("the kernel refuses the program: {verifier_log}");
-            io_error
-        }
-        EbpfError::MapError(MapError::CreateError { io_error, .. }) => io_error,
-        other => io::Error::other(other),
-    }
 }

@@ -1,9 +1,11 @@
 //! The few commands of bpf(2) for programs that are already loaded: attach to tcx, ask what is attached and what it is.
 //! Loading is aya's. Knows no program by name.
 
-use std::ffi::{c_int, c_long};
+use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+
+use crate::bpf::{Attributes, bpf, number};
 
 const PROG_ATTACH: c_int = 8;
 const PROG_DETACH: c_int = 9;
@@ -17,9 +19,6 @@ const F_BEFORE: u32 = 1 << 3;
 
 /// So many programs at one hook of one interface are looked at; the kernel allows no more (BPF_MPROG_MAX).
 const MAX_PROGRAMS: usize = 64;
-
-/// What the commands here take: plain numbers, no padding, the kernel's layout (`union bpf_attr`).
-trait Attributes {}
 
 #[repr(C)]
 #[derive(Default)]
@@ -91,20 +90,6 @@ pub(super) struct Description {
     /// At most 15 bytes.
     pub(super) name: String,
     pub(super) maps: Vec<u32>,
-}
-
-fn bpf<T: Attributes>(command: c_int, attributes: &mut T) -> io::Result<c_long> {
-    // SAFETY: the pointer and size describe `attributes`, plain numbers in the layout of `command`, which outlive the
-    // call. Pointers among the numbers are the callers' business, who are all in this file.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>() as libc::c_uint)
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn number(fd: BorrowedFd<'_>) -> u32 {
-    // A borrowed descriptor is never negative.
-    fd.as_raw_fd() as u32
 }
 
 /// Attaches a program to the tcx ingress of an interface before all others there, or in place of `replaced`.

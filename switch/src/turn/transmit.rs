@@ -89,6 +89,7 @@ fn port_outcome(sent: io::Result<Sent>) -> Result<(), DropReason> {
     match sent {
         Ok(Sent::Done) => Ok(()),
         Ok(Sent::Full) => Err(DropReason::PortFull),
+        Ok(Sent::TooBig) => Err(DropReason::PortTooBig),
         Ok(Sent::Down) => Err(DropReason::PortDown),
         Ok(Sent::Gone) => Err(DropReason::PortGone),
         Ok(Sent::Refused) | Err(_) => Err(DropReason::PortRefused),
@@ -113,6 +114,7 @@ mod tests {
     fn full_queues_and_refusals_have_reasons() {
         assert_eq!(port_outcome(Ok(Sent::Refused)), Err(DropReason::PortRefused));
         assert_eq!(port_outcome(Ok(Sent::Full)), Err(DropReason::PortFull));
+        assert_eq!(port_outcome(Ok(Sent::TooBig)), Err(DropReason::PortTooBig));
         assert_eq!(underlay_outcome(Ok(SendOutcome::Full)), Err(DropReason::UnderlayFull));
     }
 }

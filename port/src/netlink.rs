@@ -6,33 +6,33 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
 
-pub(super) const REQUEST: u16 = 1;
-pub(super) const ACK: u16 = 4;
-pub(super) const DUMP: u16 = 0x300;
-pub(super) const EXCL: u16 = 0x200;
-pub(super) const CREATE: u16 = 0x400;
+pub(crate) const REQUEST: u16 = 1;
+pub(crate) const ACK: u16 = 4;
+pub(crate) const DUMP: u16 = 0x300;
+pub(crate) const EXCL: u16 = 0x200;
+pub(crate) const CREATE: u16 = 0x400;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const HEADER: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: OwnedFd,
 }
 
 /// A message of an answer, without its header.
-pub(super) struct Answer {
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) body: Vec<u8>,
 }
 
 /// A message in the making: header, fixed part, attributes.
-pub(super) struct Request {
+pub(crate) struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
-    pub(super) fn new(kind: u16, flags: u16, fixed: &[u8]) -> Request {
+    pub(crate) fn new(kind: u16, flags: u16, fixed: &[u8]) -> Request {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&(flags | REQUEST).to_ne_bytes());
@@ -41,14 +41,14 @@ impl Request {
         Request { bytes }
     }
 
-    pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Request {
+    pub(crate) fn attribute(mut self, kind: u16, value: &[u8]) -> Request {
         attribute(&mut self.bytes, kind, value);
         self
     }
 }
 
 /// Appends an attribute, padded.
-pub(super) fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(crate) fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     to.extend_from_slice(&(value.len() as u16 + 4).to_ne_bytes());
     to.extend_from_slice(&kind.to_ne_bytes());
     to.extend_from_slice(value);
@@ -56,7 +56,7 @@ pub(super) fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 /// The attributes in `bytes`; ends where they stop making sense.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let len = usize::from(u16_at(bytes, 0)?);
         let kind = u16_at(bytes, 2)?;
@@ -67,23 +67,23 @@ pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
     })
 }
 
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 impl Netlink {
     /// In the calling thread's network namespace.
-    pub(super) fn open() -> io::Result<Netlink> {
+    pub(crate) fn open() -> io::Result<Netlink> {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
         Ok(Netlink { socket })
     }
 
     /// Sends a request and gathers its answers. One with ACK is answered by an error or none.
-    pub(super) fn ask(&self, request: Request) -> io::Result<Vec<Answer>> {
+    pub(crate) fn ask(&self, request: Request) -> io::Result<Vec<Answer>> {
         let mut message = request.bytes;
         let len = message.len() as u32;
         message[..4].copy_from_slice(&len.to_ne_bytes());

@@ -1,0 +1,129 @@
+//! The program at an interface that is a port, and attaching XDP programs by links: an attachment goes with its descriptor,
+//! so that a daemon that crashed leaves nothing. Attaching knows no program; see bpf/port.c for the one here.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use aya::maps::{MapData, PerCpuArray, XskMap};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use serde::Serialize;
+
+use crate::bpf::{self, Attributes, bpf, cause};
+
+/// Queues of an interface that can have a socket. Repeated in bpf/port.c.
+pub(super) const QUEUES: u32 = 64;
+
+const PROGRAM: &str = "vsw_port";
+const SOCKETS: &str = "vsw_sockets";
+const UNCLAIMED: &str = "vsw_unclaimed";
+
+/// Where in the kernel an XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// In the driver, before anything else is done with a frame.
+    Native,
+    /// In the network stack: every driver, at some cost.
+    Generic,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        })
+    }
+}
+
+const LINK_CREATE: libc::c_int = 28;
+const BPF_XDP: u32 = 37;
+const FLAG_GENERIC: u32 = 1 << 1;
+const FLAG_NATIVE: u32 = 1 << 2;
+
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    program: u32,
+    target: u32,
+    kind: u32,
+    flags: u32,
+}
+impl Attributes for LinkCreate {}
+
+/// A program at an interface, for as long as this lives. It survives neither the process nor the interface.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    _link: OwnedFd,
+}
+
+impl Attachment {
+    /// Attaches an XDP program to interface `ifindex` of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// EBUSY or EEXIST: another program is there. Others: the driver does not take one in that mode, or rights are missing.
+    pub(crate) fn new(program: BorrowedFd<'_>, ifindex: u32, mode: XdpMode) -> io::Result<Attachment> {
+        let flags = if mode == XdpMode::Native { FLAG_NATIVE } else { FLAG_GENERIC };
+        let program = bpf::number(program);
+        let fd = bpf(LINK_CREATE, &mut LinkCreate { program, target: ifindex, kind: BPF_XDP, flags })?;
+        // SAFETY: the kernel has just made this descriptor for the caller, and nobody else knows it.
+        Ok(Attachment { _link: unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) } })
+    }
+}
+
+/// The program of a port, loaded, with its map of sockets.
+pub(super) struct Program {
+    fd: OwnedFd,
+    sockets: XskMap<MapData>,
+    unclaimed: PerCpuArray<MapData, u64>,
+}
+
+impl Program {
+    pub(super) fn load() -> io::Result<Program> {
+        Program::load_object().map_err(cause)
+    }
+
+    fn load_object() -> Result<Program, EbpfError> {
+        let mut object = EbpfLoader::new()
+            // Nothing here depends on the layout of the kernel's own structures.
+            .btf(None)
+            .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/port.o")))?;
+        let mut take = |name: &str| {
+            let unknown = || aya::maps::MapError::InvalidName { name: name.to_owned() };
+            object.take_map(name).ok_or_else(unknown)
+        };
+        let sockets = XskMap::try_from(take(SOCKETS)?)?;
+        let unclaimed = PerCpuArray::try_from(take(UNCLAIMED)?)?;
+        Ok(Program { fd: load(&mut object, PROGRAM)?, sockets, unclaimed })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// From now on the frames of a queue go to a socket.
+    pub(super) fn claim(&mut self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.sockets.set(queue, socket.as_raw_fd(), 0).map_err(|error| cause(error.into()))
+    }
+
+    /// Frames of queues without a socket.
+    pub(super) fn unclaimed(&self) -> u64 {
+        self.unclaimed.get(&0, 0).map_or(0, |each| each.iter().sum())
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+fn load(object: &mut Ebpf, name: &str) -> Result<OwnedFd, EbpfError> {
+    let program = object.program_mut(name).ok_or(ProgramError::InvalidName { name: name.to_owned() })?;
+    let program: &mut Xdp = program.try_into()?;
+    program.load()?;
+    let fd = program.fd()?.as_fd().try_clone_to_owned();
+    fd.map_err(|error| ProgramError::IOError(error).into())
+}
