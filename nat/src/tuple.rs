@@ -25,6 +25,7 @@ pub enum Direction {
 
 impl Direction {
     /// The other one.
+    #[inline]
     pub const fn reverse(self) -> Direction {
         match self {
             Direction::Original => Direction::Reply,
@@ -44,11 +45,13 @@ pub struct Address {
 const MAPPED: u64 = 0xffff << 32;
 
 impl Address {
+    #[inline]
     pub(crate) const fn v4(octets: [u8; 4]) -> Address {
         Address { high: 0, low: MAPPED | u32::from_be_bytes(octets) as u64 }
     }
 
     /// `None` for an IPv4-mapped address.
+    #[inline]
     pub(crate) const fn v6(octets: [u8; 16]) -> Option<Address> {
         let bits = u128::from_be_bytes(octets);
         let address = Address { high: (bits >> 64) as u64, low: bits as u64 };
@@ -56,11 +59,13 @@ impl Address {
     }
 
     /// Whether it is an IPv4 address.
+    #[inline]
     pub const fn is_ipv4(self) -> bool {
         self.high == 0 && self.low >> 32 == 0xffff
     }
 
     /// The address of a packet that was parsed; `None` for an IPv4-mapped one.
+    #[inline]
     pub fn new(ip: IpAddr) -> Option<Address> {
         match ip {
             IpAddr::V4(ip) => Some(Address::v4(ip.octets())),
@@ -69,6 +74,7 @@ impl Address {
     }
 
     /// As the standard library has it.
+    #[inline]
     pub fn ip(self) -> IpAddr {
         if self.is_ipv4() {
             IpAddr::V4(Ipv4Addr::from(self.low as u32))

@@ -10,6 +10,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
+    #[inline]
     pub(crate) fn add(&mut self, bytes: usize) {
         self.frames += 1;
         self.bytes += bytes as u64;
@@ -54,6 +55,7 @@ impl Counters {
     }
 
     /// Counts a drop.
+    #[inline]
     pub fn drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
     }

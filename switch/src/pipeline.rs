@@ -71,6 +71,7 @@ impl Switch {
         }
         headers.key.set_ingress(u64::from(from.0));
         match self.hit(now, &headers, frame.len()) {
+            Some(Hit::Plain(Egress::Port(port))) => return out.frames.push((port, frame)),
             Some(Hit::Plain(egress)) => return self.emit(from, egress, frame, &headers, out),
             Some(Hit::Changed(at)) => match self.replay(at, Packet::new(now, from, frame, headers), out) {
                 Some(again) => frame = again.frame,

@@ -28,11 +28,13 @@ impl Vteps {
     }
 
     /// The number of `address`, if it was ever named.
+    #[inline]
     pub fn get(&self, address: &IpAddr) -> Option<VtepId> {
         self.ids.get(address).copied()
     }
 
     /// The address behind a number from this table.
+    #[inline]
     pub fn address(&self, id: VtepId) -> Option<IpAddr> {
         self.addresses.get(id.0 as usize).copied()
     }

@@ -7,45 +7,39 @@ mod transport;
 pub use transport::{complete, is_partial, verify_transport};
 pub(crate) use transport::{complete_at, pseudo, segment_end};
 
-/// Bytes per step: eight lanes of two bytes fill a 128-bit register.
-const STEP: usize = 16;
-/// Bytes after which a 32-bit lane could overflow: 65,536 words a lane.
-const BLOCK: usize = STEP * 65_536;
+/// Bytes per step: four words, in lanes of their own, so that no addition waits for the one before.
+const STEP: usize = 32;
 
 /// The one's-complement sum of `bytes`, folded to 16 bits; an odd last byte is padded with zero.
 /// Adding up to 65,537 such sums is safe; [`fold`] the result.
+///
+/// Adds words of eight bytes in the machine's byte order and swaps once at the end: 2^16 is 1 here, and the sum does not
+/// depend on the order (RFC 1071 section 2 (B)). A lane of 128 bits keeps all carries: an addition is two instructions,
+/// which is less than lanes of 16 bits take in the registers that every x86-64 has.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u32 {
-    let mut total = 0u32;
-    for block in bytes.chunks(BLOCK) {
-        total += block_sum(block);
-        total = u32::from(fold(total));
-    }
-    total
-}
-
-/// The sum of at most [`BLOCK`] bytes, folded to 16 bits. Adds words in the machine's byte order and swaps once at the end:
-/// the sum does not depend on the order (RFC 1071 section 2 (B)).
-#[inline]
-fn block_sum(bytes: &[u8]) -> u32 {
     let (steps, rest) = bytes.as_chunks::<STEP>();
-    let mut lanes = [0u32; STEP / 2];
+    let mut lanes = [0u128; STEP / 8];
     for step in steps {
-        for (lane, word) in lanes.iter_mut().zip(step.as_chunks::<2>().0) {
-            *lane += u32::from(u16::from_ne_bytes(*word));
+        for (lane, word) in lanes.iter_mut().zip(step.as_chunks::<8>().0) {
+            *lane += u128::from(u64::from_ne_bytes(*word));
         }
     }
-    let mut total: u64 = lanes.iter().map(|&lane| u64::from(lane)).sum();
-    let (words, odd) = rest.as_chunks::<2>();
+    let mut total: u128 = lanes.iter().sum();
+    let (words, rest) = rest.as_chunks::<8>();
     for word in words {
-        total += u64::from(u16::from_ne_bytes(*word));
+        total += u128::from(u64::from_ne_bytes(*word));
     }
-    if let [last] = odd {
-        total += u64::from(u16::from_ne_bytes([*last, 0]));
+    let (words, rest) = rest.as_chunks::<2>();
+    for word in words {
+        total += u128::from(u16::from_ne_bytes(*word));
     }
-    let half = (total >> 32) + (total & 0xffff_ffff);
-    let quarter = (half >> 16) + (half & 0xffff);
-    u32::from(u16::from_be(fold(quarter as u32)))
+    if let [last] = rest {
+        total += u128::from(u16::from_ne_bytes([*last, 0]));
+    }
+    let (high, low) = ((total >> 64) as u64, total as u64);
+    let quarters = (high & 0xffff_ffff) + (high >> 32) + (low & 0xffff_ffff) + (low >> 32);
+    u32::from(u16::from_be(fold(((quarters >> 16) + (quarters & 0xffff)) as u32)))
 }
 
 /// Folds a sum to 16 bits. Not complemented: a header's field takes `!fold(sum)`.
@@ -109,7 +103,7 @@ mod tests {
 
     #[test]
     fn sum_of_the_longest_runs_does_not_overflow() {
-        for len in [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7] {
+        for len in [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (3 << 20) + 7] {
             let bytes = vec![0xff; len];
             assert_eq!(fold(sum(&bytes)), plain(&bytes), "{len}");
         }

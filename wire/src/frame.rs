@@ -108,6 +108,7 @@ impl Frame {
     }
 
     /// Replaces the content by a copy of `bytes`, without offload metadata; bytes past [`Frame::MAX_LEN`] are left out.
+    #[inline]
     pub fn fill(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(Frame::MAX_LEN);
         self.len = 0;
@@ -118,38 +119,45 @@ impl Frame {
     }
 
     /// Replaces the content by that of `other`, offload metadata included.
+    #[inline]
     pub fn copy_from(&mut self, other: &Frame) {
         self.fill(other.bytes());
         self.offload = other.offload;
     }
 
     /// The frame, from its destination address on.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[Frame::HEADROOM..][..self.len]
     }
 
     /// The frame, to be rewritten in place.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[Frame::HEADROOM..][..self.len]
     }
 
     /// Length in bytes, without the offload header.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is nothing in it.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Empties the frame.
+    #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
         self.offload = Offload::NONE;
     }
 
     /// Appends `bytes`; `false`, and nothing changed, if they do not fit.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) -> bool {
         if !self.reserve(self.len + bytes.len()) {
             return false;
@@ -179,12 +187,14 @@ impl Frame {
     }
 
     /// Where a device reads to: offload header, then frame. Follow with [`Frame::received`].
+    #[inline]
     pub fn receive_area(&mut self) -> &mut [u8] {
         &mut self.buffer[Frame::HEADROOM - Offload::LEN..]
     }
 
     /// Says that a device put `len` bytes, offload header included, into [`Frame::receive_area`].
     /// `false`, and an empty frame, if that is less than the header.
+    #[inline]
     pub fn received(&mut self, len: usize) -> bool {
         self.clear();
         let Some(len) = len.checked_sub(Offload::LEN) else { return false };
@@ -196,6 +206,7 @@ impl Frame {
     }
 
     /// Offload header and frame in one piece, as a device takes them.
+    #[inline]
     pub fn with_offload(&mut self) -> &[u8] {
         self.buffer[Frame::HEADROOM - Offload::LEN..Frame::HEADROOM].copy_from_slice(&self.offload.to_bytes());
         &self.buffer[Frame::HEADROOM - Offload::LEN..Frame::HEADROOM + self.len]
@@ -228,11 +239,13 @@ impl Pool {
     }
 
     /// An empty frame. The one put back last comes first: its memory is still in the cache.
+    #[inline]
     pub fn get(&mut self) -> Frame {
         self.free.pop().unwrap_or_default()
     }
 
     /// Takes a frame back.
+    #[inline]
     pub fn put(&mut self, mut frame: Frame) {
         // What is lent goes back to its lender.
         if self.free.len() < self.keep && !frame.is_lent() {
@@ -250,6 +263,7 @@ impl Pool {
     }
 
     /// A frame with the same content.
+    #[inline]
     pub fn duplicate(&mut self, frame: &Frame) -> Frame {
         let mut copy = self.get();
         copy.copy_from(frame);

@@ -102,29 +102,22 @@ pub fn parse(frame: &[u8]) -> Result<Headers, Malformed> {
         kind = u16::from_be_bytes([vlan[2], vlan[3]]);
         rest = behind;
     }
+    let key = FlowKey::link(dst, src, (tag.unwrap_or(0), is_service), kind);
     let l3 = (frame.len() - rest.len()) as u16;
-    let mut headers = Headers {
-        key: FlowKey::link(dst, src, (tag.unwrap_or(0), is_service), kind),
-        tag,
-        layer3: Layer3::Other,
-        l3,
-        l4: l3,
-        payload: l3,
-        end: frame.len() as u32,
-        fragment: Fragment::Whole,
-    };
+    // Each kind makes its headers at once: what is made in steps is copied at the end.
     match kind {
-        ether_type::IPV4 => ipv4(rest, &mut headers)?,
-        ether_type::IPV6 => ipv6(rest, &mut headers)?,
-        ether_type::ARP => headers.layer3 = Layer3::Arp,
-        _ => {}
+        ether_type::IPV4 => ipv4(rest, key, tag, l3),
+        ether_type::IPV6 => ipv6(rest, key, tag, l3),
+        _ => {
+            let layer3 = if kind == ether_type::ARP { Layer3::Arp } else { Layer3::Other };
+            let (end, fragment) = (frame.len() as u32, Fragment::Whole);
+            Ok(Headers { key, tag, layer3, l3, l4: l3, payload: l3, end, fragment })
+        }
     }
-    Ok(headers)
 }
 
 #[inline]
-fn ipv4(packet: &[u8], headers: &mut Headers) -> Result<(), Malformed> {
-    headers.layer3 = Layer3::Ipv4;
+fn ipv4(packet: &[u8], mut key: FlowKey, tag: Option<u16>, l3: u16) -> Result<Headers, Malformed> {
     let ip = packet.first_chunk::<20>().ok_or(Malformed::Truncated)?;
     if ip[0] >> 4 != 4 {
         return Err(Malformed::Version);
@@ -138,25 +131,37 @@ fn ipv4(packet: &[u8], headers: &mut Headers) -> Result<(), Malformed> {
         return Err(Malformed::Truncated);
     }
     let flags = u16::from_be_bytes([ip[6], ip[7]]);
-    headers.fragment = fragment(flags & 0x1fff != 0, flags & 0x2000 != 0);
-    headers.key.set_ipv4([ip[12], ip[13], ip[14], ip[15]], [ip[16], ip[17], ip[18], ip[19]]);
-    headers.end = u32::from(headers.l3) + total as u32;
-    headers.l4 = headers.l3 + header_len as u16;
-    transport(&packet[header_len..total], ip[9], headers)
+    let fragment = fragment(flags & 0x1fff != 0, flags & 0x2000 != 0);
+    key.set_ipv4([ip[12], ip[13], ip[14], ip[15]], [ip[16], ip[17], ip[18], ip[19]]);
+    let transport_len = transport(&packet[header_len..total], ip[9], fragment, &mut key)?;
+    let l4 = l3 + header_len as u16;
+    let end = u32::from(l3) + total as u32;
+    Ok(Headers { key, tag, layer3: Layer3::Ipv4, l3, l4, payload: l4 + transport_len, end, fragment })
 }
 
 #[inline]
-fn ipv6(packet: &[u8], headers: &mut Headers) -> Result<(), Malformed> {
-    headers.layer3 = Layer3::Ipv6;
+fn ipv6(packet: &[u8], mut key: FlowKey, tag: Option<u16>, l3: u16) -> Result<Headers, Malformed> {
     let (ip, rest) = packet.split_first_chunk::<40>().ok_or(Malformed::Truncated)?;
     if ip[0] >> 4 != 6 {
         return Err(Malformed::Version);
     }
     let payload = rest.get(..usize::from(u16::from_be_bytes([ip[4], ip[5]]))).ok_or(Malformed::Truncated)?;
-    headers.key.set_ipv6(word128(ip, 8), word128(ip, 24));
-    headers.end = u32::from(headers.l3) + 40 + payload.len() as u32;
-    let mut next = ip[6];
+    key.set_ipv6(word128(ip, 8), word128(ip, 24));
+    let end = u32::from(l3) + 40 + payload.len() as u32;
+    let (at, number, fragment) = match ip[6] {
+        number @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (payload, number, Fragment::Whole),
+        first => behind_extensions(payload, first)?,
+    };
+    let l4 = (end as usize - at.len()) as u16;
+    let transport_len = transport(at, number, fragment, &mut key)?;
+    Ok(Headers { key, tag, layer3: Layer3::Ipv6, l3, l4, payload: l4 + transport_len, end, fragment })
+}
+
+/// Follows extension headers, the first of which is of kind `next`: what is behind them, its protocol, and whether it is
+/// part of a larger datagram.
+fn behind_extensions(payload: &[u8], mut next: u8) -> Result<(&[u8], u8, Fragment), Malformed> {
     let mut at = payload;
+    let mut part = Fragment::Whole;
     for _ in 0..=MAX_EXTENSIONS {
         let len = match next {
             // Hop-by-hop, routing, destination options (RFC 8200 section 4): length in 8 bytes, the first not counted.
@@ -167,35 +172,31 @@ fn ipv6(packet: &[u8], headers: &mut Headers) -> Result<(), Malformed> {
             44 => at.first_chunk::<8>().map(|f| {
                 let offset = u16::from_be_bytes([f[2], f[3]]);
                 // An atomic one behind a real one changes nothing.
-                if headers.fragment == Fragment::Whole {
-                    headers.fragment = fragment(offset >> 3 != 0, offset & 1 != 0);
+                if part == Fragment::Whole {
+                    part = fragment(offset >> 3 != 0, offset & 1 != 0);
                 }
                 8
             }),
-            _ => {
-                headers.l4 = (headers.end as usize - at.len()) as u16;
-                return transport(at, next, headers);
-            }
+            _ => return Ok((at, next, part)),
         };
         let after = len.and_then(|len| at.get(len..)).ok_or(Malformed::Truncated)?;
         next = at[0];
         at = after;
-        if headers.fragment == Fragment::Later {
-            headers.l4 = (headers.end as usize - at.len()) as u16;
-            return transport(at, next, headers);
+        if part == Fragment::Later {
+            return Ok((at, next, part));
         }
     }
     Err(Malformed::TooManyExtensions)
 }
 
+/// Completes the key, and says how long a TCP or UDP header is; 0 where there is none.
 #[inline]
-fn transport(segment: &[u8], number: u8, headers: &mut Headers) -> Result<(), Malformed> {
-    headers.payload = headers.l4;
-    let (mut src, mut dst) = (0, 0);
-    if headers.fragment != Fragment::Later && (number == protocol::TCP || number == protocol::UDP) {
+fn transport(segment: &[u8], number: u8, part: Fragment, key: &mut FlowKey) -> Result<u16, Malformed> {
+    let (mut header_len, mut src, mut dst) = (0, 0, 0);
+    if part != Fragment::Later && (number == protocol::TCP || number == protocol::UDP) {
         let fixed = if number == protocol::TCP { 20 } else { 8 };
         let header = segment.get(..fixed).ok_or(Malformed::Truncated)?;
-        let header_len = if number == protocol::TCP { usize::from(header[12] >> 4) * 4 } else { 8 };
+        header_len = if number == protocol::TCP { usize::from(header[12] >> 4) * 4 } else { 8 };
         if header_len < fixed {
             return Err(Malformed::HeaderLength);
         }
@@ -205,17 +206,17 @@ fn transport(segment: &[u8], number: u8, headers: &mut Headers) -> Result<(), Ma
         if number == protocol::UDP && usize::from(u16::from_be_bytes([header[4], header[5]])) < 8 {
             return Err(Malformed::HeaderLength);
         }
-        headers.payload = headers.l4 + header_len as u16;
         // No fragment has ports in its key: all of a datagram take one path, whatever order they come in.
-        if headers.fragment == Fragment::Whole {
+        if part == Fragment::Whole {
             src = u16::from_be_bytes([header[0], header[1]]);
             dst = u16::from_be_bytes([header[2], header[3]]);
         }
     }
-    headers.key.set_transport(number, headers.fragment as u8, src, dst);
-    Ok(())
+    key.set_transport(number, part as u8, src, dst);
+    Ok(header_len as u16)
 }
 
+#[inline]
 fn fragment(later: bool, more: bool) -> Fragment {
     match (later, more) {
         (true, _) => Fragment::Later,

@@ -2,11 +2,13 @@
 //! takes in one piece. What is joined can be cut into the same segments again; what cannot is left alone.
 //! Never reorders: a segment that does not fit first pushes out what is held.
 
+mod pattern;
 mod segment;
 
 use crate::checksum::{self, fold};
-use crate::word::put;
+use crate::word::{get, put};
 use crate::{FlowKey, Frame, Gso, Headers, Layer3, Offload, Pool};
+use pattern::Pattern;
 use segment::{MAX_PACKET, PSH, Segment};
 
 /// Most datagrams in one UDP super-frame (UDP_MAX_SEGMENTS of Linux before 6.9).
@@ -64,7 +66,14 @@ impl Joiner {
     /// held and have headers of the same length. One comparison with the segment before replaces a parse and a look-up.
     #[inline]
     pub fn push_next(&mut self, bytes: &[u8], pool: &mut Pool) -> Option<Push> {
-        let headers = self.held.as_ref()?.first().headers_of_next(bytes)?;
+        let held = self.held.as_mut()?;
+        if let Some(full) = held.push_next(bytes) {
+            return Some(match self.held.take_if(|_| full) {
+                Some(held) => Push::Full(held.finish()),
+                None => Push::Taken,
+            });
+        }
+        let headers = held.first().headers_of_next(bytes)?;
         Some(self.push(bytes, &headers, pool))
     }
 
@@ -98,6 +107,7 @@ impl Joiner {
 struct Held {
     frame: Frame,
     headers: Headers,
+    pattern: Pattern,
     /// Payload bytes of each segment but the last.
     size: usize,
     count: usize,
@@ -111,11 +121,45 @@ impl Held {
         frame.fill(segment.bytes);
         let size = segment.payload().len();
         let sequence = segment.sequence().wrapping_add(size as u32);
-        Held { frame, headers: *segment.headers, size, count: 1, sequence, pushed: segment.is_pushed() }
+        let (headers, pattern) = (*segment.headers, Pattern::of(segment));
+        Held { frame, headers, pattern, size, count: 1, sequence, pushed: segment.is_pushed() }
     }
 
     fn first(&self) -> Segment<'_> {
         Segment { bytes: self.frame.bytes(), headers: &self.headers }
+    }
+
+    /// Appends bytes that were not parsed, if they are plainly the next segment of this run; says whether the run ends with
+    /// it. `None`, and nothing happened: they may be, but look closer.
+    #[inline]
+    fn push_next(&mut self, bytes: &[u8]) -> Option<bool> {
+        if !self.pattern.fits(self.frame.bytes(), bytes) {
+            return None;
+        }
+        let headers = Headers { end: bytes.len() as u32, ..self.headers };
+        let (l3, l4) = (usize::from(headers.l3), usize::from(headers.l4));
+        let segment = Segment { bytes, headers: &headers };
+        let (first, len) = (self.first(), segment.payload().len());
+        let whole = match headers.layer3 {
+            Layer3::Ipv4 => usize::from(get(bytes, l3 + 2)) == bytes.len() - l3,
+            _ => usize::from(get(bytes, l3 + 4)) == bytes.len() - l4,
+        };
+        let counted = match segment.is_tcp() {
+            true => segment.sequence() == self.sequence,
+            false => get(bytes, l4 + 6) != 0 && usize::from(get(bytes, l4 + 4)) == bytes.len() - l4,
+        };
+        let fits = whole
+            && counted
+            && len <= self.size
+            && self.packet_len() + len <= MAX_PACKET
+            && self.has_next_id(&first, &segment)
+            && segment.is_sound();
+        fits.then(|| self.append(&segment))
+    }
+
+    /// Whether the identification, if it means something, counts on.
+    fn has_next_id(&self, first: &Segment<'_>, segment: &Segment<'_>) -> bool {
+        first.has_free_id() || segment.id() == first.id().wrapping_add(self.count as u16)
     }
 
     /// Whether the segment is the next of this run.
@@ -126,7 +170,7 @@ impl Held {
             && self.packet_len() + len <= MAX_PACKET
             && (!segment.is_tcp() || segment.sequence() == self.sequence)
             && first.is_alike(segment)
-            && (first.has_free_id() || segment.id() == first.id().wrapping_add(self.count as u16))
+            && self.has_next_id(&first, segment)
     }
 
     /// Appends a segment that continues this run; says whether the run ends with it.

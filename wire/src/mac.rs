@@ -28,27 +28,32 @@ impl Mac {
     }
 
     /// Whether the group bit is set: multicast or broadcast.
+    #[inline]
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }
 
     /// Whether one station can own it: neither a group address nor all zero.
+    #[inline]
     pub fn is_station(self) -> bool {
         !self.is_group() && self != Mac::ZERO
     }
 
     /// 01:80:C2:00:00:00 to 0F, which a bridge never forwards (IEEE 802.1Q table 8-1).
+    #[inline]
     pub const fn is_link_local_control(self) -> bool {
         matches!(self.0, [0x01, 0x80, 0xc2, 0, 0, last] if last <= 0x0f)
     }
 
     /// As the low 48 bits of a number, first byte highest.
+    #[inline]
     pub const fn to_u64(self) -> u64 {
         let [a, b, c, d, e, f] = self.0;
         u64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 
     /// The inverse of [`Mac::to_u64`]; the high 16 bits are ignored.
+    #[inline]
     pub const fn from_u64(number: u64) -> Mac {
         let [_, _, a, b, c, d, e, f] = number.to_be_bytes();
         Mac([a, b, c, d, e, f])

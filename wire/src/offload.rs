@@ -46,12 +46,14 @@ impl Offload {
 
     /// A partial checksum: the field at `start + offset` holds the pseudo-header's sum; the sum of everything from
     /// `start` to the end is still to be put there.
+    #[inline]
     pub const fn partial(start: u16, offset: u16) -> Offload {
         Offload { flags: NEEDS_CSUM, csum_start: start, csum_offset: offset, ..Offload::NONE }
     }
 
     /// A super-frame: `header_len` bytes of headers (Ethernet to TCP or UDP), then payload to be cut every `size` bytes;
     /// its checksum is partial.
+    #[inline]
     pub const fn segmented(gso: Gso, size: u16, header_len: u16, start: u16, offset: u16) -> Offload {
         let gso_type = match gso {
             Gso::Tcp4 => GSO_TCPV4,
@@ -70,6 +72,7 @@ impl Offload {
     }
 
     /// Reads the header as the kernel wrote it, in the machine's byte order.
+    #[inline]
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Offload {
         let word = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
         Offload {
@@ -83,6 +86,7 @@ impl Offload {
     }
 
     /// The header as the kernel reads it.
+    #[inline]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[0] = self.flags;
@@ -112,6 +116,7 @@ impl Offload {
     }
 
     /// How the frame is to be cut.
+    #[inline]
     pub const fn gso(self) -> Gso {
         match self.gso_type & !GSO_ECN {
             0 => Gso::None,
@@ -123,16 +128,19 @@ impl Offload {
     }
 
     /// Payload bytes in each segment of a super-frame but the last.
+    #[inline]
     pub const fn gso_size(self) -> u16 {
         self.gso_size
     }
 
     /// `(start, offset)` of a partial checksum, if the frame has one.
+    #[inline]
     pub const fn partial_checksum(self) -> Option<(u16, u16)> {
         if self.flags & NEEDS_CSUM != 0 { Some((self.csum_start, self.csum_offset)) } else { None }
     }
 
     /// Whether the checksums are known to be right (or will be once the partial one is completed).
+    #[inline]
     pub const fn is_trusted(self) -> bool {
         self.flags & (NEEDS_CSUM | DATA_VALID) != 0
     }

@@ -3,33 +3,45 @@
 
 use wire::checksum::fold;
 
-/// The sum of complemented old words and of new ones, not folded. Room for 32,767 words.
+/// The sum of complemented old words and of new ones, not folded: two words at once, because 2^16 is 1 here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delta(u32);
+pub(crate) struct Delta(u64);
 
 impl Delta {
     /// Both changes.
+    #[inline]
     pub(crate) fn and(self, other: Delta) -> Delta {
         Delta(self.0 + other.0)
     }
 
     /// Puts `new` at `at`, an even distance from where the checksum starts to count. Both lengths are the caller's to check.
+    #[inline]
     pub(crate) fn replace(&mut self, bytes: &mut [u8], at: usize, new: &[u8]) {
         let old = &mut bytes[at..at + new.len()];
-        for (old, new) in old.as_chunks_mut::<2>().0.iter_mut().zip(new.as_chunks::<2>().0) {
-            self.0 += u32::from(!u16::from_be_bytes(*old)) + u32::from(u16::from_be_bytes(*new));
+        let (old, old_rest) = old.as_chunks_mut::<4>();
+        let (new, new_rest) = new.as_chunks::<4>();
+        for (old, new) in old.iter_mut().zip(new) {
+            self.0 += u64::from(!u32::from_be_bytes(*old)) + u64::from(u32::from_be_bytes(*new));
+            *old = *new;
+        }
+        for (old, new) in old_rest.as_chunks_mut::<2>().0.iter_mut().zip(new_rest.as_chunks::<2>().0) {
+            self.0 += u64::from(!u16::from_be_bytes(*old)) + u64::from(u16::from_be_bytes(*new));
             *old = *new;
         }
     }
 
     /// The checksum after the change.
+    #[inline]
     pub(crate) fn update(self, checksum: u16) -> u16 {
         !self.add(!checksum)
     }
 
     /// A sum that is not complemented (a pseudo-header's, in a partial checksum) after the change.
+    #[inline]
     pub(crate) fn add(self, sum: u16) -> u16 {
-        fold(u32::from(fold(self.0)) + u32::from(sum))
+        let half = (self.0 >> 32) + (self.0 & 0xffff_ffff);
+        let quarter = (half >> 16) + (half & 0xffff);
+        fold(u32::from(fold(quarter as u32)) + u32::from(sum))
     }
 }
 
