@@ -25,6 +25,19 @@ pub fn stay() -> io::Result<Option<CpuSet>> {
     Ok(Some(allowed))
 }
 
+/// Keeps the calling thread on another of `allowed`: the one after the CPU that it runs on.
+///
+/// # Errors
+/// The CPU is not there any more.
+pub fn move_on(allowed: &CpuSet) -> io::Result<()> {
+    let here = sched_getcpu()?;
+    let after = (here + 1..CpuSet::count()).chain(0..here);
+    let Some(next) = { after }.find(|&cpu| allowed.is_set(cpu) == Ok(true)) else { return Ok(()) };
+    let mut there = CpuSet::new();
+    there.set(next)?;
+    Ok(sched_setaffinity(SELF, &there)?)
+}
+
 /// Lets the calling thread run on any of `allowed`.
 ///
 /// # Errors
@@ -46,6 +59,9 @@ mod tests {
             let cpus = (0..CpuSet::count()).filter(|&cpu| here.is_set(cpu).unwrap());
             assert_eq!(cpus.collect::<Vec<_>>(), [sched_getcpu().unwrap()]);
             assert_eq!(stay().unwrap(), None, "there is no choice left");
+            let left = sched_getcpu().unwrap();
+            move_on(&allowed).unwrap();
+            assert_ne!(sched_getcpu().unwrap(), left);
             roam(&allowed).unwrap();
             assert_eq!(sched_getaffinity(SELF).unwrap(), before);
         })

@@ -13,6 +13,9 @@ use super::control::Control;
 const LEN: usize = 65_536;
 /// Most buffers filled by one system call.
 const MAX: usize = 64;
+/// Runs of this many bytes, on average, come one with each call: a long one is passed on before the next is read, so that
+/// the two ends of a stream work at the same time, and it is still in the cache.
+const LONG: usize = 16 * 1024;
 
 /// What was received with one call; used again and again.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Datagrams {
     memory: Vec<u8>,
     slots: Vec<Slot>,
     filled: usize,
+    /// The last call brought long runs.
+    long: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +56,7 @@ impl Datagrams {
         let n = n.clamp(1, MAX);
         let slot = Slot { name: Name::EMPTY, control: Control::EMPTY, len: 0, truncated: false };
         // Zeroed memory of this size comes from the kernel untouched.
-        Datagrams { memory: vec![0; n * LEN], slots: vec![slot; n], filled: 0 }
+        Datagrams { memory: vec![0; n * LEN], slots: vec![slot; n], filled: 0, long: false }
     }
 
     /// How many datagrams or runs have room.
@@ -70,13 +75,14 @@ impl Datagrams {
         })
     }
 
-    /// Receives what waits at `fd`, without waiting; returns how many entries there are now.
+    /// Receives from what waits at `fd`, without waiting; returns how many entries there are now.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.filled = 0;
+        let wanted = if self.long { 1 } else { self.slots.len() };
         let mut pieces = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MAX];
         // SAFETY: all zeroes is a value of this struct of numbers and pointers.
         let mut messages: [libc::mmsghdr; MAX] = unsafe { mem::zeroed() };
-        let targets = self.slots.iter_mut().zip(self.memory.chunks_exact_mut(LEN));
+        let targets = self.slots[..wanted].iter_mut().zip(self.memory.chunks_exact_mut(LEN));
         for ((message, piece), (slot, memory)) in messages.iter_mut().zip(&mut pieces).zip(targets) {
             piece.iov_base = memory.as_mut_ptr().cast();
             piece.iov_len = memory.len();
@@ -89,13 +95,13 @@ impl Datagrams {
             header.msg_controllen = slot.control.bytes.len() as _;
         }
         let count = loop {
-            // SAFETY: the first `slots.len()` messages (at most MAX) point to memory, names and control buffers that
+            // SAFETY: the first `wanted` messages (at most MAX) point to memory, names and control buffers that
             // `self` owns exclusively, each with its true length, and that stay where they are during the call.
             let count = unsafe {
                 libc::recvmmsg(
                     fd.as_raw_fd(),
                     messages.as_mut_ptr(),
-                    self.slots.len() as libc::c_uint,
+                    wanted as libc::c_uint,
                     libc::MSG_DONTWAIT as _,
                     std::ptr::null_mut(),
                 )
@@ -117,6 +123,7 @@ impl Datagrams {
             slot.truncated = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         }
         self.filled = count;
+        self.long = self.slots[..count].iter().map(|slot| slot.len).sum::<usize>() > count * LONG;
         Ok(count)
     }
 }

@@ -41,8 +41,9 @@ use steer::Helm;
 
 /// Frames taken from one port before the next port's turn.
 const BATCH: usize = 64;
-/// Bytes taken from one port before the next port's turn: more would leave the cache before it is sent.
-const BATCH_BYTES: usize = 256 * 1024;
+/// Bytes taken from one port before the next port's turn: so one super-frame is passed on before the next is read, and the
+/// two ends of a stream work at the same time.
+const BATCH_BYTES: usize = 16 * 1024;
 /// GRO runs taken from the underlay at once.
 const RUNS: usize = 8;
 /// Datagrams of a run between two looks at whether the output is full: each may be a flood.
@@ -189,7 +190,7 @@ impl Turn {
                 self.perch.worked(now, self.pace.expects_work(now));
             } else {
                 self.pace.idle(now);
-                self.perch.rested(now, self.pace.last_work());
+                self.perch.rested(now, self.pace.last_work(), self.pace.is_crowded());
             }
             self.release_shaped();
             self.flushes.work(&mut self.switch);
