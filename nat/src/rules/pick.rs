@@ -28,7 +28,9 @@ pub fn destination(nat: &Nat, tuple: &Tuple, random: u32, mut is_taken: impl FnM
     // One that would stay and may not gives way to the first that is free.
     let offset = if stays { 0 } else { u32::from(first.wrapping_sub(ports.first)) };
     let after = |step| End { ip, port: ports.first.wrapping_add(((offset + step) % all) as u16) };
-    (0..all.min(ATTEMPTS)).map(after).find(|end| !is_taken(*end)).unwrap_or_else(|| after(0))
+    let tries = all.min(ATTEMPTS);
+    // Where none is free, the one that was tried last: another source port tells the connections apart then.
+    (0..tries).map(after).find(|end| !is_taken(*end)).unwrap_or_else(|| after(tries - 1))
 }
 
 /// Ports of a range that are tried.

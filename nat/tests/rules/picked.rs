@@ -78,6 +78,22 @@ fn na_01_ports_of_destinations() {
 }
 
 #[test]
+fn of_ports_that_are_all_taken_it_is_the_last_that_was_tried() {
+    for (to, port, taken, expected) in [
+        ("10.1.0.1:8080-8082", 80, 8_080..8_081, 8_081),
+        ("10.1.0.1:8080-8082", 8_081, 8_081..8_082, 8_080),
+        ("10.1.0.1:8080-8082", 80, 8_080..8_083, 8_082),
+        ("10.1.0.1:8080-8082", 8_081, 8_080..8_083, 8_082),
+        ("10.1.0.1:8080-8082/1000", 1_001, 8_080..8_083, 8_080),
+        ("10.1.0.1:8080", 80, 8_080..8_081, 8_080),
+    ] {
+        let picked =
+            pick::destination(&dnat(to), &tuple("10.0.0.1", 9, "10.9.9.9", port), 0, |end| taken.contains(&end.port));
+        assert_eq!(picked.port, expected, "{to} from {port}");
+    }
+}
+
+#[test]
 fn chance_reaches_every_port_of_a_range() {
     let nat = dnat("10.1.0.1:8080-8089 --random");
     let packet = tuple("10.0.0.1", 9, "10.9.9.9", 8_085);
