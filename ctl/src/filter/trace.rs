@@ -1,8 +1,10 @@
 //! A packet's way through rules, hook by hook, table by table, first by the rules for all networks and then by those of
 //! its network; the first that drops decides. On programs of its own: what the switch counts and remembers is untouched.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use nat::rules::{Family, Hook, Nat, Packet, Place, Program, Surroundings, Table, Tracking, Translation, Verdict};
 use nat::{Address, End, Rewrite, translate};
 use wire::Time;
@@ -30,6 +32,18 @@ pub struct Between {
     pub output: String,
     /// The gateway's address, to which REDIRECT leads.
     pub gateway: Option<IpAddr>,
+    /// What rules call the places where addresses of its network are; empty: the gateway itself.
+    pub places: HashMap<IpAddr, String>,
+    /// The subnets of its network; none: it is not known.
+    pub subnets: Vec<IpNet>,
+}
+
+impl Between {
+    /// Where a packet that a rule leads to another destination goes out, if that is known.
+    fn leads(&self, to: IpAddr) -> Option<&str> {
+        let outside = || !self.subnets.is_empty() && !self.subnets.iter().any(|subnet| subnet.contains(&to));
+        self.places.get(&to).map(String::as_str).or_else(|| outside().then_some("uplink"))
+    }
 }
 
 /// Hooks that a packet passes.
@@ -72,11 +86,11 @@ pub fn trace(
         // Connections are looked up behind raw.
         tracking: if matches!(tracking, Tracking::Untracked) { Tracking::Untracked } else { Tracking::None },
     };
-    let mut way = hooks(between);
+    let (mut way, mut output) = (hooks(between), &*between.output);
     while let Some((&hook, rest)) = way.split_first() {
         way = rest;
         packet.input = &between.input;
-        packet.output = if matches!(hook, Hook::Prerouting | Hook::Input) { "" } else { &between.output };
+        packet.output = if matches!(hook, Hook::Prerouting | Hook::Input) { "" } else { output };
         for &table in tables(hook) {
             // The table nat is for first packets only.
             if table == Table::Nat && !(first && matches!(packet.tracking, Tracking::Known(_))) {
@@ -96,8 +110,17 @@ pub fn trace(
                     traced.verdict = word.into();
                     return traced;
                 }
-                if matches!((translated, hook), (Some(Translation::Redirect(_)), Hook::Prerouting)) {
-                    way = &[Hook::Input];
+                // Where it goes is decided by its new destination.
+                let leads = match (translated, hook) {
+                    (Some(Translation::Redirect(_)), Hook::Prerouting) => Some(""),
+                    (Some(Translation::Destination(_)), Hook::Prerouting) => {
+                        Some(packet.headers.key.dst().and_then(|to| between.leads(to)).unwrap_or(output))
+                    }
+                    _ => None,
+                };
+                if let Some(to) = leads {
+                    output = to;
+                    way = if to.is_empty() { &[Hook::Input] } else { &[Hook::Forward, Hook::Postrouting] };
                 }
                 // A connection is translated once at a hook.
                 if translated.is_some() {

@@ -50,14 +50,23 @@ impl Control {
                 subnets.filter_map(|subnet| subnet.gateway).collect()
             };
             let own_gateways = network.as_deref().map(gateways).unwrap_or_default();
+            let here = state.endpoints.values().filter(|endpoint| Some(&endpoint.stored.network) == network.as_ref());
+            let named = here.flat_map(|endpoint| {
+                let record = endpoint.record();
+                record.addresses.iter().map(|net| (net.addr(), record.name.clone()))
+            });
+            let places = named.chain(own_gateways.iter().map(|gateway| (*gateway, String::new()))).collect();
+            let record = network.as_deref().and_then(|id| state.networks.get(id)).map(|network| &network.record);
+            let subnets = record.into_iter().flat_map(|record| record.subnets.iter().map(|subnet| subnet.subnet));
             let between = Between {
                 input: ask.input.clone().unwrap_or_default(),
                 output: ask.output.clone().unwrap_or_default(),
                 gateway: own_gateways.into_iter().find(|gateway| gateway.is_ipv4() == (family == Family::Ipv4)),
+                places,
+                subnets: subnets.collect(),
             };
             let local = state.networks.keys().flat_map(|id| gateways(id)).collect();
-            let mtu =
-                network.as_deref().and_then(|id| state.networks.get(id)).map_or(1500, |network| network.record.mtu);
+            let mtu = record.map_or(1500, |record| record.mtu);
             let rules: Vec<(Option<String>, Arc<RuleSet>)> = global.into_iter().chain(own).collect();
             (rules, between, Around { local, mtu })
         };

@@ -70,6 +70,11 @@ fn by((global, own): (&str, &str), ask: TracePacket, src: &str, dst: &str) -> (V
         input: ask.input.clone().unwrap_or_default(),
         output: ask.output.clone().unwrap_or_default(),
         gateway: "10.0.0.1".parse().ok(),
+        places: HashMap::from([
+            ("10.0.0.1".parse().unwrap(), String::new()),
+            ("10.0.0.2".parse().unwrap(), "web0".into()),
+        ]),
+        subnets: vec!["10.0.0.0/24".parse().unwrap()],
     };
     let described = Described::of(&ask, src.parse().unwrap(), dst.parse().unwrap()).unwrap();
     let traced = trace(&mut layers, described, &between, 0, &mut Nothing);
@@ -122,6 +127,24 @@ fn what_is_redirected_is_for_the_gateway() {
     assert!(steps[1].starts_with("INPUT filter RED") && steps[1].ends_with("tcp-reset"), "{steps:?}");
     assert_eq!((steps.len(), &*verdict), (2, "reject"));
     assert_eq!(traced(ask("", "uplink", 53), "10.0.0.1", "192.0.2.7").1, "accept");
+}
+
+#[test]
+fn where_it_goes_is_decided_by_its_new_destination() {
+    let way = |to: &str, output: &str| {
+        let text = format!(
+            "*nat\n-A PREROUTING -j DNAT --to-destination {to}\nCOMMIT\n*filter\n-A INPUT -j DROP\n\
+             -A FORWARD -o web0 -j DROP\n-A FORWARD -o uplink -j REJECT\nCOMMIT\n"
+        );
+        let (steps, verdict) = by((&text, OWN), ask("web7", output, 80), "10.0.0.7", "192.0.2.7");
+        (steps[1].clone(), verdict)
+    };
+    for output in ["", "uplink"] {
+        assert_eq!(way("10.0.0.2", output), ("FORWARD filter : -A FORWARD -o web0 -j DROP".into(), "drop".into()));
+        assert_eq!(way("10.0.0.1", output), ("INPUT filter : -A INPUT -j DROP".into(), "drop".into()));
+        assert_eq!(way("192.0.2.9", output).1, "reject");
+    }
+    assert_eq!(way("10.0.0.9", "uplink").1, "reject", "whose address that is is not known");
 }
 
 #[test]
