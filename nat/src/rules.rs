@@ -29,7 +29,8 @@ pub use judge::{
 };
 pub use load::{LoadError, load, load_onto};
 pub use matching::{
-    AddrType, Compare, Connlimit, FlagTest, IcmpType, Interface, Match, Not, Ports, PortsOf, Statistic, Tcp, Word,
+    AddrType, Compare, Connlimit, FlagTest, IcmpType, Interface, Match, Not, Ports, PortsOf, RoutingHeader, Statistic,
+    Tcp, Word,
 };
 pub use rate::{HashMode, Hashlimit, Limit, Quota};
 pub use save::save;

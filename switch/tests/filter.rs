@@ -9,7 +9,7 @@ use nat::rules::{Counters, Family, Program, load};
 use switch::{BridgeId, DropReason, PortId, Publish, PublishId, Route, Update};
 use wire::Mac;
 use world::outside::{FAR, HOST, UPLINK, seen, tcp, udp, up};
-use world::{BLUE, Host, RED, ip, mac};
+use world::{BLUE, Host, RED, ip, mac, v6};
 
 fn rules(host: &mut Host, scope: Option<BridgeId>, text: &str) {
     let set = load(Family::Ipv4, text).unwrap_or_else(|error| panic!("{error:?}"));
@@ -139,6 +139,35 @@ fn a_rule_that_asks_more_is_asked_for_every_packet() {
     assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
     assert!(passes(&mut host, a, b, &there(2, 3, "A", (2, 10))));
     host.drops(DropReason::Denied, |host| passes(host, a, b, &there(2, 3, "A", (2, 10))));
+}
+
+#[test]
+fn a_flow_that_is_remembered_says_nothing_about_packets_with_extension_headers() {
+    let (mut host, a, b) = host();
+    let text = "*filter\n-A FORWARD -m rt --rt-type 0 -j DROP\n-A FORWARD -j ACCEPT\nCOMMIT\n";
+    host.switch.set_rules(None, Family::Ipv6, Some(Box::new(Program::new(load(Family::Ipv6, text).unwrap()))));
+    let datagram = |from: u8, to: u8| {
+        let octets = |last: u8| match v6(ip(last)) {
+            std::net::IpAddr::V6(ip) => ip.octets(),
+            std::net::IpAddr::V4(_) => panic!("IPv6"),
+        };
+        let builder = PacketBuilder::ethernet2(mac(from).0, mac(to).0).ipv6(octets(from), octets(to), 64);
+        let mut bytes = Vec::new();
+        builder.udp(53, 53).write(&mut bytes, b"").unwrap();
+        bytes
+    };
+    assert!(passes(&mut host, a, b, &datagram(2, 3)) && passes(&mut host, b, a, &datagram(3, 2)));
+    assert!(passes(&mut host, a, b, &datagram(2, 3)));
+    let misses = host.switch.counters().misses;
+    assert!(passes(&mut host, a, b, &datagram(2, 3)));
+    assert_eq!(host.switch.counters().misses, misses, "it is remembered");
+    for (kind, passing) in [(4, true), (0, false)] {
+        let mut routed = datagram(2, 3);
+        (routed[19], routed[20]) = (routed[19] + 8, 43);
+        routed.splice(54..54, [17, 0, kind, 0, 0, 0, 0, 0]);
+        assert_eq!(passes(&mut host, a, b, &routed), passing, "type {kind}");
+    }
+    assert!(passes(&mut host, a, b, &datagram(2, 3)));
 }
 
 #[test]

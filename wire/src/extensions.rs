@@ -3,15 +3,15 @@
 
 use crate::{Headers, Layer3};
 
-/// Routing header, RFC 8200 section 4.4.
-pub(crate) const ROUTING: u8 = 43;
+/// Routing header, RFC 8200 section 4.4: its type at 2, segments left at 3.
+pub const ROUTING: u8 = 43;
 /// Fragment header, RFC 8200 section 4.5.
 pub(crate) const FRAGMENT: u8 = 44;
 /// Authentication header, RFC 4302.
 pub(crate) const AUTHENTICATION: u8 = 51;
 
 /// The extension headers between the IPv6 header and the transport header, as (number, bytes from its first on).
-pub(crate) fn extensions<'a>(frame: &'a [u8], headers: &Headers) -> impl Iterator<Item = (u8, &'a [u8])> {
+pub fn extensions<'a>(frame: &'a [u8], headers: &Headers) -> impl Iterator<Item = (u8, &'a [u8])> {
     let l3 = usize::from(headers.l3);
     let mut next = frame.get(l3 + 6).copied().unwrap_or(0);
     let mut rest = match headers.layer3 {

@@ -30,6 +30,7 @@ mod word;
 
 pub use cut::{Cut, CutError, cut, segment_len};
 pub use ecn::{ecn, set_ecn};
+pub use extensions::{ROUTING, extensions};
 pub use flow_key::FlowKey;
 pub use frame::{Frame, Pool};
 pub use headers::{Fragment, Headers, Layer3, Malformed, parse};

@@ -148,6 +148,17 @@ pub struct AddrType {
     pub limit_out: bool,
 }
 
+/// `-m rt`: a routing header (RFC 8200 section 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoutingHeader {
+    /// Its type.
+    pub kind: Option<Not<u32>>,
+    /// Segments left: the fewest and the most.
+    pub left: Option<Not<(u32, u32)>>,
+    /// Its length in bytes.
+    pub len: Option<Not<u32>>,
+}
+
 /// How `-m ttl` and `-m hl` compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
@@ -212,6 +223,8 @@ pub enum Match {
     Length(Not<Ports>),
     /// `ttl` and `hl`
     Ttl(Compare, u8),
+    /// `rt`
+    RoutingHeader(Box<RoutingHeader>),
     /// `dscp`
     Dscp(Not<u8>),
     /// `tos`

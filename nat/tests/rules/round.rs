@@ -46,8 +46,13 @@ const SHARED: &[&str] = &[
 ];
 const FILTER: &[&str] = &["-j REJECT", "-p tcp -j REJECT --reject-with tcp-reset", "-j DROP"];
 const V4: &[&str] = &["@N-f", "-p icmp @N--icmp-type @B/#", "-p icmp @N--icmp-type any", "-m ttl @N--ttl-eq #"];
-const V6: &[&str] =
-    &["-p icmpv6 @N--icmpv6-type @B/#", "-p icmpv6 @N--icmpv6-type #", "-m hl @N--hl-eq #", "-m hl --hl-gt #"];
+const V6: &[&str] = &[
+    "-p icmpv6 @N--icmpv6-type @B/#",
+    "-p icmpv6 @N--icmpv6-type #",
+    "-m hl @N--hl-eq #",
+    "-m hl --hl-gt #",
+    "-m rt @N--rt-type @B @N--rt-segsleft #: @N--rt-len 1#",
+];
 const NAT: &[&str] = &[
     "-p tcp -j DNAT --to-destination @D:@P --random --persistent",
     "-j DNAT --to-destination @A-@A",

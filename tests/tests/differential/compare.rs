@@ -74,6 +74,19 @@ impl Conn {
         })
     }
 
+    /// Whether nothing tells its packets from their answers: the switch makes no such connection (docs/differences.md).
+    fn is_its_own_answer(&self) -> bool {
+        self.original == self.reply
+    }
+
+    /// Whether these frames hold one packet, and that is one of its.
+    fn has_sent(&self, frames: &[(usize, Vec<u8>)]) -> bool {
+        let [(_, frame)] = frames else { return false };
+        let (src, src_port, dst, dst_port) = self.reply;
+        let ends = crate::ends::Ends { src: (dst, dst_port), dst: (src, src_port) };
+        crate::ends::Ends::of(frame.get(14..).unwrap_or_default()) == Some(ends)
+    }
+
     fn key(&self, picks: Picks) -> Key {
         let class =
             |ends: Ends| (ends.0, picks.class(self.protocol, ends.1), ends.2, picks.class(self.protocol, ends.3));
@@ -99,6 +112,12 @@ pub(crate) fn difference(
     for (at, ((theirs, mine), event)) in kernel.seen.iter().zip(&ours.seen).zip(events).enumerate() {
         let (theirs, mine) = (packets(theirs, event.cut, picks), packets(mine, event.cut, picks));
         if theirs != mine {
+            // From here on the two have other connections.
+            if mine.is_empty()
+                && kernel.conns.iter().any(|conn| conn.is_its_own_answer() && conn.has_sent(&kernel.seen[at]))
+            {
+                return None;
+            }
             return Some((Some(at), format!("event {at}\n  kernel {}\n  switch {}", shown(&theirs), shown(&mine))));
         }
     }

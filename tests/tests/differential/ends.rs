@@ -25,7 +25,7 @@ impl Ends {
     }
 
     /// Those of a packet, or of the first piece of one; none of an error's.
-    fn of(packet: &[u8]) -> Option<Ends> {
+    pub(crate) fn of(packet: &[u8]) -> Option<Ends> {
         let (src, dst) = if packet.first()? >> 4 == 4 {
             let at = |from: usize| Some(Ipv4Addr::from(*packet.get(from..)?.first_chunk::<4>()?).into());
             (at(12)?, at(16)?)

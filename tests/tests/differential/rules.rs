@@ -392,7 +392,11 @@ impl Maker<'_> {
                 let kind = self.random.pick(&["LOCAL", "UNICAST", "MULTICAST", "UNICAST,LOCAL"]);
                 format!("-m addrtype {not}--{of}-type {kind}")
             }
-            _ => "-m comment --comment \"two words\"".into(),
+            _ if self.v4() || self.random.percent(30) => "-m comment --comment \"two words\"".into(),
+            _ => {
+                let one = ["type 0", "type 3", "type 4", "segsleft 0", "segsleft 1:", "len 8", "len 24"];
+                format!("-m rt {not}--rt-{}", self.random.pick(&one))
+            }
         }
     }
 

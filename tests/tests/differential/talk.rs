@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nat::rules::Family;
 
 use crate::bytes::{self, Envelope, ICMP, ICMPV6, TCP, UDP};
-use crate::ends::Ends;
+use crate::ends::{Ends, transport};
 use crate::random::Random;
 use crate::world::{HOSTS, address, gateway};
 
@@ -134,6 +134,12 @@ impl Talks {
     fn envelope(&mut self, side: usize, hosts: [usize; 2]) -> Envelope {
         let (family, random) = (self.family, &mut self.random);
         let padding = |random: &mut Random| (random.pick(&[0, 60]), vec![0, 1, 4, 0, 0, 0, 0]);
+        // A routing header that has led here: none left, so that checksums mean the destination that is there. The kernel
+        // takes its own kinds only.
+        let routing = |random: &mut Random| {
+            let units = random.pick(&[0u8, 2]);
+            (43, [vec![units, random.pick(&[0, 2, 3, 4]), 0], vec![0; 4 + 8 * usize::from(units)]].concat())
+        };
         let v4 = family == Family::Ipv4;
         let options: &[&[u8]] = &[&[1, 1, 1, 0], &[0x94, 4, 0, 0], &[1, 0x44 | 0x80, 3, 0]];
         Envelope {
@@ -144,7 +150,11 @@ impl Talks {
             id: random.next() as u16,
             df: random.percent(50),
             options: if v4 && random.percent(4) { random.pick(options).to_vec() } else { Vec::new() },
-            extensions: if !v4 && random.percent(8) { vec![padding(random)] } else { Vec::new() },
+            extensions: match if v4 { 100 } else { random.below(100) } {
+                0..8 => vec![padding(random)],
+                8..16 if !self.translated => vec![routing(random)],
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -349,7 +359,10 @@ impl Talks {
         let make = Arc::new(move |seen: Option<&Ends>| {
             let seen = seen.filter(|_| quoted.opens).copied().unwrap_or(quoted.ends);
             let packets = (quoted.packets)(seen);
-            let quote = &packets[0][..packets[0].len().min(room)];
+            // Of extension headers all, as any error does (RFC 4443 section 2.4 (c)): what the kernel makes of less depends on
+            // the protocol that is not there (docs/differences.md).
+            let least = transport(&packets[0]).map_or(0, |(_, at)| at);
+            let quote = &packets[0][..packets[0].len().min(room.max(least))];
             let src: IpAddr = between.unwrap_or(seen.dst.0);
             let ends = Ends { src: (src, 0), dst: (stray.unwrap_or(seen.src.0), 0) };
             let message = bytes::icmp(kind, code, 1400, quote);

@@ -38,7 +38,7 @@ The tables that the text names are replaced in one step; a text with an error
 changes nothing.
 
 Matches: addrtype comment conntrack connlimit connmark dscp hashlimit hl icmp
-icmp6 iprange length limit mac mark multiport set state statistic tcp tos ttl
+icmp6 iprange length limit mac mark multiport rt set state statistic tcp tos ttl
 udp.
 Targets: ACCEPT CONNMARK CT DNAT DROP DSCP HL LOG MARK MASQUERADE NETMAP NOTRACK
 REDIRECT REJECT RETURN SNAT TCPMSS TOS TTL.";
@@ -186,7 +186,7 @@ mod tests {
             rest.split_once('.').unwrap().0.split_whitespace().collect()
         };
         let (matches, targets) = (list("Matches: "), list("Targets: "));
-        assert_eq!((matches.len(), targets.len()), (23, 19));
+        assert_eq!((matches.len(), targets.len()), (24, 19));
         let known = |option: &str, name: &str| {
             [Family::Ipv4, Family::Ipv6].into_iter().any(|family| {
                 let text = format!("*filter\n-A FORWARD {option} {name}\nCOMMIT\n");

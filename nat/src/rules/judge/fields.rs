@@ -1,11 +1,11 @@
 //! Matches on fields of the IP header, and on what goes along with the packet.
 
-use wire::Layer3;
+use wire::{Layer3, ROUTING, extensions};
 
 use super::packet::{AddressKinds, Packet, Surroundings};
 use super::seen::Seen;
 use crate::rules::address::ip;
-use crate::rules::{AddrType, Compare, Family, Not, Span, Word};
+use crate::rules::{AddrType, Compare, Family, Not, RoutingHeader, Span, Word};
 
 pub(super) fn iprange(wanted: &[Option<Not<Span>>; 2], seen: &Seen) -> bool {
     let [source, destination] = wanted;
@@ -27,6 +27,17 @@ pub(super) fn ttl(compare: Compare, value: u8, seen: &Seen, packet: &Packet<'_>)
         Compare::Less => ttl < value,
         Compare::Greater => ttl > value,
     }
+}
+
+/// The first routing header, if there is one that is as wanted.
+pub(super) fn routing(wanted: &RoutingHeader, packet: &Packet<'_>) -> bool {
+    let mut headers = extensions(packet.frame.bytes(), packet.headers);
+    let Some((_, &[_, units, kind, left, ..])) = headers.find(|(number, _)| *number == ROUTING) else { return false };
+    // RFC 8200 section 4.4: in units of 8 bytes, the first left out.
+    let len = (u32::from(units) + 1) * 8;
+    wanted.kind.is_none_or(|wanted| wanted.holds(|&value| value == u32::from(kind)))
+        && wanted.left.is_none_or(|wanted| wanted.holds(|(first, last)| (*first..=*last).contains(&left.into())))
+        && wanted.len.is_none_or(|wanted| wanted.holds(|&value| value == len))
 }
 
 /// Type of service, or traffic class.

@@ -22,6 +22,8 @@ pub(super) fn is_steady(one: &Match) -> bool {
         | Match::Comment(_)
         | Match::Mark(_)
         | Match::AddrType(_)
+        // Packets with extension headers are never decided from memory.
+        | Match::RoutingHeader(_)
         | Match::Set(_) => true,
         Match::Connmark(_)
         | Match::Length(_)

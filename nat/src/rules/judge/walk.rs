@@ -169,6 +169,7 @@ impl Walk<'_> {
                 wanted.holds(|range| (usize::from(range.first)..=usize::from(range.last)).contains(&seen.len()))
             }
             Match::Ttl(compare, value) => fields::ttl(*compare, *value, seen, packet),
+            Match::RoutingHeader(wanted) => fields::routing(wanted, packet),
             Match::Dscp(wanted) => wanted.holds(|&dscp| fields::service(seen, packet) >> 2 == dscp),
             Match::Tos(wanted) => wanted.holds(|word| fields::service(seen, packet) & word.mask == word.value),
             Match::Set(wanted) => sets::test(wanted, seen, packet),

@@ -103,6 +103,25 @@ pub(super) fn write(out: &mut String, family: Family, one: &Match) -> fmt::Resul
             };
             write!(out, " -m {name}{} --{name}-{option} {value}", negation(not))
         }
+        Match::RoutingHeader(wanted) => {
+            out.push_str(" -m rt");
+            if let Some(Not { not, value }) = wanted.kind {
+                write!(out, "{} --rt-type {value}", negation(not))?;
+            }
+            match wanted.left {
+                Some(Not { not, value: (first, last) }) if first == last => {
+                    write!(out, "{} --rt-segsleft {first}", negation(not))?;
+                }
+                Some(Not { not, value: (first, last) }) => {
+                    write!(out, "{} --rt-segsleft {first}:{last}", negation(not))?;
+                }
+                None => {}
+            }
+            if let Some(Not { not, value }) = wanted.len {
+                write!(out, "{} --rt-len {value}", negation(not))?;
+            }
+            Ok(())
+        }
         Match::Dscp(dscp) => write!(out, " -m dscp{} --dscp 0x{:02x}", negation(dscp.not), dscp.value),
         Match::Tos(Not { not, value: Word { value, mask } }) => {
             write!(out, " -m tos{} --tos 0x{value:02x}/0x{mask:02x}", negation(*not))

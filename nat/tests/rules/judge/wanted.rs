@@ -69,6 +69,36 @@ fn fw_05_fw_06_fw_07_fw_08_fw_12_ipv4() {
 }
 
 #[test]
+fn routing_headers_are_asked_for_by_type_segments_left_and_length() {
+    let plain = udp("[fd00::1]:1000", "[fd00::2]:53", &[0; 32]);
+    // Behind the Ethernet and IPv6 headers: destination options of 8 bytes, a routing header of 24 (type 3, 2 left).
+    let (headers, rest) = plain.bytes().split_at(54);
+    let mut bytes = headers.to_vec();
+    bytes[20] = 60;
+    bytes[19] += 32;
+    bytes.extend([43, 0, 1, 4, 0, 0, 0, 0]);
+    bytes.extend([17, 2, 3, 2]);
+    bytes.extend([0; 20]);
+    bytes.extend(rest);
+    let routed = Frame::from_bytes(&bytes);
+    for (rule, wanted) in [
+        ("-m rt", true),
+        ("-m rt --rt-type 3", true),
+        ("-m rt ! --rt-type 3", false),
+        ("-m rt --rt-type 259", false),
+        ("-m rt --rt-segsleft 2", true),
+        ("-m rt --rt-segsleft 3:", false),
+        ("-m rt ! --rt-segsleft 3:9", true),
+        ("-m rt --rt-len 24", true),
+        ("-m rt --rt-type 3 ! --rt-len 24", false),
+        ("-m rt -p udp --dport 53", true),
+    ] {
+        assert_eq!(matches(Family::Ipv6, rule, &routed), wanted, "{rule}");
+        assert!(!matches(Family::Ipv6, rule, &plain), "it has none: {rule}");
+    }
+}
+
+#[test]
 fn ipv6_has_the_same_and_its_own() {
     let datagram = udp("[fd00::1]:1000", "[fd00::2]:53", &[0; 32]);
     let ping = echo("fd00::1", "ff02::5");

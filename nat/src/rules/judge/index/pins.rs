@@ -114,6 +114,7 @@ impl Pins {
             | Match::AddrType(_)
             | Match::Length(_)
             | Match::Ttl(..)
+            | Match::RoutingHeader(_)
             | Match::Dscp(_)
             | Match::Tos(_)
             | Match::Set(_) => {}

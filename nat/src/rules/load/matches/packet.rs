@@ -9,7 +9,7 @@ use crate::rules::load::option::{Context, Extension, Given, flag, value};
 use crate::rules::load::value::{address_span, bits, masked_u32, number, number_u8, numbers, positive};
 use crate::rules::load::{Refusal, refuse};
 use crate::rules::names::{class, kind};
-use crate::rules::{AddrType, Compare, Family, Hook, Match, Not, SetTest, Statistic, Word};
+use crate::rules::{AddrType, Compare, Family, Hook, Match, Not, RoutingHeader, SetTest, Statistic, Word};
 
 pub(super) const ALL: &[Extension] = &[
     extension("set", &[value(&["match-set"]).twice().or_not()], set),
@@ -44,6 +44,14 @@ pub(super) const ALL: &[Extension] = &[
         ..extension("hl", &[value(&["hl-eq", "hl"]).or_not(), value(&["hl-lt"]), value(&["hl-gt"])], |given, _| {
             ttl(given, ["hl-eq", "hl-lt", "hl-gt"])
         })
+    },
+    Extension {
+        family: Some(Family::Ipv6),
+        ..extension(
+            "rt",
+            &[value(&["rt-type"]).or_not(), value(&["rt-segsleft"]).or_not(), value(&["rt-len"]).or_not()],
+            routing,
+        )
     },
     extension("dscp", &[value(&["dscp"]).or_not(), value(&["dscp-class"]).or_not()], |given, _| {
         Ok(Match::Dscp(dscp(given, ["dscp", "dscp-class"])?))
@@ -140,6 +148,22 @@ fn ttl(given: &Given<'_>, names: [&'static str; 3]) -> Result<Match, Refusal> {
         _ => Compare::Greater,
     };
     Ok(Match::Ttl(compare, value))
+}
+
+fn routing(given: &Given<'_>, _: &Context<'_>) -> Result<Match, Refusal> {
+    let word32 = |word: &str| number(word, u32::MAX.into()).map(|number| number as u32);
+    let span = |word: &str| {
+        let (first, last) = word.split_once(':').unwrap_or((word, word));
+        let first = if first.is_empty() { 0 } else { word32(first)? };
+        let last = if last.is_empty() { u32::MAX } else { word32(last)? };
+        match first > last {
+            true => refuse(word, "the range is empty: it ends before it begins"),
+            false => Ok((first, last)),
+        }
+    };
+    let left = given.read("rt-segsleft", span)?.filter(|left| *left != Not::plain((0, u32::MAX)));
+    let (kind, len) = (given.read("rt-type", word32)?, given.read("rt-len", word32)?);
+    Ok(Match::RoutingHeader(Box::new(RoutingHeader { kind, left, len })))
 }
 
 /// A DSCP by number or by class, in either of two options.
