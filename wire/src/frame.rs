@@ -86,13 +86,21 @@ impl Frame {
     }
 
     /// Longest content, in bytes, without moving to another buffer.
+    #[inline]
     fn room(&self) -> usize {
         self.buffer.len() - Frame::HEADROOM
     }
 
     /// Makes sure that `len` bytes fit; `false` if they never do.
+    #[inline]
     fn reserve(&mut self, len: usize) -> bool {
-        if len > self.room() && len <= Frame::MAX_LEN {
+        len <= self.room() || self.outgrow(len)
+    }
+
+    /// Moves what was lent to a buffer of its own, where `len` bytes fit; `false` if they never do.
+    #[cold]
+    fn outgrow(&mut self, len: usize) -> bool {
+        if len <= Frame::MAX_LEN {
             let old = std::mem::replace(&mut self.buffer, Buffer::own());
             let used = Frame::HEADROOM + self.len;
             self.buffer[..used].copy_from_slice(&old[..used]);
