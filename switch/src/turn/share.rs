@@ -23,13 +23,35 @@ pub(super) struct Shares {
     /// Millionths of frames.
     tokens: u64,
     filled: Time,
-    others: Time,
+    worked: Worked,
+}
+
+/// Who worked last, and who did last before that: a port is not its own neighbour.
+#[derive(Debug, Default)]
+struct Worked {
+    last: Option<(PortId, Time)>,
+    before: Option<(PortId, Time)>,
+}
+
+impl Worked {
+    fn note(&mut self, port: PortId, now: Time) {
+        if self.last.is_some_and(|(last, _)| last != port) {
+            self.before = self.last;
+        }
+        self.last = Some((port, now));
+    }
+
+    /// Whether somebody but this port has work.
+    fn others(&self, port: PortId, now: Time) -> bool {
+        let mut all = self.last.into_iter().chain(self.before);
+        all.any(|(worker, when)| worker != port && now.since(when) <= WORKING)
+    }
 }
 
 impl Shares {
     /// Frames that a port may send now, of as many as are usual.
     pub(super) fn frames(&mut self, now: Time, port: PortId, usual: usize) -> usize {
-        if self.flooding.is_empty() || !self.flooding.contains(&port) || now.since(self.others) > WORKING {
+        if self.flooding.is_empty() || !self.flooding.contains(&port) || !self.worked.others(port, now) {
             return usual;
         }
         let elapsed = now.since(self.filled).min(WORKING).as_nanos() as u64;
@@ -55,7 +77,7 @@ impl Shares {
             self.flooding.remove(&port);
         }
         if !self.flooding.contains(&port) {
-            self.others = now;
+            self.worked.note(port, now);
         }
     }
 
@@ -66,7 +88,7 @@ impl Shares {
 
     /// Whether all of these ports have to wait for their share.
     pub(super) fn all_wait<'a>(&self, now: Time, mut ready: impl Iterator<Item = &'a PortId>) -> bool {
-        self.tokens < 1_000_000 && now.since(self.others) <= WORKING && ready.all(|port| self.flooding.contains(port))
+        self.tokens < 1_000_000 && ready.all(|port| self.flooding.contains(port) && self.worked.others(*port, now))
     }
 
     /// Forgets a port.
@@ -106,6 +128,24 @@ mod tests {
         assert!((1_900..=2_020).contains(&taken), "{taken} in 100 ms");
         now = now + WORKING + Duration::from_millis(1);
         assert_eq!(shares.frames(now, FLOOD, 64), 64, "alone");
+    }
+
+    #[test]
+    fn a_port_that_floods_in_bursts_is_not_its_own_neighbour() {
+        let (mut shares, mut now) = (Shares::default(), Time::from_secs(1));
+        for _ in 0..10 {
+            now = now + Duration::from_micros(500);
+            shares.note(now, FLOOD, 64, 64, true);
+            assert_eq!(shares.frames(now, FLOOD, 64), 64, "alone");
+            assert!(!shares.all_wait(now, [FLOOD].iter()));
+            shares.note(now, FLOOD, 64, 64, false);
+        }
+        shares.note(now, A, 1, 0, false);
+        shares.note(now, FLOOD, 64, 64, true);
+        assert!(shares.frames(now, FLOOD, 64) <= AT_ONCE as usize, "beside another");
+        shares.note(now, FLOOD, 1, 1, false);
+        shares.note(now, FLOOD, 64, 64, true);
+        assert!(shares.frames(now, FLOOD, 64) <= AT_ONCE as usize, "its own work hides nobody else's");
     }
 
     #[test]
