@@ -18,8 +18,9 @@ RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z
 STORE ?= consul
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 30
-# Which comparisons `make bench` runs; all when empty.
+# Which comparisons `make bench` runs; all when empty. Where it writes benchmarks.md and its plots to; nowhere when empty.
 CASE ?=
+DOCS ?=
 # Which micro-benchmarks run: those that have it in their name.
 PART ?=
 
@@ -50,9 +51,10 @@ lab: build ## The multi-host lab on three Docker engines, step by step (docs/tut
 	@cargo build --release --locked -p tests --bin lab
 	@$(ROOT) target/release/lab
 
-bench: build ## Compare with the kernel's bridge and VXLAN; CASE="NAME ..." runs some only
+bench: build ## Compare with the kernel, Open vSwitch and Docker; CASE="NAME ..." runs some only, DOCS=docs writes docs/benchmarks.md
+	@.ci/setup --bench
 	@cargo build --release --locked -p tests --bin bench
-	@$(ROOT) target/release/bench $(CASE)
+	@$(ROOT) target/release/bench $(if $(DOCS),--write-docs $(DOCS)) $(CASE)
 
 fuzz: setup ## Feed every parser and the engine nonsense; FUZZ_SECONDS=... for each target
 	@tests/fuzz/run -s $(FUZZ_SECONDS)

@@ -1,5 +1,5 @@
-//! A real engine of Docker on a host: its own directories, its own mounts, no bridge and no rule of its own. Containers run
-//! busybox. Where no engine can run, what needs one says so and does nothing.
+//! A real engine of Docker on a host: its own directories, its own mounts, no bridge and no rule of its own unless that is
+//! asked for. Containers run busybox. Where no engine can run, what needs one says so and does nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,8 @@ pub struct Docker {
     lab: PathBuf,
     tag: String,
     flags: Vec<String>,
+    /// Whether it has networks of its own.
+    whole: bool,
     process: Option<Process>,
     // Ends last: what lives in the mounts ends before.
     mounts: Mounts,
@@ -84,12 +86,21 @@ impl Docker {
     pub fn prepare(lab: &Lab, host: &Host, flags: &[&str]) -> Result<Docker> {
         let (lab, tag) = (lab.dir().to_owned(), lab.tag());
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Ok(Docker { host: host.clone(), lab, tag, flags, process: None, mounts: Mounts::keep(host)? })
+        Ok(Docker { host: host.clone(), lab, tag, flags, whole: false, process: None, mounts: Mounts::keep(host)? })
     }
 
     /// The same, with the engine started and its image there.
     pub fn start(lab: &Lab, host: &Host, flags: &[&str]) -> Result<Docker> {
         let mut docker = Docker::prepare(lab, host, flags)?;
+        docker.resume()?;
+        docker.import()?;
+        Ok(docker)
+    }
+
+    /// An engine as it comes: with its bridge, its iptables rules and its proxies.
+    pub fn whole(lab: &Lab, host: &Host, flags: &[&str]) -> Result<Docker> {
+        let mut docker = Docker::prepare(lab, host, flags)?;
+        docker.whole = true;
         docker.resume()?;
         docker.import()?;
         Ok(docker)
@@ -126,8 +137,11 @@ impl Docker {
         let (mounts, data, exec, pid) = (self.mounts.path(), path("data"), path("exec"), path("docker.pid"));
         let mount = format!("--mount={mounts}");
         let mut argv = vec!["nsenter", &mount, "--", "dockerd", "--host", &listen, "--data-root", &data];
-        argv.extend(["--exec-root", &exec, "--pidfile", &pid, "--cgroup-parent", &cgroup, "--bridge=none"]);
-        argv.extend(["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false"]);
+        argv.extend(["--exec-root", &exec, "--pidfile", &pid, "--cgroup-parent", &cgroup]);
+        if !self.whole {
+            argv.extend(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+            argv.extend(["--ip-forward=false", "--userland-proxy=false"]);
+        }
         argv.push("--shutdown-timeout=1");
         argv.extend(self.flags.iter().map(String::as_str));
         let mut process = self.host.spawn("dockerd", &argv, &[])?;
@@ -184,6 +198,12 @@ impl Docker {
         args.push(IMAGE);
         args.extend(if command.is_empty() { &["sleep", "86400"] } else { command });
         self.run(&args).map(drop)
+    }
+
+    /// Runs a command of the host's in the engine's mounts and the host's network namespace.
+    pub fn inside(&self, argv: &[&str]) -> Result<String> {
+        let mounts = format!("--mount={}", self.mounts.path());
+        self.host.exec(&[&["nsenter", &mounts, "--"], argv].concat())
     }
 
     /// Runs a command in a container.

@@ -19,6 +19,16 @@ pub struct Netns {
 impl Netns {
     /// Makes a new namespace with its loopback up. Needs root.
     pub fn create() -> Result<Netns> {
+        let netns = Netns::bare()?;
+        // Addresses are unique here by construction: duplicate address detection only costs time.
+        netns.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
+        netns.sysctl("net.ipv6.conf.all.accept_dad", "0")?;
+        crate::exec::run_in(Some(&netns), &["ip", "link", "set", "lo", "up"])?;
+        Ok(netns)
+    }
+
+    /// Makes a new namespace as the kernel makes it, nothing up in it. Needs root.
+    pub fn bare() -> Result<Netns> {
         let file = thread::scope(|s| {
             s.spawn(|| -> Result<File> {
                 unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace (needs root)")?;
@@ -27,12 +37,7 @@ impl Netns {
             .join()
             .map_err(|_| anyhow!("the thread that makes a namespace panicked"))?
         })?;
-        let netns = Netns { file: Arc::new(file) };
-        // Addresses are unique here by construction: duplicate address detection only costs time.
-        netns.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
-        netns.sysctl("net.ipv6.conf.all.accept_dad", "0")?;
-        crate::exec::run_in(Some(&netns), &["ip", "link", "set", "lo", "up"])?;
-        Ok(netns)
+        Ok(Netns { file: Arc::new(file) })
     }
 
     /// Opens the namespace of a process, or any nsfs path.

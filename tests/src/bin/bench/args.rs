@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -7,11 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cases::{CASES, Case};
 
 pub(crate) const USAGE: &str = "\
-usage: bench [--runs N] [--seconds N] [--force] [--list] [CASE...]
-  --runs N      measured runs of each side (default 5)
-  --seconds N   length of a run (default 2)
-  --force       measure although the machine is busy
-  --list        name the cases and end";
+usage: bench [--runs N] [--seconds N] [--force] [--write-docs DIR] [--list] [CASE...]
+  --runs N          measured runs of each side (default 5)
+  --seconds N       length of a run (default 1)
+  --force           measure although the machine is busy
+  --write-docs DIR  write benchmarks.md and its plots there
+  --list            name the cases and end";
 
 /// What to do.
 pub(crate) enum Command {
@@ -24,17 +26,19 @@ pub(crate) struct Args {
     pub(crate) runs: u32,
     pub(crate) seconds: u32,
     pub(crate) force: bool,
+    pub(crate) docs: Option<PathBuf>,
     pub(crate) cases: Vec<&'static Case>,
 }
 
 impl Args {
     /// Parses what follows the program's name.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command> {
-        let mut args = Args { runs: 5, seconds: 2, force: false, cases: Vec::new() };
+        let mut args = Args { runs: 5, seconds: 1, force: false, docs: None, cases: Vec::new() };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--list" => return Ok(Command::List),
                 "--force" => args.force = true,
+                "--write-docs" => args.docs = Some(words.next().context("--write-docs needs a directory")?.into()),
                 "--runs" => args.runs = number(&word, words.next())?,
                 "--seconds" => args.seconds = number(&word, words.next())?,
                 flag if flag.starts_with('-') => bail!("unknown flag {flag}"),

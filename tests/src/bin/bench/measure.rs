@@ -1,17 +1,19 @@
-//! Runs cases: every run waits for an idle machine, the two sides of a comparison take turns.
+//! Runs cases: every run waits for an idle machine, the sides of a comparison take turns.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tests::Lab;
 
 use crate::args::Args;
 use crate::cases::{Case, Kind};
 use crate::guard::Guard;
 use crate::load::Metric;
-use crate::report::{Report, Row, show};
-use crate::topology::Pair;
-use crate::worlds::Worlds;
+use crate::peer::Peer;
+use crate::report::{Report, show};
+use crate::row::Row;
+use crate::topology::Contest;
+use crate::worlds::{Sides, Who, Worlds, everyone};
 use crate::{interrupt, solo};
 
 /// How to measure; the same for all cases.
@@ -24,7 +26,7 @@ pub(crate) struct Bench<'a> {
 pub(crate) fn all(lab: &Lab, args: &Args, report: &mut Report) -> Result<()> {
     let bench = Bench { args, guard: Guard { force: args.force } };
     let mut worlds = Worlds::new(lab);
-    for case in &args.cases {
+    for (number, case) in args.cases.iter().enumerate() {
         if interrupt::came() {
             break;
         }
@@ -37,6 +39,7 @@ pub(crate) fn all(lab: &Lab, args: &Args, report: &mut Report) -> Result<()> {
                 report.fail(case.name, format!("{error:#}"));
             }
         }
+        worlds.keep_for(&args.cases[number + 1..]);
     }
     Ok(())
 }
@@ -44,48 +47,97 @@ pub(crate) fn all(lab: &Lab, args: &Args, report: &mut Report) -> Result<()> {
 fn one(bench: &Bench, lab: &Lab, worlds: &mut Worlds, case: &Case) -> Result<Vec<Row>> {
     match case.kind {
         Kind::Local(load) => {
-            compare(bench, case.name, load.metrics(), worlds.local()?, |side, length| load.run(side, length))
+            compare(bench, case, load.metrics(), worlds.local(case), |side, length| load.run(side, length))
         }
         Kind::Tunnel(model, load) => {
-            compare(bench, case.name, load.metrics(), worlds.tunnel(model)?, |side, length| load.run(side, length))
+            compare(bench, case, load.metrics(), worlds.tunnel(case, model)?, |side, length| load.run(side, length))
         }
         Kind::Edge(passage) => {
-            compare(bench, case.name, passage.metrics(), worlds.edge()?, |edge, length| passage.run(edge, length))
+            compare(bench, case, passage.metrics(), worlds.edge(case), |edge, length| passage.run(edge, length))
         }
         Kind::Engine => solo::engine::measure(bench, case.name),
         Kind::Connections => solo::connections::measure(bench, case.name),
         Kind::Flood => solo::flood::measure(bench, lab, case.name),
+        Kind::Growth(table) => solo::growth::measure(bench, lab, case.name, table),
+        Kind::Fairness => solo::fair::measure(bench, lab, case.name),
         Kind::Rules => solo::rules::measure(bench, lab, case.name),
         Kind::Idle => solo::idle::measure(bench, lab, case.name),
         Kind::Memory => solo::memory::measure(bench, lab, case.name),
     }
 }
 
-/// A B A B …, and a row for each figure of a run.
-fn compare<S>(
+/// One side of a comparison, and its figures: a list for each metric.
+struct Entry<'a, S> {
+    who: Who,
+    /// Why it could not be measured, or not any more.
+    side: Result<&'a S>,
+    figures: Vec<Vec<f64>>,
+}
+
+/// A B C A B C …, and a row for each peer and each figure of a run. A peer that cannot be measured gets a row that says why.
+fn compare<S: Contest>(
     bench: &Bench,
-    case: &'static str,
+    case: &Case,
     metrics: &[Metric],
-    pair: &Pair<S>,
+    sides: &Sides<S>,
     load: impl Fn(&S, Duration) -> Result<Vec<f64>>,
 ) -> Result<Vec<Row>> {
-    let mut ours = vec![Vec::new(); metrics.len()];
-    let mut theirs = ours.clone();
+    let entry = |who| Entry { who, side: sides.get(who), figures: vec![Vec::new(); metrics.len()] };
+    let mut entries: Vec<Entry<S>> = everyone(case).map(entry).collect();
     let mut busy = false;
-    let mut measure = |run: u32, name: &str, side: &S, figures: &mut Vec<Vec<f64>>| -> Result<()> {
-        let work = || load(side, bench.args.length());
-        let (measured, disturbed) = bench.guard.run(work).with_context(|| format!("run {run} of {name}"))?;
-        busy |= disturbed;
-        let said: Vec<String> =
-            measured.iter().zip(metrics).map(|(figure, metric)| format!("{} {}", show(*figure), metric.unit)).collect();
-        println!("  run {run} of {}  {name:<6} {}", bench.args.runs, said.join(", "));
-        figures.iter_mut().zip(measured).for_each(|(all, figure)| all.push(figure));
-        Ok(())
-    };
     for run in 1..=bench.args.runs {
-        measure(run, "ours", &pair.ours, &mut ours)?;
-        measure(run, "kernel", &pair.kernel, &mut theirs)?;
+        for Entry { who, side, figures } in &mut entries {
+            let Ok(contestant) = *side else { continue };
+            let name = who.map_or("ours", Peer::name);
+            contestant.wake();
+            let outcome = bench.guard.run(|| load(contestant, bench.args.length()));
+            contestant.rest();
+            let (measured, disturbed) = match outcome {
+                Ok(measured) => measured,
+                Err(error) if who.is_some() && !interrupt::came() => {
+                    *side = Err(error.context(format!("run {run}")));
+                    continue;
+                }
+                Err(error) => return Err(error).with_context(|| format!("run {run} of {name}")),
+            };
+            busy |= disturbed;
+            let said: Vec<String> = measured
+                .iter()
+                .zip(metrics)
+                .map(|(figure, metric)| format!("{} {}", show(*figure), metric.unit))
+                .collect();
+            println!("  run {run} of {}  {name:<11} {}", bench.args.runs, said.join(", "));
+            figures.iter_mut().zip(measured).for_each(|(all, figure)| all.push(figure));
+        }
     }
-    let rows = metrics.iter().zip(ours.iter().zip(&theirs));
-    Ok(rows.filter_map(|(metric, (ours, theirs))| Row::compared(case, "kernel", *metric, ours, theirs, busy)).collect())
+    rows(case, metrics, &entries, busy)
+}
+
+fn rows<S>(case: &Case, metrics: &[Metric], entries: &[Entry<S>], busy: bool) -> Result<Vec<Row>> {
+    let (ours, peers) = entries.split_first().context("nobody was measured")?;
+    if let Err(error) = &ours.side {
+        anyhow::bail!("{error:#}");
+    }
+    ensure!(!peers.is_empty(), "it has no peer");
+    let mut rows = Vec::new();
+    for (peer, (against, bound)) in peers.iter().zip(case.peers) {
+        for (number, metric) in metrics.iter().enumerate() {
+            let row = match &peer.side {
+                Ok(_) => Row::compared(
+                    case.name,
+                    against.name(),
+                    *metric,
+                    &ours.figures[number],
+                    &peer.figures[number],
+                    busy,
+                ),
+                Err(error) => {
+                    Row::missing(case.name, against.name(), *metric, &ours.figures[number], format!("{error:#}"), busy)
+                }
+            };
+            // The first figure of a run is the one that a bound is set for.
+            rows.extend(row.map(|row| if number == 0 { row.at_least(*bound) } else { row }));
+        }
+    }
+    Ok(rows)
 }

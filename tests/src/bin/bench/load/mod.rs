@@ -4,9 +4,9 @@ pub(crate) mod bulk;
 mod connections;
 mod passage;
 mod ping_pong;
-mod small_frames;
-
-pub(crate) use small_frames::received;
+pub(crate) mod sink;
+pub(crate) mod small_frames;
+pub(crate) mod spray;
 
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) enum Load {
     Tcp { streams: u32 },
     /// As many UDP frames of 60 bytes as go through, one flow.
     SmallFrames,
+    /// The same; and as many of a thousand flows.
+    SmallFramesOfMany,
     /// One byte there and back, one at a time, over TCP.
     RequestResponse,
 }
@@ -57,6 +59,7 @@ impl Load {
         match self {
             Load::Tcp { .. } => const { &[Metric::higher("Gbit/s")] },
             Load::SmallFrames => const { &[Metric::higher("frames/s")] },
+            Load::SmallFramesOfMany => const { &[Metric::higher("frames/s"), Metric::higher("frames/s, 1,000 flows")] },
             Load::RequestResponse => const { &[Metric::higher("transactions/s"), Metric::lower("us p50")] },
         }
     }
@@ -67,7 +70,10 @@ impl Load {
             Load::Tcp { streams } => {
                 Ok(vec![bulk::run(&side.sender, (B.into(), STREAM), &["-P", &streams.to_string()], length)?])
             }
-            Load::SmallFrames => Ok(vec![small_frames::run(side, length)?]),
+            Load::SmallFrames => Ok(vec![small_frames::run(side, 1, length)?]),
+            Load::SmallFramesOfMany => {
+                Ok(vec![small_frames::run(side, 1, length)?, small_frames::run(side, 1_000, length)?])
+            }
             Load::RequestResponse => ping_pong::run(side, length).map(|(rate, p50)| vec![rate, p50]),
         }
     }

@@ -11,7 +11,8 @@ use wire::{Frame, Mac, Time};
 
 use crate::load::Metric;
 use crate::measure::Bench;
-use crate::report::{Row, show};
+use crate::report::show;
+use crate::row::Row;
 
 const MANY: u32 = 1_000_000;
 const FEW: u32 = 1_000;

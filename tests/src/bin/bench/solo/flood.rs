@@ -18,7 +18,8 @@ use tests::{Lab, Netns, Place, Station};
 
 use crate::load::{Metric, bulk};
 use crate::measure::Bench;
-use crate::report::{Row, show};
+use crate::report::show;
+use crate::row::Row;
 use crate::topology::ours;
 
 const SOURCES: u32 = 1_000_000;
@@ -78,12 +79,7 @@ fn stream(a: &Station, b: &Station, length: Duration) -> Result<f64> {
 }
 
 /// Does `work` while the frames are sent again and again, as fast as the link takes them.
-pub(super) fn under_flood(
-    from: &Netns,
-    through: &str,
-    frames: &[Vec<u8>],
-    work: impl Fn() -> Result<f64>,
-) -> Result<(f64, u64)> {
+fn under_flood(from: &Netns, through: &str, frames: &[Vec<u8>], work: impl Fn() -> Result<f64>) -> Result<(f64, u64)> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let flood = scope.spawn(|| from.enter(|| send(through, frames, &stop)));
@@ -140,7 +136,7 @@ fn v4(address: IpAddr) -> Result<Ipv4Addr> {
     }
 }
 
-pub(super) fn link(place: &Netns, name: &str) -> Result<LinkAddr> {
+fn link(place: &Netns, name: &str) -> Result<LinkAddr> {
     place.enter(|| own_link(name))
 }
 

@@ -7,32 +7,40 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tests::{Lab, Vswitchd};
 
+use super::growth::{Crowd, Flows};
 use crate::load::Metric;
 use crate::measure::Bench;
-use crate::report::{Row, show};
-use crate::topology::ours;
+use crate::report::show;
+use crate::row::Row;
 
-const PORTS: usize = 200;
+const PORTS: u32 = 1_000;
+const FLOWS: u32 = 1_000_000;
 /// After this time the daemon has done what an attach brings with it.
 const SETTLE: Duration = Duration::from_secs(1);
+/// The daemon's host must not be called as one of another case.
+const HOST: u32 = 8;
 
-/// MiB: empty, and with containers attached.
+/// MiB: empty, with containers attached, with flows in the cache.
 pub(crate) fn measure(_: &Bench, lab: &Lab, case: &'static str) -> Result<Vec<Row>> {
-    let host = lab.host("memory1")?;
-    let daemon = ours::alone(&host)?;
-    thread::sleep(SETTLE);
+    let daemon = Crowd::daemon(lab, HOST)?;
     let empty = resident(&daemon)?;
-    println!("  empty      {} MiB", show(empty));
-    let _containers = ours::attach_many(&daemon, PORTS)?;
-    thread::sleep(SETTLE);
-    let full = resident(&daemon)?;
-    println!("  {PORTS} ports  {} MiB", show(full));
-    let rows = [("MiB, empty", empty), ("MiB, 200 ports", full)];
-    Ok(rows.into_iter().filter_map(|(unit, figure)| Row::alone(case, Metric::lower(unit), &[figure], false)).collect())
+    let crowd = Crowd::gather(daemon, PORTS)?;
+    let ports = resident(crowd.switch())?;
+    drop(crowd);
+    let cache = Flows::new(lab, HOST, FLOWS)?;
+    let flows = resident(cache.daemon())?;
+    let rows =
+        [("MiB, empty", empty, 20.0), ("MiB, 1,000 ports", ports, 120.0), ("MiB, 1,000,000 flows", flows, 350.0)];
+    let row = |(unit, figure, line)| {
+        println!("  {} {unit}", show(figure));
+        Row::held(case, Metric::lower(unit), &[figure], line, false)
+    };
+    Ok(rows.into_iter().filter_map(row).collect())
 }
 
-/// VmRSS of proc(5), in MiB.
+/// VmRSS of proc(5), in MiB, once it has settled.
 fn resident(daemon: &Vswitchd) -> Result<f64> {
+    thread::sleep(SETTLE);
     let pid = daemon.pid().context("vswitchd does not run")?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;

@@ -22,7 +22,7 @@ pub(crate) fn local(lab: &Lab) -> Result<Side> {
 /// Two containers on a bridge whose frames pass the host's iptables.
 pub(crate) fn filtered(lab: &Lab) -> Result<(Host, Netns, Netns)> {
     let host = lab.host("kernel5")?;
-    host.netns()?.sysctl("net.bridge.bridge-nf-call-iptables", "1")?;
+    host.netns()?.sysctl(CALL_IPTABLES, "1")?;
     let (a, b) = bridged(&host)?;
     Ok((host, a, b))
 }
@@ -76,10 +76,13 @@ pub(crate) fn edge(lab: &Lab) -> Result<Edge> {
     Edge::new(inner, outside, host, Box::new(()))
 }
 
+/// Whether bridged frames pass the namespace's iptables.
+pub(super) const CALL_IPTABLES: &str = "net.bridge.bridge-nf-call-iptables";
+
 /// Bridged frames stay out of iptables, which would slow the kernel down. Absent without br_netfilter.
-fn no_netfilter(host: &Host) -> Result<()> {
+pub(super) fn no_netfilter(host: &Host) -> Result<()> {
     let netns = host.netns()?;
-    for name in ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"] {
+    for name in [CALL_IPTABLES, "net.bridge.bridge-nf-call-ip6tables"] {
         if std::path::Path::new("/proc/sys/net/bridge").exists() {
             netns.sysctl(name, "0")?;
         }

@@ -1,9 +1,11 @@
-//! Two containers and what joins them, or one and the outside: by the switch, or by the kernel. Loads see only this.
+//! Two containers and what joins them, or one and the outside: by the switch, or by a peer. Loads see only this.
 
+pub(crate) mod docker;
 mod edge;
 pub(crate) mod kernel;
 mod model;
 pub(crate) mod ours;
+pub(crate) mod ovs;
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
@@ -35,6 +37,8 @@ pub(crate) struct Side {
     pub(crate) receiver: Netns,
     /// The hosts whose underlay link is shaped; none on one host.
     pub(crate) hosts: Vec<Host>,
+    /// A process that would use CPU time also while others are measured.
+    spinning: Option<u32>,
     _iperf: Process,
     /// Containers, then daemons: dropped in the order of the tuple inside.
     _alive: Box<dyn Any + Send + Sync>,
@@ -52,12 +56,32 @@ impl Side {
         ping::all_answered(&sender, IpAddr::V4(B), 3)?;
         let log = log_host.dir().join("iperf3.log");
         let iperf = Process::start(Some(&receiver), &["iperf3", "-s", "-B", &B.to_string()], &[], &log)?;
-        Ok(Side { sender, receiver, hosts, _iperf: iperf, _alive: alive })
+        Ok(Side { sender, receiver, hosts, spinning: None, _iperf: iperf, _alive: alive })
+    }
+
+    /// The same with a process that is stopped from now on, but for when the side is measured.
+    fn spinning(self, pid: u32) -> Side {
+        ovs::freeze(pid, true);
+        Side { spinning: Some(pid), ..self }
     }
 }
 
-/// Both sides of a comparison.
-pub(crate) struct Pair<S> {
-    pub(crate) ours: S,
-    pub(crate) kernel: S,
+/// What takes part in a comparison: awake while it is measured, at rest while others are.
+pub(crate) trait Contest {
+    /// It is measured next.
+    fn wake(&self) {}
+    /// Others are measured next.
+    fn rest(&self) {}
 }
+
+impl Contest for Side {
+    fn wake(&self) {
+        self.spinning.into_iter().for_each(|pid| ovs::freeze(pid, false));
+    }
+
+    fn rest(&self) {
+        self.spinning.into_iter().for_each(|pid| ovs::freeze(pid, true));
+    }
+}
+
+impl Contest for Edge {}
