@@ -1,12 +1,14 @@
-//! Five ports that send more than the switch can forward, one of them with several times the force of the others: what the
-//! least of the others gets, next to an equal share of all that arrives; and whether everything that was sent has arrived or
-//! was counted as dropped.
+//! Five ports, one of which floods with several times the force of the others. When all send more than fits: what the least of
+//! the others gets, next to an equal share of all that arrives. When the others send less than their share: how much of it
+//! arrives. And always: whether everything that was sent has arrived, or was counted as dropped.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{Lab, Place};
 
-use super::growth::{Crowd, Pair, blast};
+use super::growth::{Crowd, Force, Pair, blast};
 use crate::load::Metric;
 use crate::measure::Bench;
 use crate::report::show;
@@ -16,42 +18,72 @@ use crate::row::Row;
 const PORTS: u32 = 10;
 /// Number of the daemon's host.
 const HOST: u32 = 9;
-/// Threads of the port that floods; the others have one.
-const FORCE: usize = 4;
-/// The least share of a port, as the bench can tell: who has four threads is quicker to fill a queue that was emptied.
-const SHARE: f64 = 0.9;
+const FLOOD: Force = Force { threads: 4, ..Force::FULL };
+/// 64 frames each 8 ms: a fraction of what an equal share is anywhere.
+const LITTLE: Force = Force { pause: Duration::from_millis(8), ..Force::FULL };
+/// What has to arrive of that: a millisecond more or less at the ends of a run.
+const KEPT: f64 = 0.99;
 
-/// Frames per second of the least port and of an equal share; the share of frames that somebody knows of.
+/// What one run gives.
+struct Outcome {
+    /// Frames per second of the least port that does not flood, and of an equal share.
+    least: f64,
+    share: f64,
+    /// The part of its frames that arrived, of the port that lost most but the flooding one.
+    kept: f64,
+    /// The part of all frames that arrived or was counted as dropped.
+    known: f64,
+}
+
+/// Rows for an equal share, for who sends little, and for what is known of.
 pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Vec<Row>> {
     let crowd = Crowd::gather(Crowd::daemon(lab, HOST)?, PORTS)?;
-    let (mut least, mut shares, mut known, mut busy) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let (mut least, mut shares, mut kept, mut known) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut busy = false;
     for run in 1..=bench.args.runs {
-        let before = refused(&crowd)?;
-        let threads = |number| if number == 0 { FORCE } else { 1 };
-        let (ports, disturbed) = bench.guard.run(|| blast(crowd.pairs(), threads, bench.args.length()))?;
-        busy |= disturbed;
-        let seconds = bench.args.length().as_secs_f64();
-        let sent: u64 = ports.iter().map(|(sent, _)| sent.frames).sum();
-        let arrived: u64 = ports.iter().map(|(_, arrived)| arrived).sum();
-        let others = ports.iter().skip(1).map(|(_, arrived)| *arrived).min().context("there are no others")?;
-        let counted = refused(&crowd)? - before;
-        println!(
-            "  run {run} of {}  flood {}/s, least of the others {}/s; {sent} sent, {arrived} arrived, {counted} counted as dropped",
-            bench.args.runs,
-            show(ports[0].1 as f64 / seconds),
-            show(others as f64 / seconds),
-        );
-        ensure!(arrived + counted <= sent, "{} frames more than were sent are known of", arrived + counted - sent);
-        least.push(others as f64 / seconds);
-        shares.push(arrived as f64 / seconds / ports.len() as f64);
-        known.push((arrived + counted) as f64 / sent as f64);
+        for (others, name) in [(Force::FULL, "all flood"), (LITTLE, "the others send little")] {
+            let (outcome, disturbed) = bench.guard.run(|| flood(&crowd, others, bench.args.length()))?;
+            busy |= disturbed;
+            println!(
+                "  run {run} of {}  {name}: least {}/s, equal share {}/s, {:.2} % of the least arrived, {:.4} % are known of",
+                bench.args.runs,
+                show(outcome.least),
+                show(outcome.share),
+                100.0 * outcome.kept,
+                100.0 * outcome.known,
+            );
+            known.push(outcome.known);
+            if others.pause.is_zero() {
+                least.push(outcome.least);
+                shares.push(outcome.share);
+            } else {
+                kept.push(outcome.kept);
+            }
+        }
     }
     let rows = [
-        Row::compared(case, "equal share", Metric::higher("frames/s, least port"), &least, &shares, busy)
-            .map(|row| row.at_least(SHARE)),
-        Row::held(case, Metric::higher("frames known of"), &known, 1.0, busy),
+        Row::compared(case, "equal share", Metric::higher("frames/s, least port"), &least, &shares, busy),
+        Row::held(case, Metric::higher("arrived of little"), &kept, KEPT, busy),
+        Row::held(case, Metric::higher("known of"), &known, 1.0, busy),
     ];
     Ok(rows.into_iter().flatten().collect())
+}
+
+fn flood(crowd: &Crowd, others: Force, length: Duration) -> Result<Outcome> {
+    let before = refused(crowd)?;
+    let ports = blast(crowd.pairs(), |number| if number == 0 { FLOOD } else { others }, length)?;
+    let counted = refused(crowd)? - before;
+    let sent: u64 = ports.iter().map(|(sent, _)| sent.frames).sum();
+    let arrived: u64 = ports.iter().map(|(_, arrived)| arrived).sum();
+    ensure!(arrived + counted <= sent, "{} frames more than were sent are known of", arrived + counted - sent);
+    let part = |arrived: u64, sent: u64| arrived as f64 / sent.max(1) as f64;
+    let rest = || ports.iter().skip(1);
+    Ok(Outcome {
+        least: rest().map(|(_, arrived)| *arrived).min().context("there are no others")? as f64 / length.as_secs_f64(),
+        share: arrived as f64 / length.as_secs_f64() / ports.len() as f64,
+        kept: rest().map(|(sent, arrived)| part(*arrived, sent.frames)).fold(1.0, f64::min),
+        known: part(arrived + counted, sent),
+    })
 }
 
 /// Frames that links, their queues and the switch have counted as dropped so far.

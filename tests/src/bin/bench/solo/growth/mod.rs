@@ -18,7 +18,7 @@ use crate::measure::Bench;
 use crate::report::show;
 use crate::row::Row;
 
-pub(crate) use crowd::{Crowd, Pair, blast};
+pub(crate) use crowd::{Crowd, Force, Pair, blast};
 pub(crate) use flows::Flows;
 
 /// What grows.
