@@ -10,8 +10,8 @@ use crate::load::sink::Sink;
 use crate::load::spray::{Spray, Vary};
 use crate::topology::{A, B, ours};
 
-/// Attempts to send a frame of each flow without loss.
-const PASSES: u32 = 5;
+/// Attempts to send a frame of each flow and lose no more than one in a thousand.
+const PASSES: u32 = 8;
 
 /// A daemon with so many flows in its cache.
 pub(crate) struct Flows(Path<(Station, Station, Vswitchd)>);
@@ -27,13 +27,13 @@ impl Flows {
         // A frame that a full queue has cost makes its flow in the next pass.
         let pass = || -> Result<bool> {
             let (sent, received) = sink.during(|| from.enter(|| spray.once()))?;
-            Ok(received >= sent.frames)
+            Ok(received * 1_000 >= sent.frames * 999)
         };
         let mut all = false;
         for _ in 0..PASSES {
             all = all || pass()?;
         }
-        ensure!(all, "{PASSES} times not all of {count} flows got through");
+        ensure!(all, "{PASSES} times too few of {count} flows got through");
         Ok(Flows(Path { spray, from, sink, alive: (a, b, daemon) }))
     }
 
