@@ -1,5 +1,5 @@
 //! What `-m connlimit` remembers: which connections each address (or network) has been seen with.
-//! Closed ones are left out when that can change the answer, at most once in a tick.
+//! Closed ones are left out when that can change the answer, and of few always, at most once in a tick.
 
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::{Address, Tuple};
 
 /// How long a count is good for, as a tick of the kernel.
 const TICK: Duration = Duration::from_millis(4);
+/// Connections of one address of which closed ones are left out whenever they are looked at.
+const FEW: usize = 64;
 /// Connections that one rule remembers.
 const MOST: usize = 1 << 18;
 
@@ -56,8 +58,10 @@ impl Connections {
             seats.taken.insert(own);
             self.all += 1;
         }
-        // Below the limit closed ones do not matter: without them there would be still fewer.
-        if seats.taken.len() > wanted.limit as usize && now.since(seats.swept) >= TICK {
+        // Below the limit closed ones do not matter, unless one is made again and counted elsewhere: without them there would
+        // be still fewer. So of many they may wait.
+        let count = seats.taken.len();
+        if (count > wanted.limit as usize || count <= FEW) && now.since(seats.swept) >= TICK {
             let before = seats.taken.len();
             seats.taken.retain(|tuple| *tuple == own || around.is_open(tuple));
             seats.swept = now;

@@ -128,3 +128,19 @@ fn fw_10_connlimit_counts_open_connections_and_forgets_closed_ones() {
     bench.world.open.retain(|open| *open != tuple(1));
     assert!(!come(&mut bench, 5) && come(&mut bench, 6));
 }
+
+#[test]
+fn what_was_counted_and_closed_is_not_counted_when_it_is_made_again_elsewhere() {
+    // The gateway's errors come from one address, and are of the connections that they are about.
+    let mut bench = forward("-A FORWARD -m connlimit --connlimit-above 1 -j DROP\n-A FORWARD -j ACCEPT");
+    let address = |last: u8| Address::new([10, 0, 0, last].into()).unwrap();
+    let tuple = |number: u8| Tuple { src: address(number), dst: address(200), src_port: 9, dst_port: 80, protocol: 17 };
+    let about = |bench: &mut Bench, number: u8| {
+        bench.tracking = Tracking::Known(Connection::begun_by(tuple(number)));
+        bench.now = bench.now + Duration::from_millis(10);
+        bench.drops(&udp("10.0.0.1:9", "10.0.0.200:80", b""))
+    };
+    assert!(!about(&mut bench, 2) && !about(&mut bench, 3));
+    bench.world.open.push(tuple(2));
+    assert!(!about(&mut bench, 4), "only what is counted now");
+}
