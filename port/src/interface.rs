@@ -45,6 +45,20 @@ pub fn addresses(ifname: &str) -> Result<Vec<IpAddr>, Error> {
     if known { Ok(found) } else { Err(Error::NoInterface { name: ifname.to_owned() }) }
 }
 
+/// The MAC address of an interface; `None` where it has none.
+///
+/// # Errors
+/// There is no such interface.
+pub fn mac(ifname: &str) -> Result<Option<[u8; 6]>, Error> {
+    let entries = getifaddrs().map_err(|errno| Error::List { source: errno.into() })?;
+    let mut own = entries.filter(|entry| entry.interface_name == ifname).peekable();
+    if own.peek().is_none() {
+        return Err(Error::NoInterface { name: ifname.to_owned() });
+    }
+    let link = |address: SockaddrStorage| address.as_link_addr().and_then(|link| link.addr());
+    Ok(own.find_map(|entry| entry.address.and_then(link)))
+}
+
 /// Every interface at least once (with its link-layer address, or none), then once for every IP address.
 fn list() -> Result<impl Iterator<Item = (String, Option<IpAddr>)>, Error> {
     let entries = getifaddrs().map_err(|errno| Error::List { source: errno.into() })?;

@@ -16,6 +16,7 @@ mod memory;
 #[path = "../tests/namespace/mod.rs"]
 mod namespace;
 mod netlink;
+mod port;
 mod port_free;
 mod sockopt;
 mod tap;
@@ -25,6 +26,7 @@ pub mod xdp;
 
 pub use error::Error;
 pub use memory::Memory;
+pub use port::Port;
 pub use port_free::is_port_free;
 pub use tap::{Offloads, Tap, TapOptions};
 pub use underlay::{Datagram, Datagrams, SendOutcome, Underlay, UnderlayStats};

@@ -60,6 +60,11 @@ impl Counters {
         self.drops[reason as usize] += 1;
     }
 
+    /// Counts several.
+    pub(crate) fn drop_many(&mut self, reason: DropReason, frames: u64) {
+        self.drops[reason as usize] += frames;
+    }
+
     /// Frames dropped for this reason since the start.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]

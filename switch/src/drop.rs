@@ -86,6 +86,12 @@ reasons! {
     PortFull,
     /// longer than the link carries
     PortTooBig,
+    /// from an AF_XDP port, longer than a chunk of its memory
+    PortTooLong,
+    /// from an AF_XDP port, faster than the switch took it
+    PortOverrun,
+    /// from an AF_XDP port, by a queue that was made after the port
+    PortUnclaimed,
     /// the link is down
     PortDown,
     /// the kernel refused the frame

@@ -262,7 +262,15 @@ impl Switch {
 
     /// Counts datagrams that the underlay did not take.
     pub(crate) fn lost(&mut self, reason: DropReason, datagrams: usize) {
-        (0..datagrams).for_each(|_| self.counters.drop(reason));
+        self.counters.drop_many(reason, datagrams as u64);
+    }
+
+    /// Counts frames of a port that were lost before they came here.
+    pub(crate) fn missed(&mut self, port: PortId, reason: DropReason, frames: u64) {
+        self.counters.drop_many(reason, frames);
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.drops += frames;
+        }
     }
 
     fn spot(&mut self, place: Place) -> Spot {

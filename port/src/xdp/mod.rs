@@ -11,7 +11,7 @@ mod socket;
 pub(crate) mod step;
 mod umem;
 
-pub use port::{Xdp, XdpInfo, XdpOptions, XdpStats};
+pub use port::{MOST_MTU, Xdp, XdpInfo, XdpOptions, XdpStats};
 pub use program::XdpMode;
 pub use socket::SocketStats;
 pub use umem::set_memory;

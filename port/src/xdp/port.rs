@@ -12,6 +12,7 @@ use super::program::{Attachment, Program, QUEUES, XdpMode};
 use super::promiscuous::Promiscuous;
 use super::socket::{Socket, SocketOptions};
 use super::step;
+use super::umem::CHUNK;
 use crate::netlink::{ACK, Netlink, Request};
 use crate::{Error, Sent, ethtool, interface};
 
@@ -72,7 +73,13 @@ pub struct Xdp {
     /// The queue that is looked at first.
     next: usize,
     segments: Vec<u8>,
+    /// What of the losses was told already.
+    told: XdpStats,
 }
+
+/// Largest MTU, in bytes, all packets of which are received: the kernel keeps 256 bytes of a chunk for itself, and a frame may have
+/// two 802.1Q tags.
+pub const MOST_MTU: u32 = CHUNK as u32 - 256 - 14 - 8;
 
 /// Ethernet header, and an 802.1Q tag that does not count.
 const HEADERS: usize = 14 + 4;
@@ -115,7 +122,7 @@ impl Xdp {
             queues: sockets.len(),
             why_generic,
         };
-        Ok(Xdp {
+        let mut port = Xdp {
             _attachment: attachment,
             sockets,
             program,
@@ -126,7 +133,11 @@ impl Xdp {
             longest,
             next: 0,
             segments: Vec::new(),
-        })
+            told: XdpStats::default(),
+        };
+        // What came before its sockets were there is not the port's.
+        port.told = port.stats();
+        Ok(port)
     }
 
     /// Has the link itself removed with the port: it was made for it.
@@ -241,6 +252,17 @@ impl Xdp {
         self.sockets.first().is_none_or(|socket| socket.probe() == Sent::Gone)
     }
 
+    /// What was lost since the last call.
+    pub fn newly_lost(&mut self) -> XdpStats {
+        let now = self.stats();
+        let before = std::mem::replace(&mut self.told, now);
+        XdpStats {
+            too_long: now.too_long.saturating_sub(before.too_long),
+            overrun: now.overrun.saturating_sub(before.overrun),
+            unclaimed: now.unclaimed.saturating_sub(before.unclaimed),
+        }
+    }
+
     /// What was lost since it was opened.
     pub fn stats(&self) -> XdpStats {
         let start = XdpStats { unclaimed: self.program.unclaimed(), ..XdpStats::default() };
@@ -254,7 +276,7 @@ impl Xdp {
 
 /// Longest frame that a link carries, in bytes.
 fn longest(ifname: &str) -> Result<usize, Error> {
-    Ok(interface::mtu(ifname)? as usize + HEADERS)
+    Ok((interface::mtu(ifname)? as usize + HEADERS).min(CHUNK))
 }
 
 /// Attaches in the mode that is asked for, or the best; why not in the better one.

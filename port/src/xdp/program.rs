@@ -127,3 +127,32 @@ fn load(object: &mut Ebpf, name: &str) -> Result<OwnedFd, EbpfError> {
     let fd = program.fd()?.as_fd().try_clone_to_owned();
     fd.map_err(|error| ProgramError::IOError(error).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::{ip, within};
+
+    #[test]
+    fn frames_of_queues_without_a_socket_are_counted_and_go_no_further() {
+        within(|| {
+            ip("link add x0 type veth peer name x1");
+            ip("link set x0 up");
+            ip("link set x1 up");
+            let program = Program::load().unwrap();
+            let attachment = Attachment::new(program.fd(), ifindex("x0"), XdpMode::Generic).unwrap();
+            ip("addr add 10.9.0.1/24 dev x1");
+            ip("neigh add 10.9.0.9 lladdr ff:ff:ff:ff:ff:ff dev x1");
+            std::net::UdpSocket::bind("10.9.0.1:0").unwrap().send_to(&[7; 10], "10.9.0.9:53").unwrap();
+            crate::namespace::eventually("a frame", || (program.unclaimed() > 0).then_some(()));
+            let second = Attachment::new(program.fd(), ifindex("x0"), XdpMode::Generic).unwrap_err();
+            assert_eq!(second.raw_os_error(), Some(libc::EBUSY));
+            drop(attachment);
+            Attachment::new(program.fd(), ifindex("x0"), XdpMode::Native).unwrap();
+        });
+    }
+
+    fn ifindex(name: &str) -> u32 {
+        nix::net::if_::if_nametoindex(name).unwrap()
+    }
+}

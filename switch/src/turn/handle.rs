@@ -9,7 +9,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use mio::Waker;
 use nat::Filter;
 use nat::rules::{Family, Program};
-use port::Tap;
+use port::Port;
 
 use super::{Config, Notice, Turn, View};
 use crate::{BridgeId, PortId, Return, Update};
@@ -31,7 +31,7 @@ pub(super) type Swapped = Box<dyn FnOnce(Duration) + Send>;
 
 pub(super) enum Command {
     Apply(Vec<Update>),
-    Attach(PortId, Tap),
+    Attach(PortId, Port),
     Detach(PortId, Closed),
     Inspect(Look),
     Flush(Filter, Flushed),
@@ -68,9 +68,9 @@ impl Handle {
         self.send(Command::Apply(updates));
     }
 
-    /// Hands over the descriptor of a port; its [`Update::Port`] comes first.
-    pub fn attach(&self, id: PortId, tap: Tap) {
-        self.send(Command::Attach(id, tap));
+    /// Hands over a link; its [`Update::Port`] comes first.
+    pub fn attach(&self, id: PortId, port: impl Into<Port>) {
+        self.send(Command::Attach(id, port.into()));
     }
 
     /// Closes the descriptor of a port, and with it removes the link; `closed` is called when it is gone, or if there was

@@ -7,6 +7,7 @@ mod closer;
 mod flush;
 mod handle;
 mod journal;
+mod kick;
 mod pace;
 mod perch;
 mod shape;
@@ -16,7 +17,7 @@ mod transmit;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crossbeam::channel::{Receiver, Sender, TrySendError};
 use hashbrown::{HashMap, HashSet};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use port::{Datagrams, Received, Steering, Tap, Underlay, UnderlayStats};
+use port::{Datagrams, Port, Received, Steering, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
 use crate::{Datagram, DropReason, Limits, Out, PortId, Question, Switch, Update};
@@ -33,6 +34,7 @@ use flush::Flushes;
 use handle::Command;
 pub use handle::Handle;
 use journal::Journal;
+use kick::Kicks;
 use pace::Pace;
 use perch::Perch;
 use shape::Shapers;
@@ -94,7 +96,8 @@ struct Turn {
     switch: Switch,
     out: Out,
     batch: Vec<Frame>,
-    taps: HashMap<PortId, Tap>,
+    ports: HashMap<PortId, Port>,
+    kicks: Kicks,
     ready: VecDeque<PortId>,
     queued: HashSet<PortId>,
     underlay: Option<Underlay>,
@@ -138,7 +141,8 @@ impl Turn {
             switch: Switch::with_translation(config.limits, rand::random(), nat, random, is_free),
             out: Out::new(2 * BATCH),
             batch: Vec::with_capacity(BATCH),
-            taps: HashMap::new(),
+            ports: HashMap::new(),
+            kicks: Kicks::default(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
             underlay: config.underlay,
@@ -198,6 +202,8 @@ impl Turn {
             self.switch.maintain(now);
             self.switch.tend_streams(now, &mut self.out);
             self.transmit();
+            self.kick();
+            self.look_after(now);
             if let Some(helm) = &mut self.helm {
                 helm.steer(&mut self.switch);
                 helm.beat(now);
@@ -228,19 +234,20 @@ impl Turn {
         if self.pace.expects_work(now) {
             return Some(Duration::ZERO);
         }
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.kicks.any() {
             return Some(Duration::from_millis(1));
         }
         // A millisecond more, because the kernel's waits are whole milliseconds and must not end early.
         let beat = self.helm.as_ref().map(Helm::next_beat);
         let waiting = self.shapers.next_deadline();
-        let deadline = self.switch.next_deadline().into_iter().chain(beat).chain(waiting).min();
+        let look = self.kicks.next_look();
+        let deadline = self.switch.next_deadline().into_iter().chain(beat).chain(waiting).chain(look).min();
         let sleep = deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1));
         sleep.into_iter().chain(self.perch.patience()).min()
     }
 
     fn wake(&mut self, id: PortId) {
-        if self.taps.contains_key(&id) && self.queued.insert(id) {
+        if self.ports.contains_key(&id) && self.queued.insert(id) {
             self.ready.push_back(id);
         }
     }
@@ -279,7 +286,11 @@ impl Turn {
 
     /// Reads up to `frames` frames from one port. Returns whether there may be more.
     fn fill_batch(&mut self, id: PortId, frames: usize) -> bool {
-        let Some(tap) = self.taps.get_mut(&id) else { return false };
+        let tap = match self.ports.get_mut(&id) {
+            Some(Port::Tap(tap)) => tap,
+            Some(Port::Xdp(xdp)) => return xdp.receive(&mut self.batch, frames),
+            None => return false,
+        };
         let mut bytes = 0;
         while self.batch.len() < frames && bytes < BATCH_BYTES {
             let mut frame = self.out.pool.get();
@@ -346,12 +357,13 @@ impl Turn {
             let Ok(command) = self.commands.try_recv() else { return };
             match command {
                 Command::Apply(updates) => updates.into_iter().for_each(|update| self.apply(now, update)),
-                Command::Attach(id, tap) => self.attach(id, tap),
+                Command::Attach(id, port) => self.attach(id, port),
                 Command::Detach(id, closed) => {
-                    let tap = self.release(id);
-                    self.closer.close(tap, Some(closed));
+                    let port = self.release(id);
+                    self.closer.close(port, Some(closed));
                 }
                 Command::Inspect(look) => {
+                    self.count_lost();
                     let underlay = self.underlay.as_ref().map(Underlay::stats);
                     look(&View { switch: &self.switch, now, underlay });
                 }
@@ -387,15 +399,19 @@ impl Turn {
         self.switch.apply(now, update);
     }
 
-    fn attach(&mut self, id: PortId, tap: Tap) {
+    fn attach(&mut self, id: PortId, port: Port) {
         let token = Token(id.0 as usize + FIRST_PORT);
-        let descriptor = tap.as_raw_fd();
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE) {
+        let register =
+            |descriptor: &RawFd| self.poll.registry().register(&mut SourceFd(descriptor), token, Interest::READABLE);
+        if let Err(error) = port.descriptors().iter().try_for_each(register) {
             tracing::error!(port = id.0, %error, "the poll loop does not take the port");
             return self.say(Notice::Gone(id));
         }
         self.detach(id);
-        self.taps.insert(id, tap);
+        if matches!(port, Port::Xdp(_)) {
+            self.kicks.watch(self.round);
+        }
+        self.ports.insert(id, port);
         self.wake(id);
     }
 
@@ -406,21 +422,26 @@ impl Turn {
     }
 
     fn detach(&mut self, id: PortId) {
-        if let Some(tap) = self.release(id) {
-            self.closer.close(Some(tap), None);
+        if let Some(port) = self.release(id) {
+            self.closer.close(Some(port), None);
         }
     }
 
-    /// Takes a port's descriptor off the poll set, which the kernel itself does only with the last copy of it.
-    fn release(&mut self, id: PortId) -> Option<Tap> {
-        let tap = self.taps.remove(&id)?;
+    /// Takes a port's descriptors off the poll set, which the kernel itself does only with the last copy of them.
+    fn release(&mut self, id: PortId) -> Option<Port> {
+        let mut port = self.ports.remove(&id)?;
         self.shares.forget(id);
         let freed = self.shapers.clear(id, &mut self.out.pool);
         self.lose(id, DropReason::PortGone, freed);
-        if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&tap.as_raw_fd())) {
-            tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
+        if let Port::Xdp(xdp) = &mut port {
+            kick::count_lost(&mut self.switch, id, xdp.newly_lost());
         }
-        Some(tap)
+        for descriptor in port.descriptors() {
+            if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&descriptor)) {
+                tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
+            }
+        }
+        Some(port)
     }
 
     fn gone(&mut self, id: PortId) {

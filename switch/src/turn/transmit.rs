@@ -3,7 +3,7 @@
 
 use std::io;
 
-use port::{SendOutcome, Sent};
+use port::{Port, SendOutcome, Sent};
 use wire::Frame;
 
 use super::Turn;
@@ -59,12 +59,28 @@ impl Turn {
     }
 
     pub(super) fn send(&mut self, id: PortId, mut frame: Frame) {
-        let sent = self.taps.get_mut(&id).map_or(Ok(Sent::Gone), |tap| tap.send(&mut frame));
-        if matches!(sent, Ok(Sent::Gone)) && self.taps.contains_key(&id) {
+        let len = frame.len();
+        let sent = match self.ports.get_mut(&id) {
+            Some(Port::Tap(tap)) => {
+                let sent = tap.send(&mut frame);
+                self.out.pool.put(frame);
+                sent
+            }
+            Some(Port::Xdp(xdp)) => {
+                if !xdp.is_dirty() {
+                    self.kicks.push(id);
+                }
+                Ok(xdp.send(frame, &mut self.out.pool))
+            }
+            None => {
+                self.out.pool.put(frame);
+                Ok(Sent::Gone)
+            }
+        };
+        if matches!(sent, Ok(Sent::Gone)) && self.ports.contains_key(&id) {
             self.gone(id);
         }
-        self.switch.transmitted(id, frame.len(), port_outcome(sent));
-        self.out.pool.put(frame);
+        self.switch.transmitted(id, len, port_outcome(sent));
     }
 
     fn transmit_trains(&mut self) {

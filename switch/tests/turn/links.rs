@@ -1,99 +1,16 @@
-//! The turn on real TAP links and sockets, each test in a network namespace of its own (needs root).
-
-mod world;
+//! TAP links and the underlay.
 
 use std::net::{IpAddr, UdpSocket};
-use std::process::Command;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use port::{Tap, TapOptions, Underlay};
-use switch::turn::{Config, Handle, Notice, View};
-use switch::{BridgeSettings, DropReason, Place, Policing, PortId, PortSettings, Rate, Update, Vni};
+use port::Underlay;
+use switch::turn::Notice;
+use switch::{DropReason, Place, Policing, Rate, Update};
 use wire::Mac;
-use world::{RED, ip, mac};
 
-/// Runs `test` on a thread in a network namespace of its own; threads that it starts are there too.
-fn within(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a new network namespace (needs root)");
-        sh("ip link set lo up; ip addr add 127.0.0.2/8 dev lo");
-        test();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn sh(command: &str) {
-    let status = Command::new("sh").args(["-ec", command]).status().expect("sh runs");
-    assert!(status.success(), "{command}");
-}
-
-fn links() -> String {
-    let output = Command::new("ip").args(["-o", "link"]).output().expect("ip runs");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-struct Daemon {
-    handle: Handle,
-    notices: crossbeam::channel::Receiver<Notice>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Daemon {
-    fn start(underlay: Option<Underlay>) -> Daemon {
-        let config = Config { underlay, ..Config::default() };
-        let (handle, notices, thread) = Handle::start(config, Box::new(|| {})).expect("the data thread starts");
-        let settings = BridgeSettings::new("net", Some(Vni::new(42).unwrap()), 1450);
-        handle.apply(vec![Update::Bridge { id: RED, settings }]);
-        Daemon { handle, notices, thread: Some(thread) }
-    }
-
-    /// A link `name`, up, its descriptor in the data thread.
-    fn port(&self, number: u32, name: &str) -> PortId {
-        let (id, tap) = (PortId(number), Tap::create(name, &TapOptions::default()).unwrap());
-        sh(&format!("ip link set {name} address 02:00:00:00:00:0{number} up"));
-        let settings = PortSettings { name: name.into(), bridge: RED, guard: None };
-        self.handle.apply(vec![Update::Port { id, settings }]);
-        self.handle.attach(id, tap);
-        id
-    }
-
-    fn see<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> T {
-        let (tell, seen) = mpsc::channel();
-        self.handle.inspect(move |view| drop(tell.send(look(view))));
-        seen.recv_timeout(Duration::from_secs(10)).expect("the data thread answers")
-    }
-
-    /// Waits until at least one frame was dropped for `reason`.
-    fn await_drop(&self, reason: DropReason) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.see(move |view| view.switch.counters().dropped(reason)) == 0 {
-            let drops = self.see(|view| format!("{:?}", view.switch.drops()));
-            assert!(Instant::now() < deadline, "no {reason:?}: {drops}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.handle.stop();
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the data thread ends in peace");
-        }
-    }
-}
-
-/// Makes the kernel send a broadcast out of link `name`.
-fn shout(name: &str) {
-    sh(&format!("ip addr replace 10.10.10.2/24 brd + dev {name}"));
-    let socket = UdpSocket::bind("10.10.10.2:0").unwrap();
-    socket.set_broadcast(true).unwrap();
-    socket.send_to(b"hello", "10.10.10.255:9").unwrap();
-}
+use crate::daemon::{Daemon, links, sh, shout, within};
+use crate::world::{RED, ip, mac};
 
 #[test]
 fn a_vanished_link_is_noticed_and_its_port_can_be_removed() {
@@ -208,13 +125,7 @@ fn frames_cross_from_link_to_link_and_a_spoofed_source_does_not_matter_to_other_
         for _ in 0..10 {
             shout("one");
         }
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let sent =
-            move |view: &View<'_>| view.switch.port_counters().iter().any(|row| row.port == two && row.tx_frames >= 10);
-        while !daemon.see(sent) {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        daemon.await_sent(two, 10);
         let learned = daemon.see(|view| view.switch.fdb(view.now));
         let of_one = learned.iter().find(|row| row.mac == Mac([2, 0, 0, 0, 0, 1])).unwrap();
         assert_eq!(of_one.place, Place::Port(one));
