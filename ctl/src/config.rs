@@ -60,6 +60,9 @@ pub struct Arguments {
     /// Where Docker's engine tells the names of its containers [default: /run/docker.sock].
     #[arg(long, env = "VSWITCH_DOCKER_API", value_name = "PATH")]
     pub docker_api: Option<PathBuf>,
+    /// MiB of memory that AF_XDP ports share; taken when the first one is made [default: 64].
+    #[arg(long, env = "VSWITCH_XDP_MEMORY", value_name = "MIB")]
+    pub xdp_memory: Option<usize>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,store=debug` [default: info].
     #[arg(long, env = "VSWITCH_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -92,6 +95,7 @@ struct File {
     dns_upstreams: Option<Vec<String>>,
     docker_plugin: Option<String>,
     docker_api: Option<PathBuf>,
+    xdp_memory: Option<usize>,
     log_level: Option<String>,
 }
 
@@ -122,6 +126,8 @@ pub struct Config {
     pub docker_plugin: DockerPlugin,
     /// The socket of Docker's engine.
     pub docker_api: PathBuf,
+    /// In MiB.
+    pub xdp_memory: usize,
     /// A filter of the log.
     pub log_level: String,
     /// What is allowed and yet not good.
@@ -193,11 +199,15 @@ impl Config {
                 Some(path) => DockerPlugin::At(path.into()),
             },
             docker_api: arguments.docker_api.or(file.docker_api).unwrap_or_else(|| docker::DEFAULT_API.into()),
+            xdp_memory: arguments.xdp_memory.or(file.xdp_memory).unwrap_or(64),
             log_level: arguments.log_level.or(file.log_level).unwrap_or_else(|| "info".into()),
             warnings: Vec::new(),
         };
         if config.lease_time == 0 {
             return Err(failed("lease_time: 0 s would free the addresses of a host at once; give 1 or more".into()));
+        }
+        if !(1..=8192).contains(&config.xdp_memory) {
+            return Err(failed(format!("xdp_memory: {} is out of range; give 1 to 8192 (MiB)", config.xdp_memory)));
         }
         if !crate::sandbox::is_name(&config.host_link) {
             let why =
@@ -280,6 +290,7 @@ mod tests {
         assert!(merge(&[], "colour = 1").unwrap_err().to_string().contains("colour"));
         assert!(merge(&[], "vxlan_port = 70000").is_err());
         assert!(merge(&["--lease-time", "0"], "").is_err());
+        assert!(merge(&["--xdp-memory", "0"], "").unwrap_err().to_string().contains("xdp_memory: 0"));
         assert!(merge(&["--host-link", "a/b"], "").unwrap_err().to_string().contains("a/b"));
         for bad in ["", ",", "eth0,none", "auto,eth0", "lo", "a/b", "eth0,vsw0"] {
             let said = merge(&["--uplink", bad], "").unwrap_err().to_string();

@@ -20,6 +20,9 @@ use rtnetlink::packet_route::route::{
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder, new_connection};
 use wire::Mac;
 
+/// What the alias of the switch's links begins with; the network's name follows.
+pub(crate) const ALIAS: &str = "vswitch:";
+
 /// One netlink socket.
 pub(crate) struct Netlink {
     handle: Handle,
@@ -146,11 +149,12 @@ impl Netlink {
         self.set(LinkUnspec::new_with_index(index).up()).await
     }
 
-    /// The number of the link `name`, and whether it is a TUN or TAP device; `None` when there is no such link.
+    /// The number of the link `name`, and whether it is the switch's: a TUN or TAP device, or a veth link whose alias says so;
+    /// `None` when there is no such link.
     pub(crate) async fn find(&self, name: &str) -> io::Result<Option<(u32, bool)>> {
         let mut answers = std::pin::pin!(self.handle.link().get().match_name(name.to_owned()).execute());
         match answers.next().await {
-            Some(Ok(link)) => Ok(Some((link.header.index, is_tun(&link)))),
+            Some(Ok(link)) => Ok(Some((link.header.index, is_tun(&link) || is_our_veth(&link)))),
             Some(Err(error)) => match errno(error) {
                 error if error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
                 error => Err(error),
@@ -228,8 +232,18 @@ pub(crate) fn names() -> io::Result<HashSet<String>> {
 }
 
 fn is_tun(link: &LinkMessage) -> bool {
+    is_kind(link, &InfoKind::Tun)
+}
+
+fn is_our_veth(link: &LinkMessage) -> bool {
+    let is_ours =
+        |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfAlias(alias) if alias.starts_with(ALIAS));
+    is_kind(link, &InfoKind::Veth) && link.attributes.iter().any(is_ours)
+}
+
+fn is_kind(link: &LinkMessage, kind: &InfoKind) -> bool {
     link.attributes.iter().any(|attribute| match attribute {
-        LinkAttribute::LinkInfo(infos) => infos.iter().any(|info| matches!(info, LinkInfo::Kind(InfoKind::Tun))),
+        LinkAttribute::LinkInfo(infos) => infos.contains(&LinkInfo::Kind(kind.clone())),
         _ => false,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use ctl::sandbox::{Attached, Error, LinkSpec, Netns, Reference, attach, remove};
 use namespace::{Sleeper, eventually};
-use port::Received;
+use port::{Port, Received, Tap};
 use serde_json::json;
 use wire::{Frame, Mac};
 
@@ -28,11 +28,18 @@ fn open(sleeper: &Sleeper) -> Netns {
     Netns::from_pid(sleeper.pid()).unwrap()
 }
 
+fn tap(attached: &mut Attached) -> &mut Tap {
+    match &mut attached.port {
+        Port::Tap(tap) => tap,
+        Port::Xdp(xdp) => panic!("no TAP: {:?}", xdp.info()),
+    }
+}
+
 /// Reads until there is nothing more; whether the link is gone.
 fn is_gone(attached: &mut Attached) -> bool {
     let mut frame = Frame::new();
     loop {
-        match attached.tap.receive(&mut frame).unwrap() {
+        match tap(attached).receive(&mut frame).unwrap() {
             Received::Frame => {}
             Received::Empty => return false,
             Received::Gone => return true,
@@ -61,7 +68,7 @@ async fn an_attached_link_is_ready() {
     assert!(sleeper.link("lo").unwrap()["flags"].as_array().unwrap().contains(&json!("UP")));
     let mut frame = Frame::new();
     // The kernel announces itself on a link that has come up.
-    eventually("a frame of the new link", || first.tap.receive(&mut frame).unwrap() == Received::Frame);
+    eventually("a frame of the new link", || tap(&mut first).receive(&mut frame).unwrap() == Received::Frame);
 
     let second = attach(&open(&sleeper), &spec(3)).await.unwrap();
     assert_eq!(second.ifname, "eth1");

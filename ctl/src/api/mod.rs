@@ -30,9 +30,9 @@ pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use publish::{PublishPorts, Published};
 pub use reply::{
     Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
-    Subnet,
+    Subnet, Xdp, XdpMemory,
 };
-pub use request::{AddPort, Connect, CreateNetwork, Disconnect, NewSubnet, SetPort, StaticFdb, StaticPeer};
+pub use request::{AddPort, Connect, CreateNetwork, Disconnect, LinkType, NewSubnet, SetPort, StaticFdb, StaticPeer};
 pub use rule::{AddRule, MoveRule, RuleRow};
 pub use server::{Listener, SocketError, serve};
 pub(crate) use server::{serve_routes, to_the_end};

@@ -1,15 +1,17 @@
 //! Bodies of replies. `vsctl` reads the same structures and ignores fields it does not know.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use port::xdp::XdpInfo;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use super::Published;
 use super::Uplink;
-use crate::model::{Limits, PortVlan, Resolver};
+use crate::model::{Limits, PortVlan, Resolver, XdpMode};
 
 /// `GET /v1/show`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,9 @@ pub struct Show {
     pub uplink: Uplink,
     /// What the kernel offers.
     pub features: Features,
+    /// The memory of AF_XDP ports; none as long as there was no such port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xdp_memory: Option<XdpMemory>,
     /// How many networks are known, the predefined ones among them.
     pub networks: usize,
     /// How many endpoints are on this host.
@@ -75,6 +80,16 @@ pub struct Features {
     pub udp_gso: bool,
     /// UDP_GRO on the underlay: seen to join datagrams.
     pub udp_gro: bool,
+}
+
+/// The memory of AF_XDP ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct XdpMemory {
+    /// Chunks in use; each holds a frame.
+    pub used: usize,
+    /// All of them.
+    pub chunks: usize,
 }
 
 /// A host of the cluster.
@@ -193,8 +208,11 @@ pub struct Port {
     pub mtu: u32,
     /// `up`; `waiting`: its row is not in the store yet; `gone`: the sandbox vanished and the rest is being cleared.
     pub state: String,
-    /// `tap`.
+    /// `tap`, `veth` or `xdp`.
     pub kind: String,
+    /// How its interface is had by AF_XDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xdp: Option<Xdp>,
     /// Whether the source guard is on.
     pub guard: bool,
     /// Its VLAN or VLANs; none: it is in the untagged network.
@@ -218,6 +236,50 @@ pub struct Port {
     /// Ports of the host that lead here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Published>,
+}
+
+/// What became of an interface by AF_XDP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Xdp {
+    /// The interface; that of a veth link is in a namespace of the switch's own.
+    pub interface: String,
+    /// Where the program runs.
+    pub mode: XdpMode,
+    /// Whether the card reads and writes the switch's memory itself.
+    pub zero_copy: bool,
+    /// Whether calls of the switch drive its queues.
+    pub busy_poll: bool,
+    /// How many queues it has.
+    pub queues: usize,
+    /// Why it is not in native mode, if that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_generic: Option<String>,
+}
+
+impl From<&XdpInfo> for Xdp {
+    fn from(info: &XdpInfo) -> Xdp {
+        Xdp {
+            interface: info.interface.clone(),
+            mode: match info.mode {
+                port::xdp::XdpMode::Native => XdpMode::Native,
+                port::xdp::XdpMode::Generic => XdpMode::Generic,
+            },
+            zero_copy: info.zero_copy,
+            busy_poll: info.busy_poll,
+            queues: info.queues,
+            why_generic: info.why_generic.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Xdp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.mode == XdpMode::Native { "native" } else { "generic" };
+        let copies = if self.zero_copy { "zero-copy" } else { "copy" };
+        let polling = if self.busy_poll { ", busy polling" } else { "" };
+        write!(f, "{mode}, {copies}{polling}")
+    }
 }
 
 /// The namespace of a [`Port`].

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
-use crate::model::{Limits, PortVlan};
+use crate::model::{Limits, PortVlan, XdpMode};
 
 /// `POST /v1/networks`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -135,6 +135,26 @@ pub struct Disconnect {
     pub force: bool,
 }
 
+/// What a port's link is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LinkType {
+    /// A TAP in a sandbox; super-frames pass whole
+    #[default]
+    Tap,
+    /// A veth link of a sandbox, by AF_XDP; more small frames, no super-frames
+    Veth,
+    /// An interface of the host, by AF_XDP
+    Xdp,
+}
+
+impl LinkType {
+    fn is_tap(&self) -> bool {
+        *self == LinkType::Tap
+    }
+}
+
 /// `POST /v1/ports`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -144,6 +164,21 @@ pub struct AddPort {
     pub network: String,
     /// The sandbox's NAME on this host.
     pub name: String,
+    /// What its link is to be; with `xdp` there is no namespace, and `iface` instead.
+    #[serde(default, rename = "type", skip_serializing_if = "LinkType::is_tap")]
+    pub link: LinkType,
+    /// The interface of the host that is to be the port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iface: Option<String>,
+    /// The XDP program's mode; none: native, or else generic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xdp_mode: Option<XdpMode>,
+    /// Whether it has to go without copies; otherwise it does if the driver can.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub xdp_zero_copy: bool,
+    /// Whether calls of the switch drive the queues instead of interrupts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub xdp_busy_poll: bool,
     /// A process in the namespace; this or `netns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,

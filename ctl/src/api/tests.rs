@@ -14,7 +14,7 @@ use switch::PortId;
 use switch::turn::View;
 
 use super::server::router;
-use crate::control::{Control, Found, Future, Look, Plane, Plug, Settings, Spot};
+use crate::control::{Control, Found, Future, Look, Plane, Plug, Plugged, Settings, Spot};
 use crate::sandbox::{Reference, Way};
 use crate::state::{Disk, Memory};
 
@@ -27,9 +27,13 @@ impl Plane for Empty {
         let switch = switch::Switch::new(switch::Limits::default(), 1);
         look(&View { switch: &switch, now: wire::Time::ZERO, underlay: None });
     }
-    fn plug<'a>(&'a self, _: &'a Reference, _: Plug) -> Future<'a, Result<String, super::Error>> {
+    fn plug<'a>(&'a self, _: &'a Reference, _: Plug) -> Future<'a, Result<Plugged, super::Error>> {
         Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
     }
+    fn station(&self, iface: &str) -> Result<wire::Mac, super::Error> {
+        Err(super::Error::invalid(format!("interface {iface}"), "there is none", ""))
+    }
+
     fn stage<'a>(&'a self, _: Plug) -> Future<'a, Result<(), super::Error>> {
         Box::pin(async { Err(super::Error::failed("link", "there is no kernel here")) })
     }

@@ -110,6 +110,7 @@ async fn run(config: Config) -> Result<()> {
         let _ = &alive;
         waker.notify_one();
     };
+    port::xdp::set_memory(config.xdp_memory << 20);
     settings.host_link.clone_from(&config.host_link);
     let mut made = uplink::make(&config.host_link, config.uplink.clone()).await;
     let data = turn::Config { underlay, steering: made.steering(), ..turn::Config::default() };

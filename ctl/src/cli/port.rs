@@ -13,8 +13,9 @@ use super::publish::mapping;
 use super::session::{Session, read};
 use super::table::bytes;
 use super::value::{Pair, label, map};
-use crate::api::{self, AddPort as Request};
+use crate::api::{self, AddPort as Request, LinkType};
 use crate::client::segment;
+use crate::model::XdpMode;
 use crate::publish::Spec;
 
 /// What an endpoint may be given instead of what vswitchd would choose.
@@ -68,9 +69,11 @@ Examples:
   vsctl add-port RED web1 --pid 4712 --label tier=front
   vsctl add-port RED web2 --pid 4713 --rate 100mbit --storm-broadcast 100
   vsctl add-port RED vm0 --pid 4714 --trunk 10,20-29
+  vsctl add-port RED probe0 --pid 4715 --type veth
+  vsctl add-port LAN uplink1 --type xdp --iface eth1
   vsctl add-port BLUE router0 --pid 4711 --ifname eth1 --allow-spoof";
 
-/// Attach a container's network namespace to a network
+/// Attach a container's network namespace, or an interface of the host, to a network
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]
 pub(crate) struct AddPort {
@@ -94,6 +97,26 @@ pub(crate) struct AddPort {
     /// Let it send from any MAC and IP address (for routers and bridges)
     #[arg(long)]
     allow_spoof: bool,
+    #[command(flatten)]
+    link: LinkArgs,
+}
+
+/// What the port's link is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Link")]
+struct LinkArgs {
+    /// What the link is
+    #[arg(long = "type", value_enum, default_value_t, value_name = "TYPE")]
+    link: LinkType,
+    /// The XDP program's mode [default: native, or else generic]
+    #[arg(long, value_enum, value_name = "MODE")]
+    xdp_mode: Option<XdpMode>,
+    /// Fail where the driver cannot read and write the switch's memory itself [default: copy there]
+    #[arg(long)]
+    xdp_zerocopy: bool,
+    /// Drive the interface's queues by calls of the switch instead of interrupts
+    #[arg(long)]
+    xdp_busy_poll: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,12 +128,15 @@ struct Namespace {
     /// A path to the namespace, such as /run/netns/web0
     #[arg(long, value_name = "PATH")]
     netns: Option<PathBuf>,
+    /// An interface of the host, with --type xdp: it is the switch's alone from then on
+    #[arg(long, value_name = "INTERFACE")]
+    iface: Option<String>,
 }
 
 impl AddPort {
     /// Attaches, and shows the link's name, addresses and MAC address, and the published ports.
     pub(crate) async fn run(self, session: &mut Session<'_>) -> Result<(), Error> {
-        let Namespace { pid, netns } = self.namespace;
+        let Namespace { pid, netns, iface } = self.namespace;
         // vswitchd has another working directory.
         let netns = netns.map(std::path::absolute).transpose().map_err(|error| Error::Usage {
             error: format!("cannot make the path of the namespace absolute: {error}"),
@@ -119,6 +145,11 @@ impl AddPort {
         let request = Request {
             network: self.network,
             name: self.name,
+            link: self.link.link,
+            iface,
+            xdp_mode: self.link.xdp_mode,
+            xdp_zero_copy: self.link.xdp_zerocopy,
+            xdp_busy_poll: self.link.xdp_busy_poll,
             pid,
             netns,
             container_id: self.container_id,
@@ -192,6 +223,7 @@ impl Ports {
             "NAME",
             "NETWORK",
             "IFNAME",
+            "LINK",
             "ADDRESS",
             "MAC",
             "MTU",
@@ -217,6 +249,7 @@ fn row(port: &api::Port) -> Vec<String> {
         port.name.clone(),
         port.network.clone(),
         port.ifname.clone(),
+        link(port),
         addresses(port),
         port.mac.to_string(),
         port.mtu.to_string(),
@@ -230,6 +263,12 @@ fn row(port: &api::Port) -> Vec<String> {
         bytes(port.tx_bytes),
         port.drops.to_string(),
     ]
+}
+
+/// What a port's link is, and how it is had.
+fn link(port: &api::Port) -> String {
+    let how = port.xdp.as_ref().map(|xdp| format!(" ({xdp})")).unwrap_or_default();
+    format!("{}{how}", port.kind)
 }
 
 /// The addresses of a port with their prefix lengths, in one cell.

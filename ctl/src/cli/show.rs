@@ -10,7 +10,7 @@ use super::session::Session;
 use super::style::Style;
 use super::table::{Table, printable, seconds, short};
 use super::uplink;
-use crate::api::{Features, Network, PeerRow, Port, Show as Overview, Store};
+use crate::api::{Features, Network, PeerRow, Port, Show as Overview, Store, XdpMemory};
 
 /// This host at a glance: store, networks, endpoints, peers, warnings
 #[derive(Debug, Args)]
@@ -117,6 +117,10 @@ fn facts(overview: &Overview, style: Style) -> Vec<(&'static str, String)> {
     }
     facts.extend(uplink::facts(&overview.uplink, style));
     facts.push(("Offloads", offloads(overview.features)));
+    facts.extend(overview.xdp_memory.map(|memory| {
+        let XdpMemory { used, chunks } = memory;
+        ("AF_XDP", format!("{used} of {chunks} frames of memory in use"))
+    }));
     for warning in &overview.warnings {
         facts.push(("Warning", style.alarm(&printable(warning))));
     }

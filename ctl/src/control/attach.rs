@@ -1,70 +1,24 @@
 //! Attaching a sandbox to a network: address, bridge, link, record, row; each step is undone when a later one fails.
 //! The answer comes when other hosts can know the endpoint, or, without the store, when it is noted that they must.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use port::xdp::XdpInfo;
 use switch::{BridgeId, Guard, Place, PortId, PortSettings, Update};
 use wire::Mac;
 
-use super::address::Want;
 use super::coming::Begun;
 use super::plane::Future;
 use super::state::{Endpoint, sandbox_key};
-use super::{Control, Plug, gateway, refused};
-use crate::api::{AddPort, Connect, Error, Port, PublishPorts};
-use crate::filter;
-use crate::model::{self, Driver, EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
+use super::wish::Wish;
+use super::{Control, Plug, Plugged, gateway, refused};
+use crate::api::{self, AddPort, Connect, Error, LinkType, Port, PublishPorts};
+use crate::model::{self, EndpointRecord, Limits, NetworkRecord};
 use crate::sandbox::{Netns, Reference};
 use crate::state::{Change, StoredEndpoint};
-
-/// An endpoint to be made.
-struct Wish {
-    record: NetworkRecord,
-    sandbox: Reference,
-    name: String,
-    container_id: String,
-    ifname: Option<String>,
-    want: Want,
-    mac: Option<Mac>,
-    aliases: Vec<String>,
-    hostname: Option<String>,
-    dns: Resolver,
-    labels: BTreeMap<String, String>,
-    allow_spoof: bool,
-    /// As they were asked for: 0 is none.
-    limits: Limits,
-    vlan: Option<PortVlan>,
-    /// Whether it must not be there yet.
-    fresh: bool,
-}
-
-impl Wish {
-    /// Checks that it asks for nothing that the endpoint is not which is there already.
-    fn is_met_by(&self, there: &StoredEndpoint) -> Result<(), Error> {
-        let conflict = |why: String, remedy: String| Err(Error::conflict(format!("port {}", self.name), why, remedy));
-        let (name, network) = (&self.name, &self.record.name);
-        let ifname = &there.record.ifname;
-        if self.fresh || self.ifname.as_ref().is_some_and(|wanted| wanted != ifname) {
-            let why = format!("it is attached to network {network} already, by its link {ifname}");
-            return conflict(why, format!("`vsctl del-port {name} {network}` first"));
-        }
-        if there.limits.changed(&self.limits) != there.limits {
-            let why = format!("it is attached to network {network} already, with other limits");
-            return conflict(why, format!("change them with `vsctl set-port {network} {name}`"));
-        }
-        match (&self.vlan, &there.vlan) {
-            (Some(wanted), vlan) if Some(wanted) != vlan.as_ref() => {
-                let place = vlan.as_ref().map_or("in no VLAN".to_owned(), |vlan| format!("with VLAN {vlan}"));
-                let why = format!("it is attached to network {network} already, {place}");
-                conflict(why, format!("change that with `vsctl set-port {network} {name}`"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 impl Control {
     /// `add-port`: attaches a namespace. The same request again is answered with what is there.
@@ -73,6 +27,13 @@ impl Control {
     /// 400, 404, 409 naming what is in the way, 503 when addresses need the store and it is away.
     pub async fn add_port(self: &Arc<Self>, ask: AddPort) -> Result<Port, Error> {
         let object = format!("port {}", ask.name);
+        if ask.link == LinkType::Xdp {
+            if ask.pid.is_some() || ask.netns.is_some() {
+                let why = "an interface of the host is in no sandbox";
+                return Err(Error::invalid(object, why, "leave out --pid and --netns"));
+            }
+            return self.attach_published(ask, Netns::own().map_err(refused)?.reference().clone()).await;
+        }
         let netns = match (&ask.pid, &ask.netns) {
             (Some(pid), None) => Netns::from_pid(*pid),
             (None, Some(path)) => Netns::from_path(Path::new(path)),
@@ -188,93 +149,6 @@ impl Control {
         self.port(&id).await.ok_or_else(gone)
     }
 
-    async fn wish(self: &Arc<Self>, ask: AddPort, sandbox: Reference) -> Result<Wish, Error> {
-        let object = format!("port {}", ask.name);
-        let invalid = |why: &str, remedy: &str| Error::invalid(object.clone(), why, remedy);
-        let name_rule = "a letter or digit, then letters, digits, _ . -, at most 128";
-        if !model::is_name(&ask.name) {
-            return Err(invalid("not a name", name_rule));
-        }
-        if filter::PLACES.contains(&&*ask.name) {
-            let why = "rules call another place by that name";
-            return Err(invalid(why, "choose another name"));
-        }
-        let another = "rules mean somebody else by it (any, host, outside, an address)";
-        if !filter::can_name(&ask.name) {
-            return Err(invalid(another, "choose another name"));
-        }
-        if let Some(alias) = ask.aliases.iter().find(|alias| model::is_name(alias) && !filter::can_name(alias)) {
-            return Err(invalid(&format!("alias {alias}: {another}"), "choose another alias"));
-        }
-        let container_id = ask.container_id.unwrap_or_default();
-        if !container_id.is_empty() && !model::is_name(&container_id) {
-            return Err(invalid("not a container id", name_rule));
-        }
-        if let Some(alias) = ask.aliases.iter().find(|alias| !model::is_name(alias)) {
-            return Err(invalid(&format!("alias {alias:?} is not a name"), name_rule));
-        }
-        if let Some(hostname) = ask.hostname.as_ref().filter(|hostname| !model::is_name(hostname)) {
-            return Err(invalid(&format!("hostname {hostname:?} is not a name"), name_rule));
-        }
-        let dns = Resolver { nameservers: ask.dns, search: ask.dns_search, options: ask.dns_options };
-        dns.check().map_err(|(why, remedy)| invalid(&why, remedy))?;
-        if ask.aliases.len() > 64 {
-            return Err(invalid("more than 64 aliases", "give fewer"));
-        }
-        if let Some((key, value)) =
-            ask.labels.iter().find(|(key, value)| !model::is_label_key(key) || !model::is_label_value(value))
-        {
-            let rule = "KEY: letters, digits, _ . - /, at most 128; VALUE: at most 255 bytes of text";
-            return Err(invalid(&format!("label {key:?}={value:?} is none"), rule));
-        }
-        if ask.labels.len() > 64 {
-            return Err(invalid("more than 64 labels", "give fewer"));
-        }
-        if ask.ip.is_some_and(|ip| !ip.is_ipv4()) || ask.ip6.is_some_and(|ip| !ip.is_ipv6()) {
-            return Err(invalid("ip is for IPv4 and ip6 for IPv6", "exchange them"));
-        }
-        if ask.mac.is_some_and(|mac| !mac.is_station()) {
-            return Err(invalid("the MAC address is a group address or zero", "give another"));
-        }
-        if let Some(ifname) = ask.ifname.as_deref().filter(|name| !crate::sandbox::is_name(name)) {
-            return Err(invalid(&format!("{ifname:?} cannot be a link's name"), "1 to 15 letters, digits, _ . -"));
-        }
-        let id = self.find_network(&ask.network).await?;
-        let record = self.state().record(&id)?;
-        if matches!(record.driver, Driver::Host | Driver::Null) {
-            let why = format!("no link can be attached to network {}", record.name);
-            return Err(Error::conflict(object, why, "choose a bridge or overlay network"));
-        }
-        if record.is_global() && self.settings.vtep.is_none() {
-            let why = format!("network {} needs an address for tunnels", record.name);
-            return Err(Error::conflict(object, why, "start vswitchd with --advertise IP or --advertise INTERFACE"));
-        }
-        let want = Want { v4: ask.ip, v6: ask.ip6 };
-        if ask.vlan.is_some() {
-            carries_vlans(&record, &object)?;
-        }
-        let checked = Limits::default().changed(&ask.limits).check();
-        checked.map_err(|(why, remedy)| Error::invalid(object, why, remedy))?;
-        let AddPort { name, ifname, mac, aliases, hostname, labels, allow_spoof, limits, vlan, fresh, .. } = ask;
-        Ok(Wish {
-            record,
-            sandbox,
-            name,
-            container_id,
-            ifname,
-            want,
-            mac,
-            aliases,
-            hostname,
-            dns,
-            labels,
-            allow_spoof,
-            limits,
-            vlan,
-            fresh,
-        })
-    }
-
     /// What is there under that name: the same endpoint is the answer, unless another link, other limits or VLANs are wanted; a living other
     /// one is in the way; a dead one goes.
     async fn already(self: &Arc<Self>, wish: &Wish, key: &str) -> Result<Option<Port>, Error> {
@@ -343,7 +217,11 @@ impl Control {
         };
         let (noted, claimed) = tokio::join!(self.disk.write(vec![Change::begun(&begun)]), async {
             let _gate = gate.lock().await;
-            let addresses = self.claim(&wish.record, &owner, wish.want).await?;
+            let addresses = match wish.link.interface() {
+                // Who is behind it has its own.
+                Some(_) => Vec::new(),
+                None => self.claim(&wish.record, &owner, wish.want).await?,
+            };
             Ok((self.enter_bridge(network).await, addresses))
         });
         let entered = match (noted, claimed) {
@@ -384,6 +262,7 @@ impl Control {
             network: network.into(),
             sandbox: wish.sandbox.clone(),
             allow_spoof: wish.allow_spoof,
+            link: wish.link.clone(),
             limits: Limits::default().changed(&wish.limits),
             vlan: wish.vlan.clone(),
             dns: wish.dns.clone(),
@@ -457,9 +336,10 @@ impl Control {
                 .collect(),
             network: network.name.clone(),
             replace,
+            link: stored.link.clone(),
         };
         let plugging = async |plug| match &stage {
-            Some(_) => self.plane.stage(plug).await.map(|()| String::new()),
+            Some(_) => self.plane.stage(plug).await.map(|()| Plugged::default()),
             None => self.plane.plug(&stored.sandbox, plug).await,
         };
         // Rules know its name before its first frame.
@@ -474,15 +354,18 @@ impl Control {
                 Err(Error::new(kind, format!("port {}", stored.record.name), why, remedy))
             }
         };
-        match plugged {
-            Ok(ifname) => stored.record.ifname = ifname,
+        let xdp = match plugged {
+            Ok(Plugged { ifname, xdp }) => {
+                stored.record.ifname = ifname;
+                xdp
+            }
             Err(error) => {
                 self.state().arriving.remove(&id);
                 self.renamed.notify_one();
                 self.withdraw(&network.id, port, &stored.record).await;
                 return Err((error, stored));
             }
-        }
+        };
         let complete = (!open).then(|| Change::not_begun(&id));
         let written = self.disk.write([Change::endpoint(&stored)].into_iter().chain(complete).collect()).await;
         // What came back is written down already.
@@ -492,18 +375,25 @@ impl Control {
             self.withdraw(&network.id, port, &stored.record).await;
             return Err((Error::failed(format!("port {}", stored.record.name), error.to_string()), stored));
         }
-        if self.arrived(network, bridge, stored, port) {
+        if self.arrived(network, bridge, stored, (port, xdp)) {
             self.detach(&id, "its sandbox ended while it was attached").await;
         }
         Ok(id)
     }
 
     /// The endpoint is complete. True: its link vanished meanwhile.
-    fn arrived(&self, network: &NetworkRecord, bridge: switch::BridgeId, stored: StoredEndpoint, port: PortId) -> bool {
+    fn arrived(
+        &self,
+        network: &NetworkRecord,
+        bridge: switch::BridgeId,
+        stored: StoredEndpoint,
+        (port, xdp): (PortId, Option<XdpInfo>),
+    ) -> bool {
         let mut state = self.state();
         let record = &stored.record;
         let addresses: Vec<String> = record.addresses.iter().map(ToString::to_string).collect();
-        let text = format!("{} {} {} in network {}", record.ifname, addresses.join(" "), record.mac, network.name);
+        let how = xdp.as_ref().map(|xdp| format!(", {}", api::Xdp::from(xdp))).unwrap_or_default();
+        let text = format!("{} {} {} in network {}{how}", record.ifname, addresses.join(" "), record.mac, network.name);
         state.event("attached", format!("port {}", record.name), text);
         let statics = state.fdb.values().filter(|entry| entry.network == network.id);
         let behind = statics.filter(|entry| entry.port.as_ref() == Some(&record.name));
@@ -511,7 +401,7 @@ impl Control {
         self.plane.apply(updates);
         let (id, name, network) = (record.id.clone(), record.name.clone(), network.id.as_str());
         state.arriving.remove(&id);
-        state.endpoints.insert(id.clone(), Endpoint { stored, port, change: 0, leaving: false });
+        state.endpoints.insert(id.clone(), Endpoint { stored, port, xdp, change: 0, leaving: false });
         let change = state.touch(network);
         if let Some(endpoint) = state.endpoints.get_mut(&id) {
             endpoint.change = change;
@@ -562,15 +452,6 @@ pub(super) fn port_settings(bridge: BridgeId, stored: &StoredEndpoint) -> PortSe
     let record = &stored.record;
     let guard = stored.is_guarded().then(|| Guard { mac: record.mac, addresses: addresses(record) });
     PortSettings { name: record.name.as_str().into(), bridge, guard }
-}
-
-/// Refuses VLANs in an overlay.
-pub(super) fn carries_vlans(record: &NetworkRecord, object: &str) -> Result<(), Error> {
-    if record.is_global() {
-        let why = format!("network {} is an overlay, which carries no VLANs", record.name);
-        return Err(Error::conflict(object, why, "make one overlay network for each VLAN"));
-    }
-    Ok(())
 }
 
 /// For an endpoint without IPv4: `02:42` and four random bytes.

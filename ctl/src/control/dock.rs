@@ -150,6 +150,7 @@ impl Control {
             network: ask.network,
             sandbox: Reference { path: ask.key.clone(), pid: None, dev: 0, ino: 0, started: None },
             allow_spoof: false,
+            link: Default::default(),
             limits: Limits::default(),
             vlan: None,
             dns: Default::default(),

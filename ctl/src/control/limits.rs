@@ -5,7 +5,8 @@ use std::sync::Arc;
 use switch::{Update, VlanMode};
 
 use super::Control;
-use super::attach::{carries_vlans, port_settings};
+use super::attach::port_settings;
+use super::wish::carries_vlans;
 use crate::api::{Error, Port, SetPort};
 use crate::model::PortVlan;
 use crate::state::Change;

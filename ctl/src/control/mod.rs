@@ -38,6 +38,7 @@ mod sweep;
 mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wish;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ pub(crate) use attach::random_mac;
 pub use coming::Begun;
 pub use describe::Description;
 pub use dock::{Dock, Docking, WaysOut};
-pub use plane::{Engine, Found, Future, Look, Plane, Plug, Spot, refused};
+pub use plane::{Engine, Found, Future, Look, Plane, Plug, Plugged, Spot, refused};
 pub use reserve::Reserve;
 
 /// Who this host is, and how patient.

@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use nat::rules::{Counters, Family, Program};
-use port::{Published, Tap};
+use port::xdp::XdpInfo;
+use port::{Port, Published, interface};
 use switch::turn::{Handle, View};
 use switch::{BridgeId, PortId, Return, Update};
 use wire::Mac;
 
 use crate::api;
+use crate::model::Link;
+use crate::netlink::ALIAS;
 use crate::publish::{Reach, Steer};
 use crate::sandbox::{self, LinkSpec, Netns, Reference, Way};
 use crate::uplink::Uplink;
@@ -50,6 +53,17 @@ pub struct Plug {
     pub network: String,
     /// Whether a link of that name from an earlier run is in the way and is to be removed.
     pub replace: bool,
+    /// What it is to be.
+    pub link: Link,
+}
+
+/// A link that was plugged in.
+#[derive(Clone, Debug, Default)]
+pub struct Plugged {
+    /// The link's name in the sandbox, or the interface's.
+    pub ifname: String,
+    /// How it is had by AF_XDP.
+    pub xdp: Option<XdpInfo>,
 }
 
 /// Where a sandbox may be found.
@@ -76,9 +90,14 @@ pub trait Plane: Send + Sync {
     fn apply(&self, updates: Vec<Update>);
     /// Shows the engine's tables between two of its rounds.
     fn look(&self, look: Look);
-    /// Makes the link in the sandbox and hands its other end to the engine. Returns the link's name; nothing is left
-    /// behind on failure.
-    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>>;
+    /// Makes the link in the sandbox and hands its other end to the engine, or takes the host's interface for it. Nothing is
+    /// left behind on failure.
+    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<Plugged, api::Error>>;
+    /// The MAC address of an interface of the host.
+    ///
+    /// # Errors
+    /// There is no such interface, or it has none.
+    fn station(&self, iface: &str) -> Result<Mac, api::Error>;
     /// Makes the link in the host's namespace, down and without addresses, for somebody else to move, and hands its other
     /// end to the engine. Nothing is left behind on failure.
     fn stage<'a>(&'a self, plug: Plug) -> Future<'a, Result<(), api::Error>>;
@@ -170,16 +189,24 @@ impl Engine {
             routes: plug.routes,
             gateways: plug.gateways,
             gso_max_size: gso_max_size(plug.mtu, plug.tunnelled),
-            alias: format!("vswitch:{}", plug.network),
+            alias: format!("{ALIAS}{}", plug.network),
         }
     }
 
     /// The engine's end of a link.
-    fn take(&self, port: PortId, tap: Tap) {
-        let offloads = tap.offloads();
-        self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
-        self.uso.store(offloads.uso, Ordering::Relaxed);
-        self.handle.attach(port, tap);
+    fn take(&self, id: PortId, port: impl Into<Port>) -> Option<XdpInfo> {
+        let port = port.into();
+        let xdp = match &port {
+            Port::Tap(tap) => {
+                let offloads = tap.offloads();
+                self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
+                self.uso.store(offloads.uso, Ordering::Relaxed);
+                None
+            }
+            Port::Xdp(xdp) => Some(xdp.info().clone()),
+        };
+        self.handle.attach(id, port);
+        xdp
     }
 }
 
@@ -194,8 +221,16 @@ impl Plane for Engine {
         self.handle.inspect(look);
     }
 
-    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>> {
+    fn plug<'a>(&'a self, sandbox: &'a Reference, plug: Plug) -> Future<'a, Result<Plugged, api::Error>> {
         Box::pin(async move {
+            let veth = match &plug.link {
+                Link::Tap => None,
+                Link::Veth { xdp } => Some((*xdp).into()),
+                Link::Xdp { iface, xdp } => {
+                    let port = sandbox::take(iface, (*xdp).into()).await.map_err(refused)?;
+                    return Ok(Plugged { ifname: iface.clone(), xdp: self.take(plug.port, port) });
+                }
+            };
             let netns = Netns::reopen(sandbox).map_err(refused)?;
             let gone = || refused(sandbox::Error::Gone { sandbox: sandbox.path.display().to_string() });
             let netns = netns.ok_or_else(gone)?;
@@ -203,10 +238,24 @@ impl Plane for Engine {
                 sandbox::remove(&netns, ifname).await.map_err(refused)?;
             }
             let port = plug.port;
-            let attached = sandbox::attach(&netns, &self.spec(plug)).await.map_err(refused)?;
-            self.take(port, attached.tap);
-            Ok(attached.ifname)
+            let spec = self.spec(plug);
+            let attached = match veth {
+                Some(options) => sandbox::attach_veth(&netns, &spec, options).await,
+                None => sandbox::attach(&netns, &spec).await,
+            }
+            .map_err(refused)?;
+            Ok(Plugged { ifname: attached.ifname, xdp: self.take(port, attached.port) })
         })
+    }
+
+    fn station(&self, iface: &str) -> Result<Mac, api::Error> {
+        let object = format!("interface {iface}");
+        let mac = interface::mac(iface).map_err(|error| {
+            let remedy = "see `ip link` on the host";
+            api::Error::invalid(object.clone(), error.to_string(), remedy)
+        })?;
+        let mac = mac.map(Mac).filter(|mac| mac.is_station());
+        mac.ok_or_else(|| api::Error::invalid(object, "it is no Ethernet interface", "choose one that is"))
     }
 
     fn stage<'a>(&'a self, plug: Plug) -> Future<'a, Result<(), api::Error>> {

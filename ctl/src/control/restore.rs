@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Control;
 use super::backoff::Backoff;
 use super::state::Network;
+use super::{Control, refused};
 use crate::api::{Error, Kind};
+use crate::sandbox::Netns;
 use crate::state::{Change, Memory, StoredEndpoint, filter_scope};
 
 impl Control {
@@ -143,6 +144,10 @@ impl Control {
         stored.record.services.clear();
         let object = format!("port {}", stored.record.name);
         self.locate_docked(&mut stored).await?;
+        if stored.link.interface().is_some() {
+            // After a boot the host's own namespace may be another.
+            stored.sandbox = Netns::own().map_err(refused)?.reference().clone();
+        }
         if !self.plane.alive(&stored.sandbox)? {
             return Err(Error::new(Kind::NotFound, object, "its sandbox ended while vswitchd was not running", ""));
         }

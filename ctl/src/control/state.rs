@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use nat::rules::RuleSet;
+use port::xdp::XdpInfo;
 use switch::{BridgeId, PortId};
 use tokio::task::AbortHandle;
 use wire::Mac;
@@ -112,6 +113,8 @@ pub(super) struct Publication {
 pub(super) struct Endpoint {
     pub(super) stored: StoredEndpoint,
     pub(super) port: PortId,
+    /// How its interface is had by AF_XDP.
+    pub(super) xdp: Option<XdpInfo>,
     /// The change of the network's publication that told of it first; 0 in a local network.
     pub(super) change: u64,
     /// Being detached.

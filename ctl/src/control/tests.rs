@@ -14,7 +14,7 @@ use switch::{BridgeId, Limits, PortId, Switch, Update};
 use tempfile::TempDir;
 use wire::{Mac, Time};
 
-use super::plane::{Found, Future, Look, Plane, Plug, Spot};
+use super::plane::{Found, Future, Look, Plane, Plug, Plugged, Spot};
 use super::{Control, Settings};
 use crate::api::{self, AddPort, CreateNetwork, Kind, NewSubnet};
 use crate::model::key;
@@ -44,15 +44,22 @@ impl Plane for Tables {
         look(&View { switch: &self.switch.lock().unwrap(), now: Time::ZERO, underlay: None });
     }
 
-    fn plug<'a>(&'a self, _: &'a Reference, plug: Plug) -> Future<'a, Result<String, api::Error>> {
+    fn plug<'a>(&'a self, _: &'a Reference, plug: Plug) -> Future<'a, Result<Plugged, api::Error>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             if *self.broken.lock().unwrap() {
                 return Err(api::Error::failed("link eth0", "refused"));
             }
             self.plugged.fetch_add(1, Ordering::Relaxed);
-            Ok(plug.ifname.unwrap_or_else(|| "eth0".into()))
+            Ok(Plugged { ifname: plug.ifname.unwrap_or_else(|| "eth0".into()), xdp: None })
         })
+    }
+
+    fn station(&self, iface: &str) -> Result<Mac, api::Error> {
+        match iface {
+            "eth1" => Ok(Mac([2, 0, 0, 0, 0, 0x11])),
+            _ => Err(api::Error::invalid(format!("interface {iface}"), "no such interface", "")),
+        }
     }
 
     fn stage<'a>(&'a self, _: Plug) -> Future<'a, Result<(), api::Error>> {

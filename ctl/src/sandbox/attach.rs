@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use ipnet::IpNet;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use port::{Tap, TapOptions};
+use port::xdp::XdpOptions;
+use port::{Port, Tap, TapOptions};
 
 use rtnetlink::packet_route::address::AddressScope;
 
@@ -23,17 +24,29 @@ const RETRIES: usize = 64;
 #[derive(Debug)]
 pub struct Attached {
     /// The switch's end; dropping it removes the link.
-    pub tap: Tap,
+    pub port: Port,
     /// The name of the link in the sandbox.
     pub ifname: String,
 }
 
-/// Puts a link as `spec` says into `netns`, and sets it and the loopback link up. Takes some milliseconds, in a thread
-/// of its own.
+/// Puts a TAP as `spec` says into `netns`, and sets it and the loopback link up. Takes some milliseconds, in a thread of its
+/// own.
 ///
 /// # Errors
 /// Any [`Error`]; nothing is left behind then. [`Error::Taken`] when the name that was asked for exists already.
 pub async fn attach(netns: &Netns, spec: &LinkSpec) -> Result<Attached, Error> {
+    put(netns, spec, None).await
+}
+
+/// The same with one end of a veth pair, whose other end is had by AF_XDP.
+///
+/// # Errors
+/// As [`attach`].
+pub async fn attach_veth(netns: &Netns, spec: &LinkSpec, options: XdpOptions) -> Result<Attached, Error> {
+    put(netns, spec, Some(options)).await
+}
+
+async fn put(netns: &Netns, spec: &LinkSpec, veth: Option<XdpOptions>) -> Result<Attached, Error> {
     let sandbox = netns.reference().path.display().to_string();
     if let Some(problem) = spec.problem() {
         let ifname = spec.ifname.clone().unwrap_or_else(|| "ethN".into());
@@ -45,15 +58,21 @@ pub async fn attach(netns: &Netns, spec: &LinkSpec) -> Result<Attached, Error> {
             .enable_io()
             .build()
             .map_err(|source| Error::Thread { sandbox: sandbox.clone(), source })?;
-        runtime.block_on(Attachment { netns: &netns, spec: &spec, sandbox: &sandbox }.run())
+        let attachment = Attachment { netns: &netns, spec: &spec, sandbox: &sandbox };
+        runtime.block_on(async {
+            match veth {
+                Some(options) => attachment.run_veth(&options).await,
+                None => attachment.run().await,
+            }
+        })
     })
     .await
 }
 
-struct Attachment<'a> {
-    netns: &'a Netns,
-    spec: &'a LinkSpec,
-    sandbox: &'a str,
+pub(super) struct Attachment<'a> {
+    pub(super) netns: &'a Netns,
+    pub(super) spec: &'a LinkSpec,
+    pub(super) sandbox: &'a str,
 }
 
 impl Attachment<'_> {
@@ -62,7 +81,7 @@ impl Attachment<'_> {
         thread::enter_own()?;
         let temporary = link::temporary();
         let tap = Tap::create(&temporary, &TapOptions::default())
-            .map_err(|source| Error::Tap { sandbox: self.sandbox.to_owned(), source })?;
+            .map_err(|source| Error::Port { sandbox: self.sandbox.to_owned(), source })?;
         let index = if_nametoindex(temporary.as_str())
             .map_err(|errno| self.link_error(&temporary, "find the new link", errno.into()))?;
         let host = Netlink::open().map_err(|source| self.thread_error(source))?;
@@ -71,11 +90,11 @@ impl Attachment<'_> {
 
         let (ifname, index) = self.hand_over(&host, &inside, &temporary, index).await?;
         self.dress(&inside, &ifname, index).await?;
-        Ok(Attached { tap, ifname })
+        Ok(Attached { port: tap.into(), ifname })
     }
 
     /// Moves the link to the sandbox under its final name.
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         host: &Netlink,
         inside: &Netlink,
@@ -109,7 +128,7 @@ impl Attachment<'_> {
     }
 
     /// Gives the moved link its properties and sets it up.
-    async fn dress(&self, inside: &Netlink, ifname: &str, index: u32) -> Result<(), Error> {
+    pub(super) async fn dress(&self, inside: &Netlink, ifname: &str, index: u32) -> Result<(), Error> {
         let spec = self.spec;
         let failed = |step| move |source| self.link_error(ifname, step, source);
         inside.dress(index, spec.mac, spec.mtu, spec.alias()).await.map_err(failed("set MAC address and MTU"))?;
@@ -142,7 +161,7 @@ impl Attachment<'_> {
         Error::Taken { ifname: ifname.to_owned(), sandbox: self.sandbox.to_owned() }
     }
 
-    fn link_error(&self, ifname: &str, step: &'static str, source: io::Error) -> Error {
+    pub(super) fn link_error(&self, ifname: &str, step: &'static str, source: io::Error) -> Error {
         Error::Link { ifname: ifname.to_owned(), sandbox: self.sandbox.to_owned(), step, source }
     }
 
@@ -150,7 +169,7 @@ impl Attachment<'_> {
         Error::Address { ifname: ifname.to_owned(), sandbox: self.sandbox.to_owned(), address, source }
     }
 
-    fn thread_error(&self, source: io::Error) -> Error {
+    pub(super) fn thread_error(&self, source: io::Error) -> Error {
         Error::Thread { sandbox: self.sandbox.to_owned(), source }
     }
 }

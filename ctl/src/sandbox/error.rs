@@ -64,9 +64,17 @@ pub enum Error {
     },
     /// sandbox `{sandbox}`: `{source}`
     #[error("sandbox {sandbox}: {source}")]
-    Tap {
+    Port {
         /// The path of the namespace.
         sandbox: String,
+        /// What the port said.
+        source: port::Error,
+    },
+    /// `{source}`
+    #[error("{source}")]
+    Interface {
+        /// The interface of the host.
+        ifname: String,
         /// What the port said.
         source: port::Error,
     },
@@ -124,7 +132,7 @@ impl Error {
             }
             Error::Foreign { ifname, .. } => format!("rename or remove {ifname} by hand"),
             // The port's own text ends with it.
-            Error::Tap { .. } => String::new(),
+            Error::Port { .. } | Error::Interface { .. } => String::new(),
             Error::Address { ifname, address, source, .. } if address.addr().is_ipv6() && denied(source) => {
                 format!("IPv6 is off on the link: set net.ipv6.conf.{ifname}.disable_ipv6 to 0 in the container")
             }
@@ -145,8 +153,9 @@ impl Error {
             | Error::NotANamespace { sandbox }
             | Error::Open { sandbox, .. }
             | Error::Enter { sandbox, .. }
-            | Error::Tap { sandbox, .. }
+            | Error::Port { sandbox, .. }
             | Error::Thread { sandbox, .. } => format!("sandbox {sandbox}"),
+            Error::Interface { ifname, .. } => format!("interface {ifname}"),
             Error::Unusable { ifname, .. }
             | Error::Taken { ifname, .. }
             | Error::Foreign { ifname, .. }

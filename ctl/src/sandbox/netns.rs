@@ -61,6 +61,14 @@ impl Netns {
         Self::open(path)
     }
 
+    /// The daemon's own, in which the host's interfaces are.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the kernel refuses.
+    pub fn own() -> Result<Netns, Error> {
+        Self::open(Path::new(thread::OWN))
+    }
+
     /// Opens the namespace of an earlier [`Netns::reference`] again; `None` when it is gone, or when another one, or
     /// another process, is in its place.
     ///

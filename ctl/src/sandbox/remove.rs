@@ -1,14 +1,14 @@
 //! Removing a link of the switch from a sandbox, where dropping its descriptor cannot (a left-over, or a descriptor
-//! that another process still holds). Idempotent; never touches a link that is not a TAP.
+//! that another process still holds). Idempotent; never touches a link that is not the switch's: a TAP, or a veth link that says so.
 
 use nix::libc;
 
 use super::{Error, Netns, thread};
 
-/// Removes the TAP `ifname` from `netns`; that it is not there is fine.
+/// Removes the link `ifname` from `netns`; that it is not there is fine.
 ///
 /// # Errors
-/// [`Error::Foreign`] when the link is no TAP, [`Error::Link`] when the kernel refuses.
+/// [`Error::Foreign`] when the link is not the switch's, [`Error::Link`] when the kernel refuses.
 pub async fn remove(netns: &Netns, ifname: &str) -> Result<(), Error> {
     let sandbox = netns.reference().path.display().to_string();
     let ifname = ifname.to_owned();

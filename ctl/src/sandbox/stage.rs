@@ -24,7 +24,7 @@ pub async fn stage(spec: &LinkSpec) -> Result<Tap, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(broken)?;
         // The descriptor holds the namespace that it is opened in.
         thread::enter_own()?;
-        let tap = Tap::create(&ifname, &TapOptions::default()).map_err(|source| Error::Tap { sandbox, source })?;
+        let tap = Tap::create(&ifname, &TapOptions::default()).map_err(|source| Error::Port { sandbox, source })?;
         let index = if_nametoindex(ifname.as_str()).map_err(|errno| failed("find the new link", errno.into()))?;
         runtime.block_on(async {
             let host = Netlink::open().map_err(broken)?;

@@ -66,6 +66,6 @@ pub(super) fn can_enter(file: &File) -> bool {
     std::thread::scope(|scope| scope.spawn(|| kind(enter_file(file))).join().unwrap_or(false))
 }
 
-fn enter_file(file: &File) -> io::Result<()> {
+pub(super) fn enter_file(file: &File) -> io::Result<()> {
     setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
 }

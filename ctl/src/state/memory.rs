@@ -11,7 +11,7 @@ use super::{Change, Disk, Docked, Error, Reservation};
 use crate::control::Begun;
 use crate::docker;
 use crate::filter::{Scope, StoredRules, family_name, family_named};
-use crate::model::{EndpointRecord, Limits, NetworkRecord, PortVlan, Resolver};
+use crate::model::{EndpointRecord, Limits, Link, NetworkRecord, PortVlan, Resolver};
 use crate::publish::Publication;
 use crate::sandbox::Reference;
 
@@ -27,6 +27,9 @@ pub struct StoredEndpoint {
     pub sandbox: Reference,
     /// Whether the source guard is off.
     pub allow_spoof: bool,
+    /// What its link is.
+    #[serde(default, skip_serializing_if = "Link::is_tap")]
+    pub link: Link,
     /// What it may send, get and flood.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
@@ -50,9 +53,9 @@ impl StoredEndpoint {
         self.network == network && self.record.addresses.iter().any(|net| net.addr() == address)
     }
 
-    /// Whether it may send as itself only. Behind a trunk are others, whom nobody here knows.
+    /// Whether it may send as itself only. Behind a trunk, or an interface of the host, are others, whom nobody here knows.
     pub fn is_guarded(&self) -> bool {
-        !self.allow_spoof && !self.vlan.as_ref().is_some_and(PortVlan::is_trunk)
+        !self.allow_spoof && self.link.interface().is_none() && !self.vlan.as_ref().is_some_and(PortVlan::is_trunk)
     }
 }
 

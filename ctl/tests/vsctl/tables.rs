@@ -97,6 +97,7 @@ fn ports_are_listed_with_their_counters() {
             "NAME",
             "NETWORK",
             "IFNAME",
+            "LINK",
             "ADDRESS",
             "MAC",
             "MTU",
@@ -113,9 +114,20 @@ fn ports_are_listed_with_their_counters() {
     );
     let cells: Vec<&str> = lines[1].split("   ").map(str::trim).filter(|word| !word.is_empty()).collect();
     assert_eq!(cells[0], "container1");
-    assert_eq!(cells[7..], ["on", "-", "-", "12", "1.5 kB", "3", "126 B", "0"]);
+    assert_eq!((cells[3], cells.len()), ("tap", 16));
+    assert_eq!(cells[8..], ["on", "-", "-", "12", "1.5 kB", "3", "126 B", "0"]);
     assert_eq!(fake.lines("ports c1"), lines);
     assert_eq!(fake.json("ports --format json"), json!([port()]));
+}
+
+#[test]
+fn the_mode_of_an_af_xdp_port_is_shown() {
+    let mut port = port();
+    port["kind"] = json!("xdp");
+    port["xdp"] = json!({"interface": "eth1", "mode": "generic", "zero_copy": false, "busy_poll": true, "queues": 4});
+    let fake = Fake::new([("GET /v1/ports", 200, json!([port]))]);
+    let row = fake.lines("ports").remove(1);
+    assert!(row.contains("   xdp (generic, copy, busy polling)   "), "{row}");
 }
 
 #[test]

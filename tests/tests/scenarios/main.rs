@@ -34,3 +34,4 @@ mod store_rows;
 mod systemd;
 mod uplink_crash;
 mod vlan;
+mod xdp;

@@ -36,6 +36,7 @@ fn member(network: &str, number: u16) -> StoredEndpoint {
         network: network.into(),
         sandbox: Reference { path, pid: None, dev: 1, ino: 1_000_000 + u64::from(number), started: None },
         allow_spoof: false,
+        link: Default::default(),
         limits: Default::default(),
         vlan: None,
         dns: Default::default(),
