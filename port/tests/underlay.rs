@@ -42,12 +42,24 @@ fn two_ipv6_addresses() {
     ip("addr add fd00::2/128 dev lo nodad");
 }
 
+/// Waits until datagrams arrive: a namespace may lose what is sent in its first moment.
+fn await_way(one: &str, two: &str) {
+    let from = UdpSocket::bind((address(one), 0)).unwrap();
+    let to = UdpSocket::bind((address(two), 0)).unwrap();
+    to.set_nonblocking(true).unwrap();
+    eventually("way", || {
+        from.send_to(b"first", to.local_addr().unwrap()).unwrap();
+        to.recv(&mut [0; 5]).ok()
+    });
+}
+
 fn run_arrives(one: &str, two: &str, gso: bool) -> bool {
     within(|| {
         two_ipv6_addresses();
         let mut sender = Underlay::bind(address(one), 4789).unwrap();
         let mut receiver = Underlay::bind(address(two), 4789).unwrap();
         sender.set_gso(gso);
+        await_way(one, two);
         // 43 whole datagrams and a short one: all that fits one send at an inner MTU of 1,400.
         let bytes = pattern(43 * 1450 + 200);
         assert_eq!(sender.send(address(two), 99, &bytes, 1450).unwrap(), SendOutcome::Done);
