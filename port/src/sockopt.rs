@@ -1,24 +1,46 @@
-//! Socket options with plain values. Nothing here knows what the options mean.
+//! Socket options whose values are plain. Nothing here knows what the options mean.
 
 use std::ffi::c_int;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Sets an option whose value is an int.
-pub(crate) fn set(fd: BorrowedFd<'_>, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
-    let len = size_of::<c_int>() as libc::socklen_t;
+/// A value that may be an option's: numbers in the kernel's layout.
+///
+/// # Safety
+/// Every bit pattern is a valid value, and there is no padding.
+pub(crate) unsafe trait Plain: Copy {}
+// SAFETY: a number.
+unsafe impl Plain for c_int {}
+// SAFETY: a number.
+unsafe impl Plain for u32 {}
+// SAFETY: a number.
+unsafe impl Plain for u64 {}
+// SAFETY: an array has no padding of its own.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+// SAFETY: numbers of 4, 2, 2 and 8 times 1 bytes.
+unsafe impl Plain for libc::packet_mreq {}
+// SAFETY: numbers of two times 8 and four times 4 bytes.
+unsafe impl Plain for libc::xdp_umem_reg {}
+// SAFETY: sixteen numbers of 8 bytes.
+unsafe impl Plain for libc::xdp_mmap_offsets {}
+
+/// Sets an option.
+pub(crate) fn set<T: Plain>(fd: BorrowedFd<'_>, level: c_int, option: c_int, value: T) -> io::Result<()> {
+    let len = size_of::<T>() as libc::socklen_t;
     // SAFETY: the pointer and length describe `value`, which outlives the call; the kernel only reads it.
     let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Reads an option whose value is an array of ints, or a single one; what the kernel does not fill stays zero.
-pub(crate) fn get<const N: usize>(fd: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<[c_int; N]> {
-    let mut value = [0; N];
-    let mut len = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: the pointer and length describe `value`, every bit pattern of which is valid; both outlive the call.
-    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut len) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
+/// Reads an option; what the kernel does not fill stays zero.
+pub(crate) fn get<T: Plain>(fd: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<T> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the pointer and length describe `value`; both outlive the call.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, value.as_mut_ptr().cast(), &raw mut len) };
+    // SAFETY: every bit pattern is valid, that of zeros and that of whatever the kernel wrote.
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(unsafe { value.assume_init() }) }
 }
 
 /// Lets the kernel discard whatever arrives at the socket, so that nobody can fill its buffer.

@@ -190,14 +190,14 @@ impl Underlay {
         socket.connect((to, self.port))?;
         let (level, option) =
             if to.is_ipv6() { (libc::SOL_IPV6, libc::IPV6_MTU) } else { (libc::SOL_IP, libc::IP_MTU) };
-        let [mtu] = sockopt::get(socket.as_fd(), level, option)?;
+        let mtu: i32 = sockopt::get(socket.as_fd(), level, option)?;
         Ok(u32::try_from(mtu).unwrap_or(0))
     }
 
     /// How it does. Costs two system calls.
     pub fn stats(&self) -> UnderlayStats {
         let fd = self.receiver.as_fd();
-        let [buffer] = sockopt::get(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).unwrap_or_default();
+        let buffer: i32 = sockopt::get(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).unwrap_or_default();
         // Nine numbers, the last one being that of drops (linux/sock_diag.h).
         let memory: [i32; 9] = sockopt::get(fd, libc::SOL_SOCKET, libc::SO_MEMINFO).unwrap_or_default();
         UnderlayStats {

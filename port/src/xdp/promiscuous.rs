@@ -2,7 +2,9 @@
 //! goes with its descriptor.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use crate::sockopt;
 
 #[derive(Debug)]
 pub(super) struct Promiscuous {
@@ -26,17 +28,7 @@ impl Promiscuous {
             mr_alen: 0,
             mr_address: [0; 8],
         };
-        let len = size_of_val(&wish) as libc::socklen_t;
-        // SAFETY: the pointer and length describe `wish`, which outlives the call; the kernel only reads it.
-        let result = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                (&raw const wish).cast(),
-                len,
-            )
-        };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(Promiscuous { _socket: socket }) }
+        sockopt::set(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, wish)?;
+        Ok(Promiscuous { _socket: socket })
     }
 }

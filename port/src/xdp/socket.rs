@@ -113,12 +113,13 @@ impl Socket {
             flags: 0,
             tx_metadata_len: 0,
         };
-        set(fd.as_fd(), libc::XDP_UMEM_REG, &memory).map_err(at(step::REGISTER))?;
+        sockopt::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, memory).map_err(at(step::REGISTER))?;
         let rings = at(step::RINGS);
         for ring in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING, libc::XDP_TX_RING] {
-            set(fd.as_fd(), ring, &ENTRIES).map_err(rings)?;
+            sockopt::set(fd.as_fd(), libc::SOL_XDP, ring, ENTRIES).map_err(rings)?;
         }
-        let offsets = offsets(fd.as_fd()).map_err(rings)?;
+        let offsets: libc::xdp_mmap_offsets =
+            sockopt::get(fd.as_fd(), libc::SOL_XDP, libc::XDP_MMAP_OFFSETS).map_err(rings)?;
         Ok(Socket {
             rx: Consumer::map(fd.as_fd(), &offsets.rx, libc::XDP_PGOFF_RX_RING).map_err(rings)?,
             tx: Producer::map(fd.as_fd(), &offsets.tx, libc::XDP_PGOFF_TX_RING).map_err(rings)?,
@@ -352,17 +353,12 @@ impl Socket {
 
     /// What the kernel counted.
     pub(crate) fn stats(&self) -> SocketStats {
-        // rx_dropped, rx_invalid_descs, tx_invalid_descs, rx_ring_full, rx_fill_ring_empty_descs, tx_ring_empty_descs: each
-        // 64 bits wide, in halves.
-        let halves: [i32; 12] = sockopt::get(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS).unwrap_or_default();
-        let wide = |index: usize| {
-            let bytes = [halves[2 * index].to_ne_bytes(), halves[2 * index + 1].to_ne_bytes()];
-            u64::from_ne_bytes(*bytes.as_flattened().first_chunk().unwrap_or(&[0; 8]))
-        };
+        // rx_dropped, rx_invalid_descs, tx_invalid_descs, rx_ring_full, rx_fill_ring_empty_descs, tx_ring_empty_descs.
+        let counted: [u64; 6] = sockopt::get(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS).unwrap_or_default();
         // Where frames are copied, one without a chunk counts as lost, too; a card asks for chunks ahead of frames.
-        let (lost, empty) = (wide(0), wide(4));
+        let [lost, _, _, ring_full, empty, _] = counted;
         let no_chunk = if self.zero_copy { 0 } else { empty.min(lost) };
-        SocketStats { too_long: lost - no_chunk, no_chunk, ring_full: wide(3), refused: wide(1) + wide(2) }
+        SocketStats { too_long: lost - no_chunk, no_chunk, ring_full, refused: counted[1] + counted[2] }
     }
 }
 
@@ -425,26 +421,6 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-/// Sets an option of the socket's level.
-fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the pointer and length describe `value`, which outlives the call; the kernel only reads it.
-    let result =
-        unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, std::ptr::from_ref(value).cast(), len) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Where the parts of the rings are.
-fn offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
-    let none = || libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
-    let mut offsets = libc::xdp_mmap_offsets { rx: none(), tx: none(), fr: none(), cr: none() };
-    let mut len = size_of_val(&offsets) as libc::socklen_t;
-    let to = (&raw mut offsets).cast();
-    // SAFETY: the pointer and length describe `offsets`, plain numbers, which outlives the call.
-    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, to, &raw mut len) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(offsets) }
 }
 
 /// Has calls of ours drive the interface's queue: 64 frames at a time, for up to 20 µs. Linux 5.11.
