@@ -1,9 +1,8 @@
 //! Questions and orders to an interface's driver, by SIOCETHTOOL, in the calling thread's network namespace.
 
-use std::ffi::c_char;
 use std::io;
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+
+use crate::ifreq::{self, Command};
 
 const GET_DRIVER: u32 = 0x03;
 const SET_TX_CHECKSUMS: u32 = 0x17;
@@ -14,9 +13,6 @@ const SET_FLAGS: u32 = 0x26;
 const GET_CHANNELS: u32 = 0x3c;
 const FLAG_TX_VLAN: u32 = 1 << 7;
 const FLAG_RX_VLAN: u32 = 1 << 8;
-
-/// What a command takes: plain numbers, its own first, in the kernel's layout.
-trait Command {}
 
 #[repr(C)]
 struct Value {
@@ -89,24 +85,6 @@ fn set(ifname: &str, command: u32, data: u32) -> io::Result<()> {
     ask(ifname, &mut Value { command, data })
 }
 
-/// The kernel's `struct ifreq` with a pointer in its union, padded like it.
-#[repr(C)]
-struct Request {
-    name: [u8; libc::IFNAMSIZ],
-    data: *mut c_char,
-    rest: [u8; 24],
-}
-
 fn ask<T: Command>(ifname: &str, command: &mut T) -> io::Result<()> {
-    // Any socket will do to ask through; a host without IPv4 still has one for IPv6.
-    let socket = UdpSocket::bind("0.0.0.0:0").or_else(|_| UdpSocket::bind("[::]:0"))?;
-    let mut name = [0; libc::IFNAMSIZ];
-    // One byte stays for the terminating zero.
-    let room = name[..libc::IFNAMSIZ - 1].get_mut(..ifname.len()).ok_or(io::ErrorKind::InvalidInput)?;
-    room.copy_from_slice(ifname.as_bytes());
-    let mut request = Request { name, data: std::ptr::from_mut(command).cast(), rest: [0; 24] };
-    // SAFETY: `request` is at least as long as the kernel's `struct ifreq` and laid out like it; it points to a command in
-    // the layout of its number, whose every bit pattern is valid. Both outlive the call, which keeps no pointer.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as libc::Ioctl, &raw mut request) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    ifreq::command(libc::SIOCETHTOOL as libc::Ioctl, ifname, command)
 }

@@ -2,7 +2,7 @@
 //! Only questions: interfaces are made and changed elsewhere, by netlink.
 
 use std::ffi::c_int;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use nix::ifaddrs::getifaddrs;
@@ -76,8 +76,7 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// There is no such interface.
 pub fn mtu(name: &str) -> Result<u32, Error> {
     let failed = |source| Error::Mtu { name: name.to_owned(), source };
-    // Any socket will do to ask through; a host without IPv4 still has one for IPv6.
-    let socket = UdpSocket::bind("0.0.0.0:0").or_else(|_| UdpSocket::bind("[::]:0")).map_err(failed)?;
+    let socket = ifreq::any_socket().map_err(failed)?;
     let mtu: c_int = ifreq::ask(socket.as_fd(), libc::SIOCGIFMTU, name, 0).map_err(failed)?;
     Ok(u32::try_from(mtu).unwrap_or(0))
 }
