@@ -5,7 +5,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use serde::Serialize;
 use wire::{Frame, Gso, Pool, checksum, cut, infer_offload, parse};
 
 use super::program::{Attachment, Program, QUEUES, XdpMode};
@@ -28,7 +27,7 @@ pub struct XdpOptions {
 }
 
 /// What became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XdpInfo {
     /// The interface.
     pub interface: String,
@@ -41,7 +40,6 @@ pub struct XdpInfo {
     /// How many queues it has.
     pub queues: usize,
     /// Why it is not in native mode, if that was tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub why_generic: Option<String>,
 }
 

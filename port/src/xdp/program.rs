@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use aya::maps::{MapData, PerCpuArray, XskMap};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use serde::Serialize;
 
 use crate::bpf::{self, Attributes, bpf, cause};
 
@@ -20,22 +19,12 @@ const SOCKETS: &str = "vsw_sockets";
 const UNCLAIMED: &str = "vsw_unclaimed";
 
 /// Where in the kernel an XDP program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XdpMode {
     /// In the driver, before anything else is done with a frame.
     Native,
     /// In the network stack: every driver, at some cost.
     Generic,
-}
-
-impl fmt::Display for XdpMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            XdpMode::Native => "native",
-            XdpMode::Generic => "generic",
-        })
-    }
 }
 
 const LINK_CREATE: libc::c_int = 28;

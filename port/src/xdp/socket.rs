@@ -25,15 +25,13 @@ pub(crate) struct SocketOptions {
 
 /// What the kernel counted at a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SocketStats {
+pub(crate) struct SocketStats {
     /// Frames that were lost because they did not fit a chunk.
-    pub too_long: u64,
+    pub(crate) too_long: u64,
     /// Frames that were lost because no free chunk was there.
-    pub no_chunk: u64,
+    pub(crate) no_chunk: u64,
     /// Frames that were lost because they were not taken in time.
-    pub ring_full: u64,
-    /// Entries that the kernel refused: a mistake of ours.
-    pub refused: u64,
+    pub(crate) ring_full: u64,
 }
 
 /// Frames refilled or sent at once before the shared list of free chunks is asked again.
@@ -354,11 +352,11 @@ impl Socket {
     /// What the kernel counted.
     pub(crate) fn stats(&self) -> SocketStats {
         // rx_dropped, rx_invalid_descs, tx_invalid_descs, rx_ring_full, rx_fill_ring_empty_descs, tx_ring_empty_descs.
-        let counted: [u64; 6] = sockopt::get(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS).unwrap_or_default();
+        let counted = sockopt::get(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS);
         // Where frames are copied, one without a chunk counts as lost, too; a card asks for chunks ahead of frames.
-        let [lost, _, _, ring_full, empty, _] = counted;
+        let [lost, _, _, ring_full, empty, _]: [u64; 6] = counted.unwrap_or_default();
         let no_chunk = if self.zero_copy { 0 } else { empty.min(lost) };
-        SocketStats { too_long: lost - no_chunk, no_chunk, ring_full, refused: counted[1] + counted[2] }
+        SocketStats { too_long: lost - no_chunk, no_chunk, ring_full }
     }
 }
 
