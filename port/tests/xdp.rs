@@ -6,6 +6,7 @@ use std::net::UdpSocket;
 use std::process::Command;
 
 use etherparse::PacketBuilder;
+use nix::sched::{CloneFlags, unshare};
 use port::Sent;
 use port::xdp::{Xdp, XdpMode, XdpOptions, memory_usage};
 use wire::{Frame, Gso, Offload, Pool, checksum, parse};
@@ -221,6 +222,21 @@ fn an_interface_that_goes_or_is_down_is_noticed() {
         assert_eq!(send(&mut port, numbered(1)), Sent::Gone);
         let missing = Xdp::open("x0", &XdpOptions::default()).unwrap_err().to_string();
         assert_eq!(missing, "interface x0: no such interface in this network namespace (see `ip link`)");
+    });
+}
+
+#[test]
+fn a_link_of_its_own_keeps_its_mtu_wherever_it_is_looked_at() {
+    within(|| {
+        pair("x0", "x1");
+        let mut port = open("x0", XdpMode::Native);
+        let mut long = numbered(1).bytes().to_vec();
+        long.resize(1_000, 1);
+        port.own_link().unwrap();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        ip("link add x0 mtu 576 type veth peer name x1");
+        assert!(!port.is_gone());
+        assert_eq!(send(&mut port, Frame::from_bytes(&long)), Sent::Done, "the other x0 does not count");
     });
 }
 

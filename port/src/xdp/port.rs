@@ -62,7 +62,7 @@ pub struct Xdp {
     sockets: Vec<Socket>,
     program: Program,
     _promiscuous: Promiscuous,
-    _link: Option<OwnLink>,
+    link: Option<OwnLink>,
     info: XdpInfo,
     /// Whether its frames may carry partial checksums.
     is_veth: bool,
@@ -125,7 +125,7 @@ impl Xdp {
             sockets,
             program,
             _promiscuous: promiscuous,
-            _link: None,
+            link: None,
             info,
             is_veth: ethtool::driver(ifname).is_ok_and(|driver| driver == "veth"),
             longest,
@@ -147,7 +147,7 @@ impl Xdp {
         let failed = |source| Error::Xdp { ifname: ifname.clone(), step: "watch over it", source };
         let netlink = Netlink::open().map_err(failed)?;
         let ifindex = nix::net::if_::if_nametoindex(ifname.as_str()).map_err(|errno| failed(errno.into()))?;
-        self._link = Some(OwnLink { netlink, ifindex });
+        self.link = Some(OwnLink { netlink, ifindex });
         Ok(())
     }
 
@@ -242,9 +242,12 @@ impl Xdp {
         self.sockets.first_mut().map_or(Sent::Gone, Socket::flush)
     }
 
-    /// Whether the interface is gone, alone or with its namespace: nothing else tells. Follows its MTU, too.
+    /// Whether the interface is gone, alone or with its namespace: nothing else tells. Follows its MTU, too, unless it is a
+    /// link of the port's own: that one keeps its MTU, and its namespace need not be the calling thread's.
     pub fn is_gone(&mut self) -> bool {
-        if let Ok(longest) = longest(&self.info.interface) {
+        if self.link.is_none()
+            && let Ok(longest) = longest(&self.info.interface)
+        {
             self.longest = longest;
         }
         self.sockets.first().is_none_or(|socket| socket.probe() == Sent::Gone)
