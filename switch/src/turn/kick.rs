@@ -46,16 +46,18 @@ impl Kicks {
 impl Turn {
     /// Sends what is queued at all ports.
     pub(super) fn kick(&mut self) {
-        for _ in 0..self.kicks.dirty.len() {
-            let id = self.kicks.dirty.remove(0);
-            let Some(Port::Xdp(xdp)) = self.ports.get_mut(&id) else { continue };
-            match xdp.flush() {
-                // The next round goes on.
-                Sent::Full => self.kicks.push(id),
-                Sent::Gone => self.gone(id),
-                _ => {}
+        // Nothing is sent meanwhile: there are no others when it is given back.
+        let mut dirty = std::mem::take(&mut self.kicks.dirty);
+        dirty.retain(|&id| {
+            let Some(Port::Xdp(xdp)) = self.ports.get_mut(&id) else { return false };
+            let sent = xdp.flush();
+            if sent == Sent::Gone {
+                self.gone(id);
             }
-        }
+            // The next round goes on.
+            sent == Sent::Full
+        });
+        self.kicks.dirty = dirty;
     }
 
     /// Looks at all AF_XDP ports, if it is time.
