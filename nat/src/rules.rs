@@ -25,7 +25,7 @@ pub use chain::{Chain, ChainId, Counters, Header, MAX_RULES, Policy, Rule, RuleS
 pub use conntrack::{Conntrack, Expiry, States, Statuses};
 pub use family::{Family, Hook, Table};
 pub use judge::{
-    AddressKinds, Connection, Outcome, Packet, Place, Program, Surroundings, Tracking, Translation, Verdict,
+    AddressKinds, Connection, Nowhere, Outcome, Packet, Place, Program, Surroundings, Tracking, Translation, Verdict,
 };
 pub use load::{LoadError, load, load_onto};
 pub use matching::{

@@ -17,7 +17,7 @@ mod tracked;
 mod transport;
 mod walk;
 
-pub use packet::{AddressKinds, Connection, Packet, Surroundings, Tracking};
+pub use packet::{AddressKinds, Connection, Nowhere, Packet, Surroundings, Tracking};
 pub use program::Program;
 
 use super::{ChainId, Nat, Reject, Table};

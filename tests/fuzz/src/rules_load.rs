@@ -1,34 +1,8 @@
 //! A text of rules is refused with a line of it and a short reason, or is loaded; then it is saved, loads again as the same
 //! rules, and judges packets.
 
-use std::net::IpAddr;
-
-use nat::Tuple;
-use nat::rules::{AddressKinds, Family, Log, Packet, Program, Surroundings, Table, Tracking, load, save};
+use nat::rules::{Family, Nowhere, Packet, Program, Table, Tracking, load, save};
 use wire::{Frame, Time, parse};
-
-/// A world of which nothing is known.
-struct Nowhere;
-
-impl Surroundings for Nowhere {
-    fn random(&mut self) -> u32 {
-        0
-    }
-
-    fn kinds(&mut self, _: IpAddr, _: Option<&str>) -> AddressKinds {
-        AddressKinds::UNICAST
-    }
-
-    fn path_mtu(&mut self, _: IpAddr, _: IpAddr) -> u32 {
-        1_500
-    }
-
-    fn is_open(&mut self, _: &Tuple) -> bool {
-        false
-    }
-
-    fn log(&mut self, _: &Log, _: &Packet<'_>) {}
-}
 
 /// A SYN without options, and the first bytes of a ping: over IPv4 and IPv6.
 const PACKETS: [(Family, &[u8], u8); 4] = [

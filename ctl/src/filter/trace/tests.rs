@@ -1,28 +1,9 @@
 //! Described packets before two sets of rules.
 
-use nat::Tuple;
-use nat::rules::{AddressKinds, Log, load};
+use nat::rules::{Nowhere, load};
 
 use super::*;
 use crate::api::TracePacket;
-
-struct Nothing;
-
-impl Surroundings for Nothing {
-    fn random(&mut self) -> u32 {
-        0
-    }
-    fn kinds(&mut self, _: IpAddr, _: Option<&str>) -> AddressKinds {
-        AddressKinds::UNICAST
-    }
-    fn path_mtu(&mut self, _: IpAddr, _: IpAddr) -> u32 {
-        1500
-    }
-    fn is_open(&mut self, _: &Tuple) -> bool {
-        false
-    }
-    fn log(&mut self, _: &Log, _: &Packet<'_>) {}
-}
 
 const GLOBAL: &str = "*raw
 -A PREROUTING -p udp -m udp --dport 9 -j NOTRACK
@@ -77,7 +58,7 @@ fn by((global, own): (&str, &str), ask: TracePacket, src: &str, dst: &str) -> (V
         subnets: vec!["10.0.0.0/24".parse().unwrap()],
     };
     let described = Described::of(&ask, src.parse().unwrap(), dst.parse().unwrap()).unwrap();
-    let traced = trace(&mut layers, described, &between, 0, &mut Nothing);
+    let traced = trace(&mut layers, described, &between, 0, &mut Nowhere);
     let line = |step: TraceStep| {
         let TraceStep { hook, table, network, rule, did } = step;
         let did = did.map(|did| format!(" ({did})")).unwrap_or_default();

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use crate::{Work, packet};
-use nat::Tuple;
-use nat::rules::{AddressKinds, Family, Hook, Log, Packet, Program, Surroundings, Table, Tracking, load};
+use nat::rules::{Family, Hook, Nowhere, Packet, Program, Table, Tracking, load};
 use wire::{Frame, Headers, Time, parse};
 
 /// Packets, of as many flows.
@@ -52,7 +51,7 @@ pub(crate) fn of(count: u32, kind: fn(u32) -> String) -> Work {
         for (frame, headers) in &mut packets {
             let (input, output) = ("port-of-web0", "uplink");
             let mut packet = Packet { frame, headers, input, output, mark: 0, tracking: Tracking::None };
-            let judged = program.judge(Time::from_secs(1), Table::Filter, Hook::Forward, &mut packet, &mut Nothing);
+            let judged = program.judge(Time::from_secs(1), Table::Filter, Hook::Forward, &mut packet, &mut Nowhere);
             assert!(black_box(judged).by.is_some());
         }
     })
@@ -64,27 +63,4 @@ pub(crate) fn load_many() -> Work {
     Work::new(move || {
         drop(black_box(Program::new(load(Family::Ipv4, black_box(&text)).expect("sound rules"))));
     })
-}
-
-/// What these rules never ask for.
-struct Nothing;
-
-impl Surroundings for Nothing {
-    fn random(&mut self) -> u32 {
-        0
-    }
-
-    fn kinds(&mut self, _: IpAddr, _: Option<&str>) -> AddressKinds {
-        AddressKinds::UNICAST
-    }
-
-    fn path_mtu(&mut self, _: IpAddr, _: IpAddr) -> u32 {
-        1_500
-    }
-
-    fn is_open(&mut self, _: &Tuple) -> bool {
-        false
-    }
-
-    fn log(&mut self, _: &Log, _: &Packet<'_>) {}
 }

@@ -124,3 +124,28 @@ pub trait Surroundings {
     /// A rule writes a packet down. Called for every packet: limiting what is written is the callee's part.
     fn log(&mut self, log: &Log, packet: &Packet<'_>);
 }
+
+/// A world of which nothing is known: for tests, and for who asks rules about packets alone. Chance is 0, every address is
+/// some station's, no connection is open, and nothing is written down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn random(&mut self) -> u32 {
+        0
+    }
+
+    fn kinds(&mut self, _: IpAddr, _: Option<&str>) -> AddressKinds {
+        AddressKinds::UNICAST
+    }
+
+    fn path_mtu(&mut self, _: IpAddr, _: IpAddr) -> u32 {
+        1_500
+    }
+
+    fn is_open(&mut self, _: &Tuple) -> bool {
+        false
+    }
+
+    fn log(&mut self, _: &Log, _: &Packet<'_>) {}
+}
