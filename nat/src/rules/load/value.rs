@@ -62,13 +62,8 @@ fn port(word: &str) -> Result<u16, Refusal> {
 
 /// `from:to`, where either end may be missing, or one port.
 pub(super) fn ports(word: &str) -> Result<Ports, Refusal> {
-    let Some((first, last)) = word.split_once(':') else {
-        let port = port(word)?;
-        return Ok(Ports { first: port, last: port });
-    };
-    let first = if first.is_empty() { 0 } else { port(first)? };
-    let last = if last.is_empty() { u16::MAX } else { port(last)? };
-    span(word, first, last)
+    let (first, last) = range(word, (0, u16::MAX), port)?;
+    Ok(Ports { first, last })
 }
 
 /// `from-to`, or one port.
@@ -78,25 +73,41 @@ pub(super) fn ports_dashed(word: &str) -> Result<Ports, Refusal> {
         return Ok(Ports { first: port, last: port });
     }
     let Some((first, last)) = word.split_once('-') else { return refuse(word, "not a port, nor a range of ports") };
-    span(word, port(first)?, port(last)?)
+    let (first, last) = in_order(word, port(first)?, port(last)?)?;
+    Ok(Ports { first, last })
 }
 
 /// `from:to` of plain numbers, where either end may be missing, or one number.
 pub(super) fn numbers(word: &str) -> Result<Ports, Refusal> {
-    let Some((first, last)) = word.split_once(':') else {
-        let number = number_u16(word)?;
-        return Ok(Ports { first: number, last: number });
-    };
-    let first = if first.is_empty() { 0 } else { number_u16(first)? };
-    let last = if last.is_empty() { u16::MAX } else { number_u16(last)? };
-    span(word, first, last)
+    let (first, last) = range(word, (0, u16::MAX), number_u16)?;
+    Ok(Ports { first, last })
 }
 
-fn span(word: &str, first: u16, last: u16) -> Result<Ports, Refusal> {
+/// The same of longer numbers.
+pub(super) fn numbers_u32(word: &str) -> Result<(u32, u32), Refusal> {
+    range(word, (0, u32::MAX), number_u32)
+}
+
+/// `from:to`, where either end may be missing and is that of `all` then, or one value.
+fn range<T: Copy + PartialOrd>(
+    word: &str,
+    all: (T, T),
+    read: impl Fn(&str) -> Result<T, Refusal>,
+) -> Result<(T, T), Refusal> {
+    let Some((first, last)) = word.split_once(':') else {
+        let value = read(word)?;
+        return Ok((value, value));
+    };
+    let first = if first.is_empty() { all.0 } else { read(first)? };
+    let last = if last.is_empty() { all.1 } else { read(last)? };
+    in_order(word, first, last)
+}
+
+fn in_order<T: PartialOrd>(word: &str, first: T, last: T) -> Result<(T, T), Refusal> {
     if first > last {
         return refuse(word, "the range is empty: it ends before it begins");
     }
-    Ok(Ports { first, last })
+    Ok((first, last))
 }
 
 /// An IP protocol, by name or number.
@@ -143,9 +154,7 @@ pub(super) fn address_span(family: Family, word: &str) -> Result<Span, Refusal> 
         Some((first, last)) => (address(family, first)?, address(family, last)?),
         None => (address(family, word)?, address(family, word)?),
     };
-    if first > last {
-        return refuse(word, "the range is empty: it ends before it begins");
-    }
+    let (first, last) = in_order(word, first, last)?;
     Ok(Span { first, last })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::word::{list, negation, ports, quoted, says_nothing};
+use super::word::{list, negation, ports, quoted, range, says_nothing};
 use crate::rules::address::ip;
 use crate::rules::load::{ADDRESSES, CERTAIN, FLAGS, PORTS};
 use crate::rules::names::kind;
@@ -108,14 +108,8 @@ pub(super) fn write(out: &mut String, family: Family, one: &Match) -> fmt::Resul
             if let Some(Not { not, value }) = wanted.kind {
                 write!(out, "{} --rt-type {value}", negation(not))?;
             }
-            match wanted.left {
-                Some(Not { not, value: (first, last) }) if first == last => {
-                    write!(out, "{} --rt-segsleft {first}", negation(not))?;
-                }
-                Some(Not { not, value: (first, last) }) => {
-                    write!(out, "{} --rt-segsleft {first}:{last}", negation(not))?;
-                }
-                None => {}
+            if let Some(Not { not, value }) = wanted.left {
+                write!(out, "{} --rt-segsleft {}", negation(not), range(value, ':'))?;
             }
             if let Some(Not { not, value }) = wanted.len {
                 write!(out, "{} --rt-len {value}", negation(not))?;

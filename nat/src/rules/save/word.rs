@@ -29,10 +29,12 @@ pub(super) fn quoted(word: &str) -> impl fmt::Display {
 
 /// One port, or two with a sign between them.
 pub(super) fn ports(ports: Ports, between: char) -> impl fmt::Display {
-    fmt::from_fn(move |f| match ports {
-        Ports { first, last } if first == last => write!(f, "{first}"),
-        Ports { first, last } => write!(f, "{first}{between}{last}"),
-    })
+    range((ports.first, ports.last), between)
+}
+
+/// One number, or two with a sign between them.
+pub(super) fn range<T: fmt::Display + PartialEq>((first, last): (T, T), between: char) -> impl fmt::Display {
+    fmt::from_fn(move |f| if first == last { write!(f, "{first}") } else { write!(f, "{first}{between}{last}") })
 }
 
 /// Whether ports say nothing.

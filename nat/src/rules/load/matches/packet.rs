@@ -6,7 +6,9 @@ use wire::Mac;
 
 use super::extension;
 use crate::rules::load::option::{Context, Extension, Given, flag, value};
-use crate::rules::load::value::{address_span, bits, masked_u32, number, number_u8, numbers, positive};
+use crate::rules::load::value::{
+    address_span, bits, masked_u32, number, number_u8, number_u32, numbers, numbers_u32, positive,
+};
 use crate::rules::load::{Refusal, refuse};
 use crate::rules::names::{class, kind};
 use crate::rules::{AddrType, Compare, Family, Hook, Match, Not, RoutingHeader, SetTest, Statistic, Word};
@@ -151,18 +153,8 @@ fn ttl(given: &Given<'_>, names: [&'static str; 3]) -> Result<Match, Refusal> {
 }
 
 fn routing(given: &Given<'_>, _: &Context<'_>) -> Result<Match, Refusal> {
-    let word32 = |word: &str| number(word, u32::MAX.into()).map(|number| number as u32);
-    let span = |word: &str| {
-        let (first, last) = word.split_once(':').unwrap_or((word, word));
-        let first = if first.is_empty() { 0 } else { word32(first)? };
-        let last = if last.is_empty() { u32::MAX } else { word32(last)? };
-        match first > last {
-            true => refuse(word, "the range is empty: it ends before it begins"),
-            false => Ok((first, last)),
-        }
-    };
-    let left = given.read("rt-segsleft", span)?.filter(|left| *left != Not::plain((0, u32::MAX)));
-    let (kind, len) = (given.read("rt-type", word32)?, given.read("rt-len", word32)?);
+    let left = given.read("rt-segsleft", numbers_u32)?.filter(|left| *left != Not::plain((0, u32::MAX)));
+    let (kind, len) = (given.read("rt-type", number_u32)?, given.read("rt-len", number_u32)?);
     Ok(Match::RoutingHeader(Box::new(RoutingHeader { kind, left, len })))
 }
 
