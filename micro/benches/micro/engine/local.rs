@@ -18,11 +18,7 @@ pub(crate) fn hits(flows: u32, payload: usize) -> Work {
         })
         .collect();
     world.prime(&templates[0], BATCH);
-    for template in &templates {
-        world.arrive(template);
-        assert_eq!(world.process(from), (1, 0));
-        world.out.clear();
-    }
+    templates.iter().for_each(|template| world.pass(template, 1, from, (1, 0)));
     // Not in the order in which they were made: neighbours in memory would come together.
     let mut next = 0usize;
     Work::batch(BATCH as u32, move || {
@@ -30,8 +26,7 @@ pub(crate) fn hits(flows: u32, payload: usize) -> Work {
             next = (next + 7_919) % templates.len();
             world.arrive(&templates[next]);
         }
-        assert_eq!(world.process(from), (BATCH, 0));
-        world.out.clear();
+        world.process(from, (BATCH, 0));
     })
 }
 
@@ -39,13 +34,7 @@ pub(crate) fn super_frame() -> Work {
     let mut world = World::with_network(1 << 10, None, 1_500);
     let (from, _) = (world.endpoint(2), world.endpoint(3));
     let bytes = packet::tcp(end(2, 9_000), end(3, 9_000), 1, &packet::payload(SEGMENT * SEGMENTS));
-    let template = Template::super_frame(&bytes);
-    world.prime(&template, 4);
-    Work::batch(4, move || {
-        (0..4).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (4, 0));
-        world.out.clear();
-    })
+    world.repeat(Template::super_frame(&bytes), 4, from, (4, 0))
 }
 
 /// Frames of a connection that 1,000 rules let through: what was decided is cached, but still counted to its rule.
@@ -61,17 +50,9 @@ pub(crate) fn judged() -> Work {
     world.switch.set_rules(None, Family::Ipv4, Some(Box::new(program)));
     let [there, back] = [(2, 3), (3, 2)]
         .map(|(src, dst)| Template::plain(&packet::udp(end(src, 9_000), end(dst, 9_000), &packet::payload(22))));
-    world.prime(&there, BATCH);
-    for (port, template) in [(from, &there), (to, &back)] {
-        world.arrive(template);
-        assert_eq!(world.process(port), (1, 0));
-        world.out.clear();
-    }
-    Work::batch(BATCH as u32, move || {
-        (0..BATCH).for_each(|_| world.arrive(&there));
-        assert_eq!(world.process(from), (BATCH, 0));
-        world.out.clear();
-    })
+    world.begin(&there, from);
+    world.begin(&back, to);
+    world.repeat(there, BATCH, from, (BATCH, 0))
 }
 
 /// A cache without room: each frame walks the pipeline, in a network of a thousand endpoints. All of them are sent to in
@@ -90,8 +71,7 @@ pub(crate) fn misses() -> Work {
             world.arrive(&templates[next]);
             next = (next + 1) % templates.len();
         }
-        assert_eq!(world.process(from), (BATCH, 0));
-        world.out.clear();
+        world.process(from, (BATCH, 0));
     })
 }
 
@@ -102,12 +82,7 @@ pub(crate) fn floods() -> Work {
     (3..10).for_each(|number| _ = world.endpoint(number));
     let link = (packet::mac(packet::endpoint(2).into()), [0xff; 6]);
     let bytes = packet::udp_over(link, end(2, 9_000), end(0x00ff_ffff, 9_000), &packet::payload(22));
-    let template = Template::plain(&bytes);
-    Work::batch(8, move || {
-        (0..8).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (8 * 7, 0));
-        world.out.clear();
-    })
+    world.repeat(Template::plain(&bytes), 8, from, (8 * 7, 0))
 }
 
 /// A question that the switch answers itself.
@@ -118,10 +93,5 @@ pub(crate) fn arp() -> Work {
     let asker = packet::mac(packet::endpoint(2).into());
     let [a, b] = [2, 3].map(|number| packet::endpoint(number).octets());
     let arp = [&[0xff; 6][..], &asker, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &asker, &a, &[0; 6], &b].concat();
-    let template = Template::plain(&arp);
-    Work::batch(8, move || {
-        (0..8).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (8, 0));
-        world.out.clear();
-    })
+    world.repeat(Template::plain(&arp), 8, from, (8, 0))
 }

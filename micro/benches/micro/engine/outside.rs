@@ -25,32 +25,20 @@ fn connected() -> (World, PortId, Template) {
     let there = Template::plain(&packet::udp_over(up(), end(2, PORT), SERVER.into(), &packet::payload(22)));
     let back = Template::plain(&packet::udp_over(DOWN, SERVER.into(), (HOST, PORT).into(), &packet::payload(22)));
     for (port, template) in [(from, &there), (PortId::HOST, &back), (from, &there)] {
-        world.prime(template, BATCH);
-        world.arrive(template);
-        assert_eq!(world.process(port), (1, 0));
-        world.out.clear();
+        world.begin(template, port);
     }
     (world, from, back)
-}
-
-fn steps(mut world: World, from: PortId, template: Template) -> Work {
-    world.prime(&template, BATCH);
-    Work::batch(BATCH as u32, move || {
-        (0..BATCH).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (BATCH, 0));
-        world.out.clear();
-    })
 }
 
 pub(crate) fn out(payload: usize) -> Work {
     let (world, from, _) = connected();
     let bytes = packet::udp_over(up(), end(2, PORT), SERVER.into(), &packet::payload(payload));
-    steps(world, from, Template::plain(&bytes))
+    world.repeat(Template::plain(&bytes), BATCH, from, (BATCH, 0))
 }
 
 pub(crate) fn back() -> Work {
     let (world, _, back) = connected();
-    steps(world, PortId::HOST, back)
+    world.repeat(back, BATCH, PortId::HOST, (BATCH, 0))
 }
 
 /// TCP, in a stream that was under way: nothing is cut, and only the pseudo-header's sum changes.
@@ -62,19 +50,10 @@ pub(crate) fn out_super() -> Work {
     let there = Template::plain(&segment(up(), inside, outside, &[7; 64]));
     let back = Template::plain(&segment(DOWN, outside, public, &[7; 64]));
     for (port, template) in [(from, &there), (PortId::HOST, &back), (from, &there)] {
-        world.prime(template, 4);
-        world.arrive(template);
-        assert_eq!(world.process(port), (1, 0));
-        world.out.clear();
+        world.begin(template, port);
     }
     let bytes = segment(up(), inside, outside, &packet::payload(SEGMENT * SEGMENTS));
-    let template = Template::super_frame(&bytes);
-    world.prime(&template, 4);
-    Work::batch(4, move || {
-        (0..4).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (4, 0));
-        world.out.clear();
-    })
+    world.repeat(Template::super_frame(&bytes), 4, from, (4, 0))
 }
 
 /// First packets: each makes a connection with a mapping, and is sent out. The table is full: one is given up for each.
@@ -96,8 +75,7 @@ pub(crate) fn first() -> Work {
             world.arrive(&templates[next]);
             next = (next + 1) % templates.len();
         }
-        assert_eq!(world.process(from), (8, 0));
-        world.out.clear();
+        world.process(from, (8, 0));
         steering.clear();
         world.switch.take_steering(&mut steering);
     };
@@ -114,11 +92,5 @@ pub(crate) fn query() -> Work {
     world.apply(Update::Names { bridge: RED, holder: 1, entry: Some(entry) });
     let query = [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3][..], b"web", &[0, 0, 1, 0, 1]].concat();
     let bytes = packet::udp_over(up(), end(2, PORT), (GATEWAY, 53).into(), &query);
-    let template = Template::plain(&bytes);
-    world.prime(&template, 8);
-    Work::batch(8, move || {
-        (0..8).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (8, 0));
-        world.out.clear();
-    })
+    world.repeat(Template::plain(&bytes), 8, from, (8, 0))
 }

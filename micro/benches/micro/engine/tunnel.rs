@@ -18,12 +18,7 @@ pub(crate) fn out_small() -> Work {
     let mut world = world();
     let from = world.endpoint(2);
     let template = Template::plain(&packet::udp(end(2, 9_000), end(3, 9_000), &packet::payload(22)));
-    world.prime(&template, BATCH);
-    Work::batch(BATCH as u32, move || {
-        (0..BATCH).for_each(|_| world.arrive(&template));
-        assert_eq!(world.process(from), (0, 1));
-        world.out.clear();
-    })
+    world.repeat(template, BATCH, from, (0, 1))
 }
 
 /// A super-frame: cut, its segments' checksums computed, one send.
@@ -31,13 +26,7 @@ pub(crate) fn out_super() -> Work {
     let mut world = world();
     let from = world.endpoint(2);
     let bytes = packet::tcp(end(2, 9_000), end(3, 9_000), 1, &packet::payload(SEGMENT * SEGMENTS));
-    let template = Template::super_frame(&bytes);
-    world.prime(&template, 4);
-    Work::new(move || {
-        world.arrive(&template);
-        assert_eq!(world.process(from), (0, 1));
-        world.out.clear();
-    })
+    world.repeat(Template::super_frame(&bytes), 1, from, (0, 1))
 }
 
 /// What GRO made of a train of small frames: UDP, joined again.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::packet;
+use crate::{Work, packet};
 use switch::{
     BridgeId, BridgeSettings, Gateway, Guard, Limits, Out, Place, PortId, PortSettings, Route, Switch, Update,
 };
@@ -124,11 +124,30 @@ impl World {
         self.batch.push(frame);
     }
 
-    /// Lets the batch come in by a port. Says how many frames and trains came of it.
-    pub(crate) fn process(&mut self, from: PortId) -> (usize, usize) {
+    /// Lets the batch come in by a port. So many frames and trains must come of it, and are dropped.
+    pub(crate) fn process(&mut self, from: PortId, came: (usize, usize)) {
         self.switch.process(NOW, from, &mut self.batch, &mut self.out);
         assert!(self.batch.is_empty());
-        (self.out.frames.len(), self.out.trains.len())
+        assert_eq!((self.out.frames.len(), self.out.trains.len()), came);
+        self.out.clear();
+    }
+
+    /// Lets that many such frames come in by a port, at once.
+    pub(crate) fn pass(&mut self, template: &Template, count: usize, from: PortId, came: (usize, usize)) {
+        (0..count).for_each(|_| self.arrive(template));
+        self.process(from, came);
+    }
+
+    /// The first frame of a flow, which becomes one frame: what is decided for it is cached then.
+    pub(crate) fn begin(&mut self, template: &Template, from: PortId) {
+        self.prime(template, BATCH);
+        self.pass(template, 1, from, (1, 0));
+    }
+
+    /// That many such frames at once, again and again; what is reported is the cost of one.
+    pub(crate) fn repeat(mut self, template: Template, count: usize, from: PortId, came: (usize, usize)) -> Work {
+        self.prime(&template, count);
+        Work::batch(count as u32, move || self.pass(&template, count, from, came))
     }
 }
 
