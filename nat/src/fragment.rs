@@ -4,10 +4,9 @@
 //! [`Held`]: crate::Held
 
 use hashbrown::HashMap;
-use wire::{Headers, Layer3, protocol};
+use wire::{Headers, Layer3, extensions_between, protocol};
 
 use crate::tick::Tick;
-use crate::translate::extensions;
 use crate::{Address, Reason, Shares, Zone};
 
 /// Which datagram a fragment belongs to. IPv4 counts the protocol in (RFC 791), IPv6 does not (RFC 8200 section 4.5).
@@ -52,7 +51,7 @@ impl Piece {
                 // An atomic one (RFC 6946) says nothing.
                 let real =
                     |(number, header): &(u8, &[u8])| *number == 44 && header.get(2..4).is_some_and(|w| w != [0, 0]);
-                let (_, header) = extensions(bytes, l3, l4).find(real)?;
+                let (_, header) = extensions_between(bytes, l3, l4).find(real)?;
                 let fields = header.first_chunk::<8>()?;
                 let id = u32::from_be_bytes([fields[4], fields[5], fields[6], fields[7]]);
                 let offset = u32::from(u16::from_be_bytes([fields[2], fields[3]]) & 0xfff8);

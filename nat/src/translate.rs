@@ -16,7 +16,7 @@ use crate::{Address, Tuple};
 
 pub(crate) use embedded::embedded;
 pub use error::translate_error;
-pub(crate) use place::{Icmp, Place, extensions, icmp_kind};
+pub(crate) use place::{Icmp, Place, icmp_kind};
 pub use ttl::{Expired, decrement_ttl, ipv4_header_is_sound};
 
 /// One end of a conversation.

@@ -3,7 +3,7 @@
 
 use crate::checksum::{self, fold};
 use crate::word::{get, put};
-use crate::{Fragment, Frame, Gso, Headers, Layer3, protocol};
+use crate::{Fragment, Frame, Gso, Headers, IPV6_HEADER, Layer3, protocol};
 
 /// What was appended: `count` segments, each `segment_len` bytes long but the last, `prefix` included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl<'a> Segments<'a> {
         };
         let (l3, l4) = (usize::from(headers.l3), usize::from(headers.l4));
         let (payload, end) = (usize::from(headers.payload), headers.end as usize);
-        let ip_len = if headers.layer3 == Layer3::Ipv4 { 20 } else { 40 };
+        let ip_len = if headers.layer3 == Layer3::Ipv4 { 20 } else { IPV6_HEADER };
         let inside = l3 + ip_len <= l4 && l4 + if tcp { 20 } else { 8 } <= payload && payload <= end;
         if !fits || !inside || payload > MAX_HEADERS || end > bytes.len() || headers.fragment != Fragment::Whole {
             return Err(CutError::WrongHeaders);
@@ -198,7 +198,7 @@ impl<'a> Segments<'a> {
             put(ip, 4, id);
             put(ip, 10, !fold(ip_sum + total + u32::from(id)));
         } else {
-            put(ip, 4, (ip.len() as u32 - 40 + len) as u16);
+            put(ip, 4, (ip.len() as u32 - IPV6_HEADER as u32 + len) as u16);
         }
         let mut sum = self.transport_sum + len + checksum::sum(part);
         if self.tcp {

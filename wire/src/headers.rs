@@ -81,6 +81,17 @@ pub struct Headers {
     pub fragment: Fragment,
 }
 
+impl Headers {
+    /// Whether extension headers stand between an IPv6 header and the transport's.
+    #[inline]
+    pub fn has_extensions(&self) -> bool {
+        self.layer3 == Layer3::Ipv6 && usize::from(self.l4) != usize::from(self.l3) + IPV6_HEADER
+    }
+}
+
+/// Bytes of an IPv6 header, without extension headers.
+pub const IPV6_HEADER: usize = 40;
+
 /// Extension headers that are followed before a packet is given up (hosts send at most a few, RFC 8504 section 5.3).
 const MAX_EXTENSIONS: usize = 8;
 
@@ -141,13 +152,13 @@ fn ipv4(packet: &[u8], mut key: FlowKey, tag: Option<u16>, l3: u16) -> Result<He
 
 #[inline]
 fn ipv6(packet: &[u8], mut key: FlowKey, tag: Option<u16>, l3: u16) -> Result<Headers, Malformed> {
-    let (ip, rest) = packet.split_first_chunk::<40>().ok_or(Malformed::Truncated)?;
+    let (ip, rest) = packet.split_first_chunk::<IPV6_HEADER>().ok_or(Malformed::Truncated)?;
     if ip[0] >> 4 != 6 {
         return Err(Malformed::Version);
     }
     let payload = rest.get(..usize::from(u16::from_be_bytes([ip[4], ip[5]]))).ok_or(Malformed::Truncated)?;
     key.set_ipv6(word128(ip, 8), word128(ip, 24));
-    let end = u32::from(l3) + 40 + payload.len() as u32;
+    let end = u32::from(l3) + IPV6_HEADER as u32 + payload.len() as u32;
     let (at, number, fragment) = match ip[6] {
         number @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (payload, number, Fragment::Whole),
         first => behind_extensions(payload, first)?,
@@ -225,7 +236,7 @@ fn fragment(later: bool, more: bool) -> Fragment {
     }
 }
 
-fn word128(bytes: &[u8; 40], at: usize) -> u128 {
+fn word128(bytes: &[u8; IPV6_HEADER], at: usize) -> u128 {
     let mut word = [0; 16];
     word.copy_from_slice(&bytes[at..at + 16]);
     u128::from_be_bytes(word)

@@ -30,10 +30,10 @@ mod word;
 
 pub use cut::{Cut, CutError, cut, segment_len};
 pub use ecn::{ecn, set_ecn};
-pub use extensions::{ROUTING, extensions};
+pub use extensions::{ROUTING, extensions, extensions_between};
 pub use flow_key::FlowKey;
 pub use frame::{Frame, Pool};
-pub use headers::{Fragment, Headers, Layer3, Malformed, parse};
+pub use headers::{Fragment, Headers, IPV6_HEADER, Layer3, Malformed, parse};
 pub use infer::infer_offload;
 pub use join::{Joiner, Push};
 pub use link::{set_link, set_tag, untag};

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use crate::extensions::{FRAGMENT, extensions};
 use crate::word::put;
-use crate::{Fragment, Frame, Headers, Layer3, Mac, Malformed, checksum, ether_type, link, protocol};
+use crate::{Fragment, Frame, Headers, IPV6_HEADER, Layer3, Mac, Malformed, checksum, ether_type, link, protocol};
 use options::{SOURCE_LINK, TARGET_LINK, link_address};
 
 /// A message that passed the checks.
@@ -68,7 +68,7 @@ pub fn parse(frame: &[u8], headers: &Headers) -> Result<Option<Message>, Malform
     let packet = frame.get(usize::from(headers.l3)..headers.end as usize).ok_or(Malformed::Truncated)?;
     let message = frame.get(usize::from(headers.l4)..headers.end as usize).ok_or(Malformed::Truncated)?;
     // A first fragment without the ICMPv6 header hides what it is (RFC 7112 section 5): truncated, too.
-    let (Some(&kind), Some(ip)) = (message.first(), packet.first_chunk::<40>()) else {
+    let (Some(&kind), Some(ip)) = (message.first(), packet.first_chunk::<IPV6_HEADER>()) else {
         return Err(Malformed::Truncated);
     };
     // Length without options.

@@ -1,6 +1,6 @@
 //! The packet that an ICMP error quotes: often cut short, so it cannot be parsed as one that arrived.
 
-use wire::{Fragment, Headers, Layer3, checksum, protocol};
+use wire::{Fragment, Headers, IPV6_HEADER, Layer3, checksum, protocol};
 
 use super::place::{Icmp, Place, has_ports, icmp_kind};
 use crate::{Address, Tuple};
@@ -74,7 +74,7 @@ fn ipv4(bytes: &[u8], packet: &[u8], l3: usize) -> Option<Embedded> {
 }
 
 fn ipv6(bytes: &[u8], packet: &[u8], l3: usize) -> Option<Embedded> {
-    let ip = packet.first_chunk::<40>()?;
+    let ip = packet.first_chunk::<IPV6_HEADER>()?;
     if ip[0] >> 4 != 6 {
         return None;
     }
@@ -83,7 +83,7 @@ fn ipv6(bytes: &[u8], packet: &[u8], l3: usize) -> Option<Embedded> {
         octets.copy_from_slice(&ip[at..at + 16]);
         Address::v6(octets)
     };
-    let (mut next, mut at) = (ip[6], 40);
+    let (mut next, mut at) = (ip[6], IPV6_HEADER);
     for _ in 0..MAX_EXTENSIONS {
         let header = packet.get(at..)?;
         let len = match next {

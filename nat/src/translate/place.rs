@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use wire::{Fragment, Frame, Headers, Layer3, protocol};
+use wire::{Fragment, Frame, Headers, IPV6_HEADER, Layer3, ROUTING, extensions_between, protocol};
 
 use super::delta::Delta;
 use super::{End, Rewrite, Untranslatable};
@@ -74,7 +74,7 @@ impl Place {
     pub(crate) fn of(frame: &Frame, headers: &Headers) -> Option<Place> {
         let (v6, fixed) = match headers.layer3 {
             Layer3::Ipv4 => (false, 20),
-            Layer3::Ipv6 => (true, 40),
+            Layer3::Ipv6 => (true, IPV6_HEADER),
             Layer3::Arp | Layer3::Other => return None,
         };
         let (l3, l4) = (usize::from(headers.l3), usize::from(headers.l4));
@@ -83,7 +83,7 @@ impl Place {
             return None;
         }
         let mut place = Place::at(v6, l3, l4, headers.key.protocol());
-        place.source_routed = v6 && l4 > l3 + 40 && is_source_routed(bytes, l3, l4);
+        place.source_routed = v6 && l4 > l3 + IPV6_HEADER && is_source_routed(bytes, l3, l4);
         if headers.fragment != Fragment::Later {
             place.transport(bytes);
             let checksum = place.checksum.map(|at| (l4 as u16, (at - l4) as u16));
@@ -211,25 +211,8 @@ impl Place {
 /// Whether a routing header (RFC 8200 section 4.4) still has stations ahead, so that the transport checksum does not count
 /// the destination in the IP header.
 fn is_source_routed(bytes: &[u8], l3: usize, l4: usize) -> bool {
-    extensions(bytes, l3, l4).any(|(number, header)| number == 43 && header.get(3).is_none_or(|&left| left != 0))
-}
-
-/// The extension headers of an IPv6 packet that was parsed, as (number, bytes from its first on).
-pub(crate) fn extensions(bytes: &[u8], l3: usize, l4: usize) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut next = bytes.get(l3 + 6).copied().unwrap_or(59);
-    let mut rest = bytes.get(l3 + 40..l4).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (&after, &length) = (rest.first()?, rest.get(1)?);
-        let found = (next, rest);
-        let len = match next {
-            44 => 8,
-            51 => (usize::from(length) + 2) * 4,
-            _ => (usize::from(length) + 1) * 8,
-        };
-        next = after;
-        rest = rest.get(len..).unwrap_or_default();
-        Some(found)
-    })
+    let ahead = |(number, header): (u8, &[u8])| number == ROUTING && header.get(3).is_none_or(|&left| left != 0);
+    extensions_between(bytes, l3, l4).any(ahead)
 }
 
 /// The word at `at`, or 0 behind the end.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use nat::rules::Counters;
 use nat::{Advance, ConnId, Datagram, Direction, Hit, Rewrite, State, Tracked, Zone};
 use wire::icmp::Trouble;
-use wire::{FlowKey, Fragment, Layer3, Mac, Time, parse, protocol};
+use wire::{FlowKey, Fragment, Mac, Time, parse, protocol};
 
 use super::begin::aimed;
 use super::pieces::ttl_at;
@@ -37,8 +37,6 @@ pub(crate) struct Change {
     judged: Option<Box<[Mark]>>,
 }
 
-/// Bytes of an IPv6 header.
-const IPV6: u16 = 40;
 /// FIN, SYN and RST: what rules remember of a flow says nothing about segments with one of these.
 const MARKED: u8 = 0x07;
 
@@ -473,7 +471,7 @@ fn is_last_hop(packet: &Packet) -> bool {
 
 /// Whether a packet is a TCP segment that begins or ends something, or has IPv6 extension headers: rules may ask for these.
 fn is_marked(packet: &Packet) -> bool {
-    if packet.headers.layer3 == Layer3::Ipv6 && packet.headers.l4 != packet.headers.l3 + IPV6 {
+    if packet.headers.has_extensions() {
         return true;
     }
     let flags = packet.frame.bytes().get(usize::from(packet.headers.l4) + 13);

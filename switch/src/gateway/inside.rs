@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nat::{Destination, End, Fresh, Plan, Reason, Rewrite, Source, Tracked, Untranslatable, Zone};
 use wire::icmp::Trouble;
-use wire::protocol;
+use wire::{IPV6_HEADER, protocol};
 
 use super::begin::{Lead, Origin, aimed};
 use super::hooks::Known;
@@ -287,7 +287,7 @@ impl Switch {
 /// Where an IPv6 packet names its protocol: its last "next header" field, in bytes from its start.
 fn protocol_named_at(packet: &Packet) -> u32 {
     let bytes = packet.frame.bytes().get(usize::from(packet.headers.l3)..).unwrap_or_default();
-    let (mut named, mut next) = (6, 40);
+    let (mut named, mut next) = (6, IPV6_HEADER);
     let end = usize::from(packet.headers.l4 - packet.headers.l3);
     while next + 8 <= end
         && let (Some(number), Some(len)) = (bytes.get(named), bytes.get(next + 1))

@@ -11,7 +11,7 @@ mod streams;
 use std::sync::Arc;
 
 use dns::{Rcode, Responder, Response, Transport};
-use wire::{Fragment, Gso, Time, WayBack, protocol};
+use wire::{Fragment, Gso, IPV6_HEADER, Time, WayBack, protocol};
 
 use super::Packet;
 use super::spoken::Listener;
@@ -25,7 +25,7 @@ use streams::{Key, Streams};
 /// Where names are asked for.
 const PORT: u16 = 53;
 /// Bytes of the headers below a message in a datagram, over IPv4 and over IPv6.
-const HEADERS: (u16, u16) = (20 + 8, 40 + 8);
+const HEADERS: (u16, u16) = (20 + 8, IPV6_HEADER as u16 + 8);
 /// Most queries of a super-frame that are looked at. Linux makes none of more than 128 (UDP_MAX_SEGMENTS).
 const QUERIES: usize = 128;
 

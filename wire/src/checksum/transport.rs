@@ -3,7 +3,7 @@
 
 use super::{fold, pseudo_ipv4, pseudo_ipv6, sum};
 use crate::extensions::{ROUTING, extensions};
-use crate::{Fragment, Frame, Gso, Headers, Layer3, Malformed, Offload, protocol};
+use crate::{Fragment, Frame, Gso, Headers, IPV6_HEADER, Layer3, Malformed, Offload, protocol};
 
 /// The pseudo-header's sum for `len` bytes of transport header and payload.
 /// `None` without IP, and when a routing header hides the final destination (RFC 8200 section 8.1).
@@ -16,10 +16,9 @@ pub(crate) fn pseudo(frame: &[u8], headers: &Headers, len: usize) -> Option<u32>
             Some(pseudo_ipv4(addresses[0], addresses[1], protocol, u16::try_from(len).ok()?))
         }
         Layer3::Ipv6 => {
-            let addresses = packet.get(8..40)?.as_chunks::<16>().0;
-            let plain = usize::from(headers.l4) == usize::from(headers.l3) + 40;
+            let addresses = packet.get(8..IPV6_HEADER)?.as_chunks::<16>().0;
             let hidden = |(number, bytes): (u8, &[u8])| number == ROUTING && bytes.get(3).is_none_or(|&left| left != 0);
-            if !plain && extensions(frame, headers).any(hidden) {
+            if headers.has_extensions() && extensions(frame, headers).any(hidden) {
                 return None;
             }
             Some(pseudo_ipv6(&addresses[0], &addresses[1], protocol, u32::try_from(len).ok()?))

@@ -6,7 +6,7 @@ use crate::answer::{Envelope, HOPS};
 use crate::extensions::{AUTHENTICATION, ROUTING, extensions};
 use crate::options::is_source_routed;
 use crate::word::{get, put};
-use crate::{Fragment, Frame, Headers, Layer3, checksum, link, protocol};
+use crate::{Fragment, Frame, Headers, IPV6_HEADER, Layer3, checksum, link, protocol};
 
 /// Turns an echo request into its reply: addresses change places, TTL or hop limit 64. TOS, options and extension headers
 /// stay. The key of `headers` is then the request's.
@@ -31,7 +31,7 @@ pub fn echo_reply(frame: &mut Frame, headers: &Headers) -> bool {
         header.len() >= 20 && checksum::fold(checksum::sum(header)) == 0xffff && !is_source_routed(header)
     } else {
         let unanswered = |(number, _): (u8, &[u8])| matches!(number, ROUTING | AUTHENTICATION);
-        header.len() >= 40 && !extensions(bytes, headers).any(unanswered)
+        header.len() >= IPV6_HEADER && !extensions(bytes, headers).any(unanswered)
     };
     if !sound || checksum::verify_transport(bytes, headers) != Some(true) {
         return false;

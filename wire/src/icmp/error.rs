@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{INFORMATIONAL6, REDIRECT6};
 use crate::answer::{Envelope, is_host};
-use crate::{Fragment, Frame, Headers, Layer3, Mac, protocol};
+use crate::{Fragment, Frame, Headers, IPV6_HEADER, Layer3, Mac, protocol};
 
 /// Why a packet cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +114,7 @@ fn build(
         return None;
     }
     let ((kind, code, word), protocol, class, longest) = if v6 {
-        (trouble.icmpv6(), protocol::ICMPV6, 0, LONGEST6 - 40)
+        (trouble.icmpv6(), protocol::ICMPV6, 0, LONGEST6 - IPV6_HEADER)
     } else {
         (trouble.icmp(), protocol::ICMP, CONTROL | packet.get(1)? & SERVICE, LONGEST4 - 20)
     };

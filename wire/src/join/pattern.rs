@@ -2,10 +2,10 @@
 //! eight bytes stands for a parse and for the comparison of each field. Not the fields that count up: those are `Held`'s.
 
 use super::segment::{PSH, Segment};
-use crate::Layer3;
+use crate::{IPV6_HEADER, Layer3};
 
 /// Longest headers that are compared, in bytes: two tags, IPv6, and TCP with all options.
-const LONGEST: usize = 14 + 8 + 40 + 60;
+const LONGEST: usize = 14 + 8 + IPV6_HEADER + 60;
 
 /// Which bits of the headers have to be equal.
 #[derive(Debug)]

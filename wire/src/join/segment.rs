@@ -3,7 +3,7 @@
 
 use crate::checksum::{self, fold};
 use crate::word::get;
-use crate::{Fragment, Headers, Layer3, protocol};
+use crate::{Fragment, Headers, IPV6_HEADER, Layer3, protocol};
 
 /// Longest IP packet that is joined or built, in bytes.
 pub(super) const MAX_PACKET: usize = 65_535;
@@ -26,7 +26,7 @@ impl<'a> Segment<'a> {
         let number = headers.key.protocol();
         let ip_len = match headers.layer3 {
             Layer3::Ipv4 => 20,
-            Layer3::Ipv6 => 40,
+            Layer3::Ipv6 => IPV6_HEADER,
             Layer3::Arp | Layer3::Other => return None,
         };
         let transport_len = match number {
@@ -113,7 +113,7 @@ impl<'a> Segment<'a> {
                     && same(l3 + 9..l3 + 10)
                     && same(l3 + 12..l4)
             }
-            _ => len + 40 == bytes.len() - l3 && same(l3..l3 + 4) && same(l3 + 6..l3 + 7) && same(l3 + 8..l4),
+            _ => len + IPV6_HEADER == bytes.len() - l3 && same(l3..l3 + 4) && same(l3 + 6..l3 + 7) && same(l3 + 8..l4),
         };
         // Ports, and TCP's header length; UDP's own length is looked at when the segment is taken.
         let same_transport = same(l4..l4 + 4) && (!self.is_tcp() || same(l4 + 12..l4 + 13));

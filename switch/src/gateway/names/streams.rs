@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use dns::{Rcode, Transport};
 use hashbrown::HashMap;
-use wire::{Frame, Layer3, Time, WayBack};
+use wire::{Frame, Time, WayBack};
 
 use super::stream::{Next, Stream, ends};
 use super::{NameServer, Question, Return, To, Told};
@@ -96,7 +96,7 @@ impl Switch {
         let key = (packet.from, ends(&way));
         let flags = packet.frame.bytes().get(usize::from(headers.l4) + 13).map_or(0, |flags| flags & FLAGS);
         // smoltcp knows no other headers between.
-        let is_plain = headers.layer3 == Layer3::Ipv4 || headers.l4 - headers.l3 == 40;
+        let is_plain = !headers.has_extensions();
         let listener = Listener::of(&packet);
         let held = match self.router.names.streams.by_ends.remove(&key) {
             Some(held) if is_plain => Held { listener, ..held },
