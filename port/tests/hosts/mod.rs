@@ -38,9 +38,10 @@ pub(crate) fn tap(name: &str) -> Tap {
     Tap::create(name, &TapOptions::default()).unwrap()
 }
 
-/// The link to the switch, as the daemon sets it up.
+/// The link to the switch, as the daemon sets it up. A predecessor's goes with its descriptor, of which a child of another
+/// test has a copy until it runs its program.
 pub(crate) fn link() -> Tap {
-    let link = tap("vsw0");
+    let link = eventually("vsw0 of our own", || Tap::create("vsw0", &TapOptions::default()).ok());
     ip("addr add 169.254.86.1/24 dev vsw0");
     ip("addr add fd76:7377:3000::1/64 dev vsw0 nodad");
     ip("link set vsw0 up arp off");
