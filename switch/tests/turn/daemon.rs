@@ -34,6 +34,16 @@ pub(crate) fn links() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Waits until the links are so. A descriptor that was closed may live on for a moment, in a child of another test that has
+/// copies of all until it runs its program.
+pub(crate) fn await_links(so: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !so(&links()) {
+        assert!(Instant::now() < deadline, "{}", links());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub(crate) struct Daemon {
     pub(crate) handle: Handle,
     pub(crate) notices: crossbeam::channel::Receiver<Notice>,

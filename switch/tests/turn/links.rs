@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use port::Underlay;
 use switch::turn::Notice;
 use switch::{DropReason, Place, Policing, Rate, Update};
 use wire::Mac;
 
-use crate::daemon::{Daemon, links, sh, shout, within};
+use crate::daemon::{Daemon, await_links, sh, shout, within};
 use crate::world::{RED, ip, mac};
 
 #[test]
@@ -32,11 +32,7 @@ fn a_removed_bridge_takes_its_links_along() {
         daemon.port(1, "one");
         daemon.handle.apply(vec![Update::RemoveBridge { id: RED }]);
         assert!(daemon.see(|view| view.switch.port_counters().is_empty()));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while links().contains("one") {
-            assert!(Instant::now() < deadline, "the link stays");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        await_links(|links| !links.contains("one"));
     });
 }
 
@@ -61,7 +57,7 @@ fn frames_for_a_port_without_a_link_are_counted() {
         let (closed, wait) = mpsc::channel();
         daemon.handle.detach(two, move || closed.send(()).unwrap_or_default());
         wait.recv_timeout(Duration::from_secs(10)).expect("the link is removed");
-        assert!(links().contains("one") && !links().contains("two"));
+        await_links(|links| links.contains("one") && !links.contains("two"));
         shout("one");
         daemon.await_drop(DropReason::PortGone);
     });

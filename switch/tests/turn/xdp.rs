@@ -9,7 +9,7 @@ use port::xdp::{XdpMode, XdpOptions};
 use switch::turn::Notice;
 use switch::{DropReason, PortId, Update};
 
-use crate::daemon::{Daemon, links, sh, shout, within};
+use crate::daemon::{Daemon, await_links, links, sh, shout, within};
 use crate::world::RED;
 
 /// A veth link `name`, `name`k, both ends up; the first is a port.
@@ -98,7 +98,7 @@ fn an_interface_that_vanishes_is_noticed_and_one_that_is_removed_is_free() {
         let (closed, wait) = mpsc::channel();
         daemon.handle.detach(two, move || closed.send(()).unwrap_or_default());
         wait.recv_timeout(Duration::from_secs(10)).expect("the port is closed");
-        assert!(links().contains("two") && !links().contains("xdp"), "{}", links());
+        await_links(|links| links.contains("two") && !links.contains("xdp"));
         daemon.handle.apply(vec![Update::RemovePort { id: two }, Update::RemoveBridge { id: RED }]);
     });
 }
