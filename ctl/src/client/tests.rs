@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -131,11 +131,9 @@ fn silence_ends_at_the_deadline() {
     let socket = home.path().join("api.sock");
     let _silent = UnixListener::bind(&socket).unwrap();
     let client = Client::new(&socket).with_deadline(Duration::from_millis(50));
-    let begin = Instant::now();
     let error = wait(client.get::<Value>("/v1/show")).unwrap_err();
     assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
     assert!(error.to_string().ends_with("did not answer GET /v1/show within 0.05 s"), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

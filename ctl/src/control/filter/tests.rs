@@ -253,10 +253,10 @@ async fn a_packet_in_words_is_traced_by_the_rules_of_now() {
 }
 
 #[tokio::test]
-async fn many_rules_load_quickly() {
+async fn many_rules_load() {
     let (store, _dir) = store().await;
     let host = host(&store).await;
-    let (count, most) = if cfg!(debug_assertions) { (5_000, 20.0) } else { (100_000, 2.0) };
+    let count = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
     let rule = |n: u32| {
         let [_, a, b, c] = n.to_be_bytes();
         format!(
@@ -267,11 +267,7 @@ async fn many_rules_load_quickly() {
     let rules: String = (0..count).map(rule).collect();
     let text = format!("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rules}COMMIT\n");
     for of in [OF_ALL, OF_ALL] {
-        let start = std::time::Instant::now();
         assert_eq!(load(&host, of, LoadHow::default(), &text).await, Ok(count as usize));
-        let took = start.elapsed().as_secs_f64();
-        println!("{count} rules, {} bytes: {took:.3} s", text.len());
-        assert!(took < most, "{took} s");
     }
     assert_eq!(host.control.save_filter(OF_ALL, false).await.unwrap(), text);
 }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 
@@ -257,14 +257,12 @@ fn sessions_are_bounded_and_the_busy_ones_stay() {
     };
     let busy = UdpSocket::bind("127.0.0.1:0").unwrap();
     let session = ask(&busy);
-    let start = Instant::now();
     for _ in 0..3 {
         for _ in 0..700 {
             ask(&UdpSocket::bind("127.0.0.1:0").unwrap());
         }
         assert_eq!(ask(&busy), session, "the busy one kept its session");
     }
-    assert!(start.elapsed() < PATIENCE);
 }
 
 #[test]
