@@ -4,6 +4,7 @@
 //! mio is edge-triggered: a port stays on the ready list until a read found it empty.
 
 mod closer;
+mod contest;
 mod flush;
 mod handle;
 mod journal;
@@ -52,6 +53,9 @@ const RUNS: usize = 8;
 const PART: usize = 8;
 /// Changes of the control plane taken between two rounds of traffic.
 const COMMANDS: usize = 64;
+
+/// A frame is as much work as so many bytes, by and large.
+const FRAME_WORK: u64 = 4096;
 
 const WAKE: Token = Token(0);
 const UNDERLAY: Token = Token(1);
@@ -117,6 +121,8 @@ struct Turn {
     origin: Instant,
     pace: Pace,
     perch: Perch,
+    /// What this round took in: bytes, and [`FRAME_WORK`] for every frame.
+    work: u64,
     stopped: bool,
 }
 
@@ -161,6 +167,7 @@ impl Turn {
             origin: Instant::now(),
             pace: Pace::default(),
             perch: Perch::default(),
+            work: 0,
             stopped: false,
         };
         Ok((turn, waker))
@@ -191,10 +198,11 @@ impl Turn {
             }
             if self.traffic(now, &mut datagrams) {
                 self.pace.worked(now);
-                self.perch.worked(now, self.pace.expects_work(now));
+                self.perch.worked(now, self.pace.expects_work(now), self.work);
+                self.work = 0;
             } else {
                 self.pace.idle(now);
-                self.perch.rested(now, self.pace.last_work(), self.pace.is_crowded());
+                self.perch.rested(now, self.pace.last_work());
             }
             self.release_shaped();
             self.flushes.work(&mut self.switch);
@@ -263,6 +271,7 @@ impl Turn {
                 continue;
             }
             let more = self.fill_batch(id, share);
+            self.work += self.batch.iter().map(|frame| FRAME_WORK + frame.len() as u64).sum::<u64>();
             let (frames, misses) = (self.batch.len(), self.switch.counters().misses);
             worked |= frames > 0;
             while !self.batch.is_empty() {
@@ -337,6 +346,7 @@ impl Turn {
                 return false;
             }
         }
+        self.work += datagrams.iter().map(|run| FRAME_WORK + run.bytes.len() as u64).sum::<u64>();
         let parts = datagrams.iter().flat_map(|run| {
             let datagram =
                 move |bytes| Datagram { from: run.from.ip(), ecn: run.tos & 0b11, bytes, segment: run.segment };

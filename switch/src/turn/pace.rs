@@ -4,7 +4,7 @@
 
 use std::hint::spin_loop;
 use std::thread::yield_now;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wire::Time;
 
@@ -15,24 +15,16 @@ const GAP_NS: u64 = 80_000;
 /// Pauses between two looks, a few microseconds in all: a hyperthread beside this one has the core meanwhile.
 const PAUSES: usize = 100;
 
-/// An offer that takes longer was taken: the scheduler alone is back in a fraction of this.
-const TAKEN: Duration = Duration::from_micros(2);
-/// More offers than this of [`ALL`] taken: others want this CPU most of the time, not only to handle what came last.
-const CROWDED: u32 = ALL * 3 / 4;
-const ALL: u32 = 1 << 16;
-
 /// What the recent rounds were like; the averages move by an eighth per round.
 #[derive(Debug)]
 pub(super) struct Pace {
     last_work: Time,
     mean_gap: u64,
-    /// How many offers were taken, of [`ALL`].
-    taken: u32,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { last_work: Time::ZERO, mean_gap: 2 * GAP_NS, taken: 0 }
+        Pace { last_work: Time::ZERO, mean_gap: 2 * GAP_NS }
     }
 }
 
@@ -56,23 +48,11 @@ impl Pace {
     }
 
     /// What a round without work does before the next look.
-    pub(super) fn idle(&mut self, now: Time) {
+    pub(super) fn idle(&self, now: Time) {
         if self.expects_work(now) {
-            let offered = Instant::now();
             yield_now();
-            self.note(offered.elapsed());
             (0..PAUSES).for_each(|_| spin_loop());
         }
-    }
-
-    /// Whether others have wanted this CPU at most of the recent looks, as somebody does who spins here as well.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.taken > CROWDED
-    }
-
-    fn note(&mut self, away: Duration) {
-        let taken = if away > TAKEN { ALL } else { 0 };
-        self.taken = (self.taken * 7 + taken) / 8;
     }
 }
 
@@ -98,20 +78,5 @@ mod tests {
         let (pace, now) = paced(1_000);
         assert!(!pace.expects_work(now), "frames that come seldom");
         assert!(!Pace::default().expects_work(Time::from_secs(1)), "idle");
-    }
-
-    #[test]
-    fn a_cpu_is_crowded_when_nearly_every_offer_is_taken() {
-        let mut pace = Pace::default();
-        let offers = |pace: &mut Pace, taken: [bool; 4]| {
-            let times = taken.map(|taken| if taken { 2 * TAKEN } else { TAKEN / 4 });
-            times.iter().cycle().take(100).for_each(|away| pace.note(*away));
-        };
-        offers(&mut pace, [true; 4]);
-        assert!(pace.is_crowded());
-        offers(&mut pace, [true, false, true, false]);
-        assert!(!pace.is_crowded(), "who runs every second time has work of its own");
-        offers(&mut pace, [false; 4]);
-        assert!(!pace.is_crowded());
     }
 }

@@ -1,124 +1,209 @@
-//! Staying on one CPU while traffic flows. A scheduler moves a thread that wakes and is woken often to those that it talks
-//! to: beside a sender, whose every write it then waits for, throughput is a third lower than beside a receiver. Where the
-//! thread stays, senders find another CPU by themselves.
+//! Staying on one CPU while traffic flows, on the one where most gets done. A scheduler moves a thread that wakes and is
+//! woken often to those that it talks to; whether it does better beside a sender, beside a receiver or beside neither differs
+//! by a factor of two and more, and from the inside it cannot be told which is which. So the thread tries: it
+//! compares its CPU with another one ([`Contest`]), and stays on the better one. Where it stays, the others find their
+//! place by themselves.
 //!
-//! Where another thread spins on the same CPU, as the data thread of a second daemon may, both wait for each other while
-//! a CPU beside them is idle, and whoever they talk to has to wake it. So a thread whose CPU is always wanted moves on,
-//! once. From time to time it roams for a moment, so that a CPU that others need as well is left.
+//! It compares again from time to time, the more seldom the less it finds, and at once when much less gets done than before.
 
 use std::time::Duration;
 
-use port::cpu::{self, CpuSet};
+use port::cpu;
+use rand::seq::IndexedRandom;
 use wire::Time;
+
+use super::contest::{Contest, Leg};
 
 /// Traffic flows for so long before the thread settles.
 const TRIAL: Duration = Duration::from_millis(10);
-/// It stays for so long.
-const TERM: Duration = Duration::from_secs(4);
 /// Without frames for so long it roams.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// A crowd is borne for this time and up to as much again by chance: of two that meet one is to go, not both.
-const TOLERANCE: Duration = Duration::from_millis(5);
+/// Between two comparisons: at least, and at most.
+const TERMS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(4)];
+/// What was found holds so long after the traffic ended.
+const MEMORY: Duration = Duration::from_secs(10);
+/// What gets done is looked at so often; less than this percentage twice in a row calls for a comparison.
+const WINDOW: Duration = Duration::from_millis(20);
+const FALLEN: u64 = 70;
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Move {
     Stay,
-    Leave,
+    /// To the CPU that is tried.
+    Away,
+    /// Back from it.
+    Home,
+    /// The tried one is the home from now on.
+    Swap,
     Roam,
 }
 
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Idle,
+/// What the thread knows and does, without the CPUs' numbers.
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// How long the next stay is, if it is not cut short.
+    term: Duration,
+    /// What got done on the better CPU in the last comparison, per millisecond; 0: not known.
+    usual: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The last traffic was then.
+    Idle(Time),
     /// Frames have come close together since then.
     Trial(Time),
     Settled(Stay),
+    Compare(Contest),
 }
 
 /// The thread is on one CPU.
 #[derive(Debug)]
 struct Stay {
     until: Time,
-    /// How long it bears a crowd; `None`: it has moved on once already, and others are there as well.
-    tolerance: Option<Duration>,
-    /// Since when others have always wanted this CPU.
-    crowded: Option<Time>,
+    /// The window: since when, what got done, and whether that was little in the one before.
+    since: Time,
+    work: u64,
+    low: bool,
 }
 
 /// The calling thread's.
 #[derive(Debug, Default)]
 pub(super) struct Perch {
     state: State,
-    /// The CPUs to roam, while the thread stays on one.
-    roamed: Option<CpuSet>,
+    /// The CPUs to roam, while the thread stays on one, the one it is at home on, and the one it tries.
+    roamed: Vec<usize>,
+    home: usize,
+    tried: usize,
 }
 
 impl Perch {
-    /// After a round with frames; `dense`: they come close together.
-    pub(super) fn worked(&mut self, now: Time, dense: bool) {
-        let next = self.state.worked(now, dense);
+    /// After a round with frames; `dense`: they come close together; `work`: how much that was, in any unit.
+    pub(super) fn worked(&mut self, now: Time, dense: bool, work: u64) {
+        let next = self.state.worked(now, dense, work);
         self.follow(next);
     }
 
-    /// After a round without; the last frame came at `last`. `crowded`: others want this CPU all the time.
-    pub(super) fn rested(&mut self, now: Time, last: Time, crowded: bool) {
-        let next = self.state.rested(now, last, crowded);
+    /// After a round without; the last frame came at `last`.
+    pub(super) fn rested(&mut self, now: Time, last: Time) {
+        let next = self.state.rested(now, last);
         self.follow(next);
     }
 
     /// The longest sleep.
     pub(super) fn patience(&self) -> Option<Duration> {
-        self.roamed.is_some().then_some(PATIENCE)
+        (!matches!(self.state.phase, Phase::Idle(_))).then_some(PATIENCE)
     }
 
     /// A CPU that cannot be kept, or left, is no reason to stop.
     fn follow(&mut self, next: Option<Move>) {
         let outcome = match next {
-            Some(Move::Stay) => cpu::stay().map(|roamed| self.roamed = roamed),
-            Some(Move::Leave) => self.roamed.as_ref().map_or(Ok(()), cpu::move_on),
-            Some(Move::Roam) => self.roamed.take().map_or(Ok(()), |cpus| cpu::roam(&cpus)),
+            Some(Move::Stay) => self.settle(),
+            Some(Move::Away) => self.try_another(),
+            Some(Move::Home) => self.keep_to(&[self.home]),
+            Some(Move::Swap) => {
+                self.home = self.tried;
+                self.keep_to(&[self.home])
+            }
+            Some(Move::Roam) => self.keep_to(&self.roamed),
             None => return,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, "the data thread's CPU cannot be chosen");
         }
     }
+
+    fn settle(&mut self) -> std::io::Result<()> {
+        self.roamed = cpu::allowed()?;
+        self.home = cpu::here()?;
+        self.tried = self.home;
+        self.keep_to(&[self.home])
+    }
+
+    fn try_another(&mut self) -> std::io::Result<()> {
+        let others: Vec<usize> = self.roamed.iter().copied().filter(|&cpu| cpu != self.home).collect();
+        self.tried = others.choose(&mut rand::rng()).copied().unwrap_or(self.home);
+        self.keep_to(&[self.tried])
+    }
+
+    fn keep_to(&self, cpus: &[usize]) -> std::io::Result<()> {
+        if self.roamed.len() < 2 { Ok(()) } else { cpu::keep_to(cpus) }
+    }
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { phase: Phase::Idle(Time::ZERO), term: TERMS[0], usual: 0 }
+    }
 }
 
 impl State {
-    fn worked(&mut self, now: Time, dense: bool) -> Option<Move> {
-        match *self {
-            State::Idle if dense => *self = State::Trial(now),
-            State::Trial(_) if !dense => *self = State::Idle,
-            State::Trial(since) if now.since(since) >= TRIAL => {
-                let tolerance = TOLERANCE + TOLERANCE.mul_f32(rand::random());
-                *self = State::Settled(Stay { until: now + TERM, tolerance: Some(tolerance), crowded: None });
+    fn worked(&mut self, now: Time, dense: bool, work: u64) -> Option<Move> {
+        match &mut self.phase {
+            Phase::Idle(since) if dense => {
+                if now.since(*since) >= MEMORY {
+                    (self.term, self.usual) = (TERMS[0], 0);
+                }
+                self.phase = Phase::Trial(now);
+            }
+            Phase::Trial(_) if !dense => self.phase = Phase::Idle(now),
+            Phase::Trial(since) if now.since(*since) >= TRIAL => {
+                self.phase = Phase::Settled(Stay::new(now, self.term));
                 return Some(Move::Stay);
             }
-            State::Settled(Stay { until, .. }) if now >= until => {
-                *self = State::Idle;
-                return Some(Move::Roam);
+            Phase::Settled(stay) => {
+                if !stay.is_over(now, work, self.usual) {
+                    return None;
+                }
+                self.phase = Phase::Compare(Contest::new(now));
+            }
+            Phase::Compare(contest) => {
+                let (next, term) = match contest.worked(now, work)? {
+                    Leg::Away => return Some(Move::Away),
+                    Leg::Home => return Some(Move::Home),
+                    Leg::Over { better: true } => (Some(Move::Swap), TERMS[0]),
+                    Leg::Over { better: false } => (None, (4 * self.term).min(TERMS[1])),
+                };
+                (self.term, self.usual) = (term, contest.best());
+                self.phase = Phase::Settled(Stay::new(now, term));
+                return next;
             }
             _ => {}
         }
         None
     }
 
-    fn rested(&mut self, now: Time, last: Time, crowded: bool) -> Option<Move> {
-        if now.since(last) < PATIENCE {
-            let State::Settled(stay) = self else { return None };
-            stay.crowded = crowded.then(|| stay.crowded.unwrap_or(now));
-            let (since, tolerance) = (stay.crowded?, stay.tolerance?);
-            return (now.since(since) >= tolerance).then(|| {
-                (stay.crowded, stay.tolerance) = (None, None);
-                Move::Leave
-            });
+    fn rested(&mut self, now: Time, last: Time) -> Option<Move> {
+        if now.since(last) < PATIENCE || matches!(self.phase, Phase::Idle(_)) {
+            return None;
         }
-        let settled = matches!(self, State::Settled(_));
-        *self = State::Idle;
-        settled.then_some(Move::Roam)
+        let stayed = !matches!(self.phase, Phase::Trial(_));
+        self.phase = Phase::Idle(last);
+        stayed.then_some(Move::Roam)
+    }
+}
+
+impl Stay {
+    fn new(now: Time, term: Duration) -> Stay {
+        // Of two threads that share CPUs one is to compare at a time.
+        let until = now + term.mul_f32(rand::random_range(0.8..1.2));
+        Stay { until, since: now, work: 0, low: false }
+    }
+
+    /// Whether to compare now.
+    fn is_over(&mut self, now: Time, work: u64, usual: u64) -> bool {
+        self.work += work;
+        let passed = now.since(self.since);
+        if passed >= WINDOW {
+            let low = self.work * 100 < usual * FALLEN * passed.as_millis() as u64;
+            if low && self.low {
+                return true;
+            }
+            (self.since, self.work, self.low) = (now, 0, low);
+        }
+        now >= self.until
     }
 }
 
@@ -126,45 +211,89 @@ impl State {
 mod tests {
     use super::*;
 
-    fn ms(ms: u64) -> Time {
-        Time::ZERO + Duration::from_millis(ms)
+    /// A round every 100 µs: moves, and when. `speed`: what gets done in one, at home and away.
+    struct World {
+        state: State,
+        now: Time,
+        away: bool,
+        moves: Vec<(u64, Move)>,
+    }
+
+    impl World {
+        fn new() -> World {
+            World { state: State::default(), now: Time::from_secs(100), away: false, moves: Vec::new() }
+        }
+
+        fn run(&mut self, ms: u64, [home, away]: [u64; 2]) {
+            for _ in 0..10 * ms {
+                self.now = self.now + Duration::from_micros(100);
+                let next = self.state.worked(self.now, true, if self.away { away } else { home });
+                self.note(next);
+            }
+        }
+
+        fn pause(&mut self, ms: u64) {
+            let last = self.now;
+            self.now = self.now + Duration::from_millis(ms);
+            let next = self.state.rested(self.now, last);
+            self.note(next);
+        }
+
+        fn note(&mut self, next: Option<Move>) {
+            let Some(next) = next else { return };
+            self.away = next == Move::Away;
+            self.moves.push((self.now.since(Time::from_secs(100)).as_millis() as u64, next));
+        }
+
+        fn take(&mut self) -> Vec<Move> {
+            self.moves.drain(..).map(|(_, next)| next).collect()
+        }
     }
 
     #[test]
     fn it_settles_while_frames_come_close_together() {
         let mut state = State::default();
-        assert_eq!(state.worked(ms(0), true), None);
-        assert_eq!(state.worked(ms(9), true), None, "not for a burst");
-        assert_eq!(state.worked(ms(9), false), None, "which ends");
-        assert_eq!(state.worked(ms(11), true), None);
-        assert_eq!(state.worked(ms(21), true), Some(Move::Stay));
-        assert_eq!(state.worked(ms(4_020), false), None, "a slower moment changes nothing");
-        assert_eq!(state.worked(ms(4_021), true), Some(Move::Roam), "others get their chance");
-        assert_eq!(state.worked(ms(4_022), true), None);
-        assert_eq!(state.worked(ms(4_032), true), Some(Move::Stay));
+        let ms = |ms| Time::ZERO + Duration::from_millis(ms);
+        assert_eq!(state.worked(ms(0), true, 1), None);
+        assert_eq!(state.worked(ms(9), true, 1), None, "not for a burst");
+        assert_eq!(state.worked(ms(9), false, 1), None, "which ends");
+        assert_eq!(state.worked(ms(11), true, 1), None);
+        assert_eq!(state.worked(ms(21), true, 1), Some(Move::Stay));
+        assert_eq!(state.rested(ms(40), ms(21)), None);
+        assert_eq!(state.rested(ms(41), ms(21)), Some(Move::Roam));
+        assert_eq!(state.rested(ms(70), ms(21)), None, "once");
     }
 
     #[test]
-    fn it_roams_when_nothing_comes() {
-        let mut state = State::default();
-        assert_eq!(state.worked(ms(0), true), None);
-        assert_eq!(state.worked(ms(10), true), Some(Move::Stay));
-        assert_eq!(state.rested(ms(29), ms(10), false), None);
-        assert_eq!(state.rested(ms(30), ms(10), true), Some(Move::Roam));
-        assert_eq!(state.rested(ms(60), ms(10), false), None, "once");
+    fn it_moves_to_where_more_gets_done() {
+        let mut world = World::new();
+        world.run(300, [100, 150]);
+        assert_eq!(world.take()[..4], [Move::Stay, Move::Away, Move::Home, Move::Swap]);
     }
 
     #[test]
-    fn it_leaves_a_crowd_once() {
-        let mut state = State::default();
-        assert_eq!(state.worked(ms(0), true), None);
-        assert_eq!(state.worked(ms(10), true), Some(Move::Stay));
-        assert_eq!(state.rested(ms(11), ms(10), true), None, "a moment");
-        assert_eq!(state.rested(ms(12), ms(10), false), None, "that passes");
-        assert_eq!(state.rested(ms(13), ms(10), true), None);
-        assert_eq!(state.rested(ms(23), ms(22), true), Some(Move::Leave));
-        for at in 24..200 {
-            assert_eq!(state.rested(ms(at), ms(at), true), None, "others are everywhere");
+    fn it_compares_seldom_where_that_finds_nothing() {
+        for away in [40, 100] {
+            let mut world = World::new();
+            world.run(20_000, [100, away]);
+            let moves = world.take();
+            assert!((9..=17).contains(&moves.len()), "{moves:?}");
+            assert!(moves[1..].chunks(2).all(|pair| pair == [Move::Away, Move::Home]), "{moves:?}");
+            world.pause(1_000);
+            world.run(500, [100, away]);
+            assert_eq!(world.take(), [Move::Roam, Move::Stay], "nor anew after each pause");
+            world.pause(20_000);
+            world.run(500, [100, away]);
+            assert!(world.take().len() > 3, "but after a long one");
         }
+    }
+
+    #[test]
+    fn it_compares_at_once_when_much_less_gets_done() {
+        let mut world = World::new();
+        world.run(10_000, [100, 90]);
+        world.take();
+        world.run(100, [50, 90]);
+        assert_eq!(world.take(), [Move::Away, Move::Home, Move::Swap]);
     }
 }
