@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const PROGRAMS: [&str; 3] = ["steer", "depart", "port"];
+const PROGRAMS: [&str; 4] = ["steer", "catch", "depart", "port"];
 
 fn main() {
     println!("cargo::rerun-if-changed=bpf");

@@ -36,7 +36,7 @@ int vsw_depart(struct __sk_buff *skb)
         __u8 destination[6], source[6];
         __u16 type;
     } ether;
-    if (load_bytes(skb, 0, &ether, ETHER_LEN))
+    if (load_bytes(skb, CLASSIFIER, 0, &ether, ETHER_LEN))
         return NEXT;
     for (int i = 0; i < 6; i++)
         if (ether.destination[i] != out_mac[i])
@@ -44,16 +44,16 @@ int vsw_depart(struct __sk_buff *skb)
 
     struct packet p = {};
     struct bpf_fib_lookup fib = {};
-    if (parse(skb, ETHER_LEN, ether.type, &p))
+    if (parse(skb, CLASSIFIER, ETHER_LEN, ether.type, &p))
         return end(REFUSED, DROP);
     if (ether.type == NET16(ETHER_IPV4)) {
         fib.family = 2;  // AF_INET
-        load_bytes(skb, ETHER_LEN + 1, &fib.tos, 1);
+        load_bytes(skb, CLASSIFIER, ETHER_LEN + 1, &fib.tos, 1);
         fib.ipv4_src = p.source.word[3];
         fib.ipv4_dst = p.destination.word[3];
     } else {
         fib.family = 10;  // AF_INET6
-        load_bytes(skb, ETHER_LEN, &fib.flowinfo, 4);
+        load_bytes(skb, CLASSIFIER, ETHER_LEN, &fib.flowinfo, 4);
         fib.flowinfo &= NET32(0x0fffffff);
         __builtin_memcpy(fib.ipv6_src, &p.source, 16);
         __builtin_memcpy(fib.ipv6_dst, &p.destination, 16);
@@ -62,7 +62,7 @@ int vsw_depart(struct __sk_buff *skb)
     fib.l4_protocol = p.protocol;
     if (p.fragment != LATER && (p.protocol == TCP || p.protocol == UDP)) {
         __u16 ports[2];
-        if (!load_bytes(skb, p.layer4, ports, sizeof(ports))) {
+        if (!load_bytes(skb, CLASSIFIER, p.layer4, ports, sizeof(ports))) {
             fib.sport = ports[0];
             fib.dport = ports[1];
         }

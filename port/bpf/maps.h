@@ -111,7 +111,7 @@ struct {
 } vsw_bucket SECTION(".maps");
 
 // The order is repeated in src/uplink/stats.rs.
-enum counter { STEERED, TO_SOCKET, HELD, STALE, LIMITED, FRAGMENTS, FAILED, COUNTERS };
+enum counter { STEERED, TO_SOCKET, HELD, STALE, LIMITED, FRAGMENTS, FAILED, CAUGHT, COUNTERS };
 
 struct {
     NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// What `steer` knows of a packet: addresses, protocol, where layer 4 starts, whether it is a fragment.
+// What the programs know of a packet: addresses, protocol, where layer 4 starts, whether it is a fragment.
 // Every access is a bounded copy, so that nothing depends on how the packet lies in memory.
 #pragma once
 
@@ -46,10 +46,10 @@ INLINE void map_address(struct address *to, __u32 v4)
     to->word[3] = v4;
 }
 
-INLINE int parse_ipv4(struct __sk_buff *skb, __u32 at, struct packet *p)
+INLINE int parse_ipv4(void *packet, const enum kind kind, __u32 at, struct packet *p)
 {
     struct ipv4 ip;
-    if (load_bytes(skb, at, &ip, sizeof(ip)) || (ip.version_len >> 4) != 4 || (ip.version_len & 15) < 5)
+    if (load_bytes(packet, kind, at, &ip, sizeof(ip)) || (ip.version_len >> 4) != 4 || (ip.version_len & 15) < 5)
         return -1;
     map_address(&p->source, ip.source);
     map_address(&p->destination, ip.destination);
@@ -63,10 +63,10 @@ INLINE int parse_ipv4(struct __sk_buff *skb, __u32 at, struct packet *p)
     return 0;
 }
 
-INLINE int parse_ipv6(struct __sk_buff *skb, __u32 at, struct packet *p)
+INLINE int parse_ipv6(void *packet, const enum kind kind, __u32 at, struct packet *p)
 {
     struct ipv6 ip;
-    if (load_bytes(skb, at, &ip, sizeof(ip)) || (ip.version_class_label & NET32(0xf0000000)) != NET32(0x60000000))
+    if (load_bytes(packet, kind, at, &ip, sizeof(ip)) || (ip.version_class_label & NET32(0xf0000000)) != NET32(0x60000000))
         return -1;
     p->source = ip.source;
     p->destination = ip.destination;
@@ -84,7 +84,7 @@ INLINE int parse_ipv6(struct __sk_buff *skb, __u32 at, struct packet *p)
         // Hop-by-hop, destination options, routing; fragment. What else there is ends the walk.
         if (next != 0 && next != 60 && next != 43 && next != 44)
             break;
-        if (load_bytes(skb, at, &extension, sizeof(extension)))
+        if (load_bytes(packet, kind, at, &extension, sizeof(extension)))
             return -1;
         if (next == 44) {
             p->id = extension.id;
@@ -105,11 +105,11 @@ INLINE int parse_ipv6(struct __sk_buff *skb, __u32 at, struct packet *p)
     return 0;
 }
 
-INLINE int parse(struct __sk_buff *skb, __u32 at, __u32 ether_type, struct packet *p)
+INLINE int parse(void *packet, const enum kind kind, __u32 at, __u32 ether_type, struct packet *p)
 {
     if (ether_type == NET16(ETHER_IPV4))
-        return parse_ipv4(skb, at, p);
+        return parse_ipv4(packet, kind, at, p);
     if (ether_type == NET16(ETHER_IPV6))
-        return parse_ipv6(skb, at, p);
+        return parse_ipv6(packet, kind, at, p);
     return -1;
 }

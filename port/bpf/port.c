@@ -4,8 +4,6 @@
 
 #include "kernel.h"
 
-static long (*redirect_map)(void *map, __u64 key, __u64 flags) = HELPER(BPF_FUNC_redirect_map);
-
 // Repeated in src/xdp/program.rs.
 enum { QUEUES = 64 };
 

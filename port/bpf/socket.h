@@ -10,24 +10,52 @@
 // Numbers of `enum` in the kernel's net/tcp_states.h; other protocols use them too.
 enum { ESTABLISHED = 1, LISTEN = 10 };
 
-// Releases `sk`. `mapped`: the switch has this very flow, not only the port.
-INLINE int claims(struct bpf_sock *sk, __u8 protocol, int mapped)
+// A listener's mark, in an XDP program, which cannot ask a socket whether it is one: another look finds it, and only it.
+INLINE int is_marked_listener(void *packet, struct bpf_sock_tuple *tuple, __u32 len)
 {
+    struct bpf_sock *full = sk_lookup_tcp(packet, tuple, len, BPF_F_CURRENT_NETNS, 0);
+    if (!full)
+        return 0;
+    int marked = full->mark == SOCKET_MARK;
+    sk_release(full);
+    return marked;
+}
+
+// A connected socket owns its flow, and so does one that waits out its end or is about to be: no full socket. A listener has
+// nothing to lose in a flow that the switch began; an unconnected UDP socket may wait for it. `mapped`: the switch has this
+// very flow, not only the port.
+INLINE int held_by_tcp(void *packet, const enum kind kind, struct bpf_sock_tuple *tuple, __u32 len, int mapped)
+{
+    struct bpf_sock *sk = skc_lookup_tcp(packet, tuple, len, BPF_F_CURRENT_NETNS, 0);
+    if (!sk)
+        return 0;
     int claimed = 1;
-    __u32 state = sk->state;
-    // A connected socket owns its flow, and so does one that waits out its end or is about to be: no full socket.
-    int open = protocol == TCP ? state == LISTEN : state != ESTABLISHED;
-    if (open) {
+    int open = sk->state == LISTEN;
+    if (open && mapped)
+        claimed = 0;
+    if (kind == CLASSIFIER && open && claimed) {
         struct bpf_sock *full = sk_fullsock(sk);
-        // A listener has nothing to lose in a flow that the switch began; an unconnected UDP socket may wait for it.
-        if (full && (full->mark == SOCKET_MARK || (mapped && protocol == TCP)))
+        if (full && full->mark == SOCKET_MARK)
             claimed = 0;
     }
+    sk_release(sk);
+    if (kind == XDP && open && claimed && is_marked_listener(packet, tuple, len))
+        claimed = 0;
+    return claimed;
+}
+
+INLINE int held_by_udp(void *packet, struct bpf_sock_tuple *tuple, __u32 len)
+{
+    struct bpf_sock *sk = sk_lookup_udp(packet, tuple, len, BPF_F_CURRENT_NETNS, 0);
+    if (!sk)
+        return 0;
+    // What is found here is a full socket.
+    int claimed = sk->state == ESTABLISHED || sk->mark != SOCKET_MARK;
     sk_release(sk);
     return claimed;
 }
 
-INLINE int held_by_host(struct __sk_buff *skb, const struct flow *flow, int v6, int mapped)
+INLINE int held_by_host(void *packet, const enum kind kind, const struct flow *flow, int v6, int mapped)
 {
     struct bpf_sock_tuple tuple = {};
     __u32 len;
@@ -44,13 +72,9 @@ INLINE int held_by_host(struct __sk_buff *skb, const struct flow *flow, int v6, 
         tuple.ipv4.dport = flow->local_port;
         len = sizeof(tuple.ipv4);
     }
-    if (flow->protocol == TCP) {
-        struct bpf_sock *sk = skc_lookup_tcp(skb, &tuple, len, BPF_F_CURRENT_NETNS, 0);
-        return sk ? claims(sk, TCP, mapped) : 0;
-    }
-    if (flow->protocol == UDP) {
-        struct bpf_sock *sk = sk_lookup_udp(skb, &tuple, len, BPF_F_CURRENT_NETNS, 0);
-        return sk ? claims(sk, UDP, mapped) : 0;
-    }
+    if (flow->protocol == TCP)
+        return held_by_tcp(packet, kind, &tuple, len, mapped);
+    if (flow->protocol == UDP)
+        return held_by_udp(packet, &tuple, len);
     return 0;
 }

@@ -113,6 +113,25 @@ pub enum Error {
         link: String,
     },
 
+    /// uplink: cannot load its XDP program: CAUSE (needs Linux 5.18 with CONFIG_XDP_SOCKETS, and CAP_BPF or CAP_SYS_ADMIN)
+    #[error(
+        "uplink: cannot load its XDP program: {} (needs Linux 5.18 with CONFIG_XDP_SOCKETS, and CAP_BPF or CAP_SYS_ADMIN)",
+        cause(source)
+    )]
+    UplinkXdp {
+        /// What the kernel said.
+        source: io::Error,
+    },
+
+    /// interface NAME: cannot have the XDP form of the uplink: WHY
+    #[error("interface {ifname}: cannot have the XDP form of the uplink: {why}")]
+    UplinkForm {
+        /// The interface.
+        ifname: String,
+        /// The reason, and the remedy where there is one.
+        why: String,
+    },
+
     /// interface NAME: cannot STEP: CAUSE (REMEDY)
     #[error("interface {ifname}: cannot {step}: {}{}", cause(source), xdp_remedy(step, source))]
     Xdp {

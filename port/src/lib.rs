@@ -30,7 +30,9 @@ pub use port::Port;
 pub use port_free::is_port_free;
 pub use tap::{Offloads, Tap, TapOptions};
 pub use underlay::{Datagram, Datagrams, SendOutcome, Underlay, UnderlayStats};
-pub use uplink::{FiveTuple, Hook, MAX_MAPPINGS, OUT_MAC, Published, SOCKET_MARK, Steering, Uplink, UplinkStats};
+pub use uplink::{
+    FiveTuple, Form, Hook, Inlet, Inlets, MAX_MAPPINGS, OUT_MAC, Published, SOCKET_MARK, Steering, Uplink, UplinkStats,
+};
 pub use xdp::Xdp;
 
 /// What came of an attempt to read a frame from a port.

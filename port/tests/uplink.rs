@@ -1,4 +1,4 @@
-//! What `steer` takes from an interface and what it leaves, frame by frame, at both hooks.
+//! What the programs take from an interface and what they leave, frame by frame, at both hooks and in both forms.
 
 mod hosts;
 mod namespace;
@@ -7,11 +7,12 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use port::{OUT_MAC, Published, SOCKET_MARK, UplinkStats};
+use port::{Form, OUT_MAC, Published, SOCKET_MARK, UplinkStats};
 use wire::protocol::{ICMP, ICMPV6, TCP, UDP};
 
 use hosts::{
-    HOST, HOST6, Host, PEER, PEER_MAC, PEER6, best, comes, flow, flow6, hooks, index, read_until, says_unreachable,
+    HOST, HOST6, Host, PEER, PEER_MAC, PEER6, Way, comes, flow, flow6, hooks, in_both_forms, index, read_until,
+    says_unreachable, ways,
 };
 use namespace::{ip, within};
 
@@ -19,10 +20,10 @@ const MOMENT: Duration = Duration::from_millis(60);
 
 #[test]
 fn the_hosts_traffic_is_untouched() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
-            let mut host = Host::new(hook);
-            assert_eq!(host.uplink.hook(), hook);
+            let mut host = Host::new(way);
+            assert_eq!(host.uplink.hook(), way.hook);
             for frame in [host.udp(53, 4000), host.udp6(53, 4000)] {
                 host.passed(&frame);
                 read_until(&mut host.nic, "answer of the host", says_unreachable);
@@ -34,9 +35,9 @@ fn the_hosts_traffic_is_untouched() {
 
 #[test]
 fn a_mapping_is_steered_exactly() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
-            let mut host = Host::new(hook);
+            let mut host = Host::new(way);
             let flows = [flow(UDP, 4000, 53), flow6(UDP, 4000, 53), flow(TCP, 4001, 80), flow6(TCP, 4001, 80)];
             host.steering.insert(&flows);
             for frame in [host.udp(53, 4000), host.udp6(53, 4000), host.syn(80, 4001), host.syn6(80, 4001)] {
@@ -55,8 +56,7 @@ fn a_mapping_is_steered_exactly() {
 
 #[test]
 fn an_echo_reply_is_steered_by_its_identifier() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.steering.insert(&[flow(ICMP, 77, 0), flow6(ICMPV6, 77, 0)]);
         for (id, ours) in [(77, true), (78, false)] {
             let (mut v4, mut v6, mut request) = (Vec::new(), Vec::new(), Vec::new());
@@ -75,9 +75,9 @@ fn an_echo_reply_is_steered_by_its_identifier() {
 
 #[test]
 fn published_ports_are_steered() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
-            let mut host = Host::new(hook);
+            let mut host = Host::new(way);
             host.uplink.publish(TCP, Published::AnyV4, 8000..=8999, true).unwrap();
             host.uplink.publish(UDP, Published::AnyV6, 53..=53, true).unwrap();
             host.uplink.publish(UDP, Published::At(HOST.into()), 65_535..=65_535, true).unwrap();
@@ -101,9 +101,9 @@ fn published_ports_are_steered() {
 
 #[test]
 fn what_claims_to_come_from_the_host_itself_is_not_steered() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
-            let mut host = Host::new(hook);
+            let mut host = Host::new(way);
             host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
             let mut bytes = Vec::new();
             host.ether().ipv4(HOST.octets(), HOST.octets(), 64).udp(1, 80).write(&mut bytes, b"it's me").unwrap();
@@ -115,8 +115,7 @@ fn what_claims_to_come_from_the_host_itself_is_not_steered() {
 
 #[test]
 fn a_large_range_is_published_to_its_ends() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.uplink.publish(TCP, Published::AnyV4, 20_000..=29_999, true).unwrap();
         [20_000, 25_000, 29_999].iter().for_each(|&port| host.steered(&host.syn(1, port)));
         [19_999, 30_000].iter().for_each(|&port| host.passed(&host.syn(1, port)));
@@ -127,8 +126,7 @@ fn a_large_range_is_published_to_its_ends() {
 
 #[test]
 fn a_socket_of_the_host_goes_before_a_published_port() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
         host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
         let tcp = TcpListener::bind((HOST, 80)).unwrap();
@@ -151,8 +149,7 @@ fn a_socket_of_the_host_goes_before_a_published_port() {
 
 #[test]
 fn a_dual_stack_socket_goes_before_a_published_port() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
         host.uplink.publish(UDP, Published::AnyV6, 80..=80, true).unwrap();
         let _udp = UdpSocket::bind("[::]:80").unwrap();
@@ -163,8 +160,7 @@ fn a_dual_stack_socket_goes_before_a_published_port() {
 
 #[test]
 fn a_socket_of_the_host_goes_before_a_mapping() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.steering.insert(&[flow(UDP, 4000, 53), flow6(UDP, 4000, 53), flow(TCP, 4000, 53)]);
         let _udp = UdpSocket::bind((HOST, 4000)).unwrap();
         let _udp6 = UdpSocket::bind((HOST6, 4000)).unwrap();
@@ -190,8 +186,7 @@ fn quoted(host: &Host, protocol: u8, local: u16, remote: u16) -> Vec<u8> {
 
 #[test]
 fn icmp_errors_are_judged_by_what_they_quote() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.steering.insert(&[flow(UDP, 4000, 53), flow(ICMP, 9, 0)]);
         host.uplink.publish(TCP, Published::AnyV6, 443..=443, true).unwrap();
         // From a router on the way.
@@ -243,8 +238,7 @@ fn fragment(host: &Host, id: u16, offset: u16, more: bool, payload: &[u8]) -> Ve
 
 #[test]
 fn later_fragments_follow_the_first() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.steering.insert(&[flow(UDP, 4000, 53), flow6(UDP, 4000, 53)]);
         let mut first = host.udp(53, 4000).split_off(34);
         first.resize(64, 7);
@@ -255,7 +249,7 @@ fn later_fragments_follow_the_first() {
             host.arrive(&later);
             assert_eq!(host.counted(), UplinkStats { fragments: ours, ..UplinkStats::default() });
             if ours == 1 {
-                read_until(&mut host.link, "later fragment", |frame| frame.bytes() == later);
+                host.comes_to_the_switch(&later);
             }
         }
 
@@ -289,8 +283,7 @@ fn later_fragments_follow_the_first() {
 
 #[test]
 fn what_is_not_for_the_host_passes() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.uplink.publish(UDP, Published::AnyV4, 1..=65_535, true).unwrap();
         let frame = host.udp(53, 4000);
         host.steered(&frame);
@@ -317,8 +310,7 @@ fn what_is_not_for_the_host_passes() {
 
 #[test]
 fn a_silent_switch_is_waited_for_and_then_given_up() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.steering.insert(&[flow(UDP, 4000, 53)]);
         let frame = host.udp(53, 4000);
         let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
@@ -336,8 +328,7 @@ fn a_silent_switch_is_waited_for_and_then_given_up() {
 
 #[test]
 fn new_connections_above_the_limit_are_dropped() {
-    within(|| {
-        let mut host = Host::new(best());
+    in_both_forms(|mut host| {
         host.uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
         host.steering.insert(&[flow(TCP, 4000, 80)]);
         host.steering.limit_new(Some(10));
@@ -363,7 +354,7 @@ fn new_connections_above_the_limit_are_dropped() {
 fn interfaces_come_and_go() {
     for hook in hooks() {
         within(|| {
-            let mut host = Host::new(hook);
+            let mut host = Host::new(Way { hook, form: Form::Tc });
             host.steering.insert(&[flow(UDP, 4000, 53)]);
             let nic = index("nic0");
             host.uplink.attach(nic).unwrap();

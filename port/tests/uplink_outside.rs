@@ -11,19 +11,25 @@ use std::time::Duration;
 
 use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use nix::sys::socket::{setsockopt, sockopt};
-use port::{FiveTuple, Hook, OUT_MAC, Published, Sent, Steering, Tap, Uplink};
+use port::xdp::{Xdp, set_memory};
+use port::{FiveTuple, Form, OUT_MAC, Published, Sent, Steering, Tap, Uplink};
 use wire::protocol::{TCP, UDP};
 use wire::{Frame, Gso, Offload};
 
-use hosts::{HOST, HOST6, Outside, PEER, PEER6, addresses, best, hooks, index, link, read_until, wire_up};
+use hosts::{
+    HOST, HOST6, Outside, PEER, PEER6, Way, addresses, best, hooks, index, inlet, link, read_until, receive_until,
+    ways, wire_up,
+};
 use namespace::{eventually, ip, within};
 
-fn open(hook: Hook) -> (Tap, Uplink, Steering) {
+fn open(way: Way) -> (Tap, Uplink, Steering, Option<Xdp>) {
+    set_memory(8 << 20);
     let link = link();
-    let (mut uplink, steering) = Uplink::open_at("vsw0", hook).unwrap();
+    let (mut uplink, steering) = Uplink::open_at("vsw0", way.hook, way.form).unwrap();
     uplink.attach(index("nic0")).unwrap();
     uplink.set_locals(&addresses()).unwrap();
-    (link, uplink, steering)
+    let inlet = inlet(&uplink, "nic0");
+    (link, uplink, steering, inlet)
 }
 
 /// A datagram from the switch to the outside, as the engine writes it.
@@ -67,11 +73,11 @@ fn listening(outside: &Outside, at: SocketAddr) -> UdpSocket {
 /// Out through neighbours that the kernel has to ask for first, and the answers back through mappings.
 #[test]
 fn datagrams_leave_and_answers_come_back() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);
-            let (mut link, uplink, mut steering) = open(hook);
+            let (mut link, uplink, mut steering, mut inlet) = open(way);
             for (from, to) in [(IpAddr::from(HOST), IpAddr::from(PEER)), (HOST6.into(), PEER6.into())] {
                 let (local, remote) = (SocketAddr::new(from, 40_000), SocketAddr::new(to, 53));
                 let server = listening(&outside, remote);
@@ -79,12 +85,14 @@ fn datagrams_leave_and_answers_come_back() {
                 write(&mut link, &leaving(local, remote, b"question"));
                 let mut buffer = [0; 64];
                 assert_eq!(server.recv_from(&mut buffer).unwrap(), (8, local));
+                steering.beat();
                 server.send_to(b"answer", local).unwrap();
-                let answer = read_until(&mut link, "answer", |frame| port_of(frame) == Some(40_000));
+                let answer = receive_until(&mut link, inlet.as_mut(), "answer", |frame| port_of(frame) == Some(40_000));
                 assert_eq!(&answer.bytes()[answer.len() - 6..], b"answer");
             }
             let stats = uplink.stats();
             assert_eq!((stats.departed, stats.steered, stats.no_route), (2, 2, 0));
+            assert_eq!(stats.by_xdp, if inlet.is_some() { 2 } else { 0 });
         });
     }
 }
@@ -106,7 +114,7 @@ fn gateways_are_next_hops() {
         // An IPv4 route by an IPv6 gateway.
         ip("route add 10.3.0.0/24 via inet6 fd01::2");
         outside.run(|| ip("addr add 10.3.0.2/32 dev lo"));
-        let (mut link, uplink, _steering) = open(best());
+        let (mut link, uplink, _steering, _) = open(best());
         let far = [
             (IpAddr::from(HOST), IpAddr::from([10, 2, 0, 2])),
             (HOST6.into(), "fd02::2".parse().unwrap()),
@@ -135,7 +143,7 @@ fn rules_and_missing_routes_are_respected() {
         ip("addr add 10.1.0.7/24 dev nic0");
         ip("rule add from 10.1.0.7 lookup 77");
         ip("route add blackhole default table 77");
-        let (mut link, uplink, _steering) = open(best());
+        let (mut link, uplink, _steering, _) = open(best());
         let to = SocketAddr::new(PEER.into(), 53);
         let server = listening(&outside, to);
         let prohibited = SocketAddr::from(([10, 1, 0, 7], 1));
@@ -172,7 +180,7 @@ fn frames_to_the_links_own_address_reach_the_host() {
     within(|| {
         let outside = Outside::new();
         wire_up(&outside);
-        let (mut link, uplink, _steering) = open(best());
+        let (mut link, uplink, _steering, _) = open(best());
         let socket = UdpSocket::bind((HOST, 7000)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut bytes = leaving(SocketAddr::from(([169, 254, 86, 2], 1)), SocketAddr::from((HOST, 7000)), b"hello");
@@ -197,11 +205,11 @@ fn transfer(mut from: TcpStream, mut to: TcpStream) {
 /// The host's own services and connections, with ports published and mappings made for the very same flows.
 #[test]
 fn the_hosts_connections_go_on() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);
-            let (_link, mut uplink, mut steering) = open(hook);
+            let (_link, mut uplink, mut steering, _inlet) = open(way);
             uplink.publish(TCP, Published::AnyV4, 1..=65_535, true).unwrap();
             uplink.publish(TCP, Published::AnyV6, 1..=65_535, true).unwrap();
             for (here, there) in [(IpAddr::from(HOST), IpAddr::from(PEER)), (HOST6.into(), PEER6.into())] {
@@ -237,7 +245,7 @@ fn super_frames_stay_whole() {
         within(|| {
             let outside = Outside::new();
             wire_up(&outside);
-            let (mut link, uplink, mut steering) = open(hook);
+            let (mut link, uplink, mut steering, _) = open(Way { hook, form: Form::Tc });
             steering.insert(&[FiveTuple { protocol: UDP, local: (HOST.into(), 4000), remote: (PEER.into(), 53) }]);
             let socket = outside.run(|| UdpSocket::bind((PEER, 53)).unwrap());
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

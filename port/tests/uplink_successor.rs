@@ -12,11 +12,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
-use port::{Hook, Published, Received, Uplink, UplinkStats};
+use port::{Form, Hook, Published, Received, Uplink, UplinkStats};
 use wire::Frame;
 use wire::protocol::{TCP, UDP};
 
-use hosts::{HOST, Host, PEER, best, comes, flow, hooks, index, link, read_until, says_unreachable};
+use hosts::{
+    HOST, Host, PEER, Way, best, comes, flow, hooks, index, inlet, link, read_until, receive_until, says_unreachable,
+    ways,
+};
 use namespace::{eventually, ip, within};
 
 const MOMENT: Duration = Duration::from_millis(60);
@@ -32,17 +35,23 @@ fn filters(of: &str) -> (usize, bool) {
     (filters.matches("direct-action").count(), show(&["qdisc", "show"]).contains("clsact"))
 }
 
+/// As `ip link` shows an interface.
+fn link_text(ifname: &str) -> String {
+    let output = Command::new("ip").args(["-d", "link", "show", ifname]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The daemon is gone at once: nothing was closed, and with its descriptors the link went.
 fn crash(host: Host) -> (port::Tap, [u8; 6]) {
-    let Host { nic, nic_mac, link, uplink, steering, .. } = host;
-    drop((link, uplink, steering));
+    let Host { nic, nic_mac, link, inlet, uplink, steering, .. } = host;
+    drop((link, inlet, uplink, steering));
     (nic, nic_mac)
 }
 
 #[test]
 fn a_successor_takes_over() {
-    let hooks = hooks();
-    for (before, after) in hooks.iter().flat_map(|before| hooks.iter().map(|after| (*before, *after))) {
+    let ways = ways();
+    for (before, after) in ways.iter().flat_map(|before| ways.iter().map(|after| (*before, *after))) {
         within(|| {
             let mut host = Host::new(before);
             host.steering.insert(&[flow(UDP, 4000, 53), flow(UDP, 4001, 53)]);
@@ -59,18 +68,20 @@ fn a_successor_takes_over() {
 
             for round in 0..2 {
                 let mut link = link();
-                let (mut uplink, mut steering) = Uplink::open_at("vsw0", after).unwrap();
+                let (mut uplink, mut steering) = Uplink::open_at("vsw0", after.hook, after.form).unwrap();
+                let mut inlet = inlet(&uplink, "nic0");
                 assert_eq!(uplink.attached().collect::<Vec<_>>(), [index("nic0")]);
-                let want = if after == Hook::Filter { (1, true) } else { (0, false) };
+                let want = if after.hook == Hook::Filter { (1, true) } else { (0, false) };
                 assert_eq!(filters("nic0"), want);
                 // All that the predecessor had is in force, before anything is said again.
                 for frame in &frames {
+                    steering.beat();
                     nic.send(&mut Frame::from_bytes(frame)).unwrap();
-                    read_until(&mut link, "steered frame", |read| read.bytes() == &frame[..]);
+                    receive_until(&mut link, inlet.as_mut(), "steered frame", |read| read.bytes() == &frame[..]);
                 }
                 if round == 0 {
                     // A second crash, before anything was said.
-                    drop((link, uplink, steering));
+                    drop((link, inlet, uplink, steering));
                     continue;
                 }
                 uplink.publish(UDP, Published::AnyV4, 80..=80, true).unwrap();
@@ -78,9 +89,10 @@ fn a_successor_takes_over() {
                 uplink.drop_inherited_ports().unwrap();
                 uplink.drop_inherited_mappings().unwrap();
                 for (frame, ours) in frames.iter().zip([true, false, true, false]) {
+                    steering.beat();
                     nic.send(&mut Frame::from_bytes(frame)).unwrap();
                     if ours {
-                        read_until(&mut link, "steered frame", |read| read.bytes() == &frame[..]);
+                        receive_until(&mut link, inlet.as_mut(), "steered frame", |read| read.bytes() == &frame[..]);
                     } else {
                         read_until(&mut nic, "answer of the host", says_unreachable);
                     }
@@ -100,14 +112,16 @@ fn a_successor_takes_over() {
 
 #[test]
 fn close_leaves_nothing() {
-    for hook in hooks() {
+    for way in ways() {
         within(|| {
-            let mut host = Host::new(hook);
+            let mut host = Host::new(way);
             host.steering.insert(&[flow(UDP, 4000, 53)]);
             let frame = host.udp(53, 4000);
             host.steered(&frame);
-            let Host { mut nic, uplink, .. } = host;
+            let Host { mut nic, uplink, inlet, .. } = host;
             uplink.close().unwrap();
+            drop(inlet);
+            assert!(!link_text("nic0").contains("xdp"));
             assert_eq!((filters("nic0"), filters("vsw0")), ((0, false), (0, false)));
             nic.send(&mut Frame::from_bytes(&frame)).unwrap();
             read_until(&mut nic, "answer of the host", says_unreachable);
@@ -128,7 +142,7 @@ fn others_filters_are_left_alone() {
         tc("qdisc add dev v0 clsact");
         tc("filter add dev v0 ingress prio 1 protocol all u32 match u32 0 0");
         ip("link add w0 type veth peer name w1");
-        let mut host = Host::new(Hook::Filter);
+        let mut host = Host::new(Way { hook: Hook::Filter, form: Form::Tc });
         host.uplink.attach(index("v0")).unwrap();
         host.uplink.attach(index("w0")).unwrap();
         tc("filter add dev w0 egress prio 1 protocol all u32 match u32 0 0");
@@ -177,7 +191,7 @@ fn interfaces_without_ethernet_work_both_ways() {
             ip("addr add fd01::1/64 dev wg0 nodad");
             ip("link set wg0 up");
             let mut link = link();
-            let (mut uplink, mut steering) = Uplink::open_at("vsw0", hook).unwrap();
+            let (mut uplink, mut steering) = Uplink::open_at("vsw0", hook, Form::Tc).unwrap();
             uplink.attach(index("wg0")).unwrap();
             uplink.set_locals(&hosts::addresses()).unwrap();
             steering.insert(&[flow(UDP, 4000, 53), hosts::flow6(UDP, 4000, 53)]);

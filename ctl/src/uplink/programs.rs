@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use port::{Error, Published, Steering, Uplink, UplinkStats};
+use port::{Error, Form, Published, Steering, Uplink, UplinkStats};
 
 /// They, or nothing.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(super) struct Programs(Option<Uplink>);
 impl Programs {
     /// Loads them for the host's link, or says why not. The data thread's end comes with them.
     pub(super) fn load(link: &str) -> (Programs, Option<Steering>, Option<String>) {
-        match Uplink::open(link) {
+        match Uplink::open(link, Form::Tc) {
             Ok((uplink, steering)) => (Programs(Some(uplink)), Some(steering), None),
             Err(error) => (Programs(None), None, Some(error.to_string())),
         }

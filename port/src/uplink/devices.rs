@@ -1,12 +1,17 @@
-//! The interfaces of the namespace: index by name, kind of link layer. Only questions.
+//! The interfaces of the namespace: index by name, kind of link layer, what they are made of. Only questions.
 
 use std::io;
 
 use crate::Error;
-use crate::netlink::{ACK, DUMP, Netlink, Request, u16_at, u32_at};
+use crate::netlink::{ACK, DUMP, Netlink, Request, attributes, u16_at, u32_at};
 
 const RTM_GETLINK: u16 = 18;
 const INFO: usize = 16;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
 /// Mobile modems; libc does not have it.
 const ARPHRD_RAWIP: u16 = 519;
 
@@ -23,6 +28,12 @@ pub(super) struct Device {
     pub(super) ifindex: u32,
     /// ARPHRD_...
     pub(super) kind: u16,
+    pub(super) name: String,
+    pub(super) mac: Option<[u8; 6]>,
+    /// What it is made of, such as `vlan`; empty for a card.
+    pub(super) made_of: String,
+    /// The interface below it.
+    pub(super) below: Option<u32>,
 }
 
 impl Device {
@@ -56,7 +67,22 @@ pub(super) fn get(netlink: &Netlink, ifindex: u32) -> io::Result<Device> {
 }
 
 fn device(body: &[u8]) -> Option<Device> {
-    Some(Device { kind: u16_at(body, 2)?, ifindex: u32_at(body, 4)? })
+    let (kind, ifindex) = (u16_at(body, 2)?, u32_at(body, 4)?);
+    let mut device = Device { ifindex, kind, name: String::new(), mac: None, made_of: String::new(), below: None };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
+    for (attribute, value) in attributes(body.get(INFO..).unwrap_or_default()) {
+        match attribute {
+            IFLA_IFNAME => device.name = text(value),
+            IFLA_ADDRESS => device.mac = value.try_into().ok(),
+            IFLA_LINK => device.below = u32_at(value, 0),
+            IFLA_LINKINFO => {
+                let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
+                device.made_of = kind.map(|(_, kind)| text(kind)).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    Some(device)
 }
 
 /// The index of the interface with this name, in the calling thread's namespace.

@@ -1,11 +1,13 @@
 //! The way between the host's interfaces and the switch: two BPF programs around a link (a TAP in the host's
 //! namespace). `steer`, at the ingress of each interface, sends to the link what belongs to the switch; `depart`, at the
-//! ingress of the link, sends out what the switch writes. This is the control thread's end; `Steering` is the data
-//! thread's. Knows tables and hooks, not why a port or flow is in them.
+//! ingress of the link, sends out what the switch writes. With the XDP form `Inlets` opens AF_XDP ports that what is
+//! steered comes by, before `steer`. This is the control thread's end; `Steering` is the data thread's. Knows tables and
+//! hooks, not why a port or flow is in them.
 
 mod devices;
 mod filter;
 mod hook;
+mod inlets;
 mod predecessor;
 mod programs;
 mod published;
@@ -21,6 +23,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use wire::Mac;
 
@@ -33,6 +36,7 @@ use published::PublishedPorts;
 use tables::{Address, Cell, Config, MappingKey, Table};
 
 pub use hook::Hook;
+pub use inlets::{Inlet, Inlets};
 pub use published::Published;
 pub use stats::UplinkStats;
 pub use steering::{FiveTuple, Steering};
@@ -48,7 +52,17 @@ pub const SOCKET_MARK: u32 = 0x3056;
 /// How many mappings can be steered at a time: as many as the connection tracker has connections by default.
 pub const MAX_MAPPINGS: u32 = 262_144;
 
-/// Both programs, their tables, and where they are attached. They outlive it: only [`Uplink::close`] removes them, so
+/// How what is steered comes from the NICs to the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// By the link: super-frames stay whole.
+    #[default]
+    Tc,
+    /// From the driver by AF_XDP, where [`Inlets`] opens a port; by the link where not. More small packets.
+    Xdp,
+}
+
+/// The programs, their tables, and where they are attached. They outlive it: only [`Uplink::close`] removes them, so
 /// that after a crash what belongs to the switch is held for a successor.
 ///
 /// Bound to the network namespace of the thread that opened it: use it on threads in that namespace only.
@@ -67,6 +81,9 @@ pub struct Uplink {
     inherited: Vec<MappingKey>,
     attached: BTreeSet<u32>,
     stats: stats::Counters,
+    inlets: Option<Arc<Inlets>>,
+    /// Why there is no XDP form, although it is asked for.
+    without_xdp: Option<Error>,
 }
 
 impl Uplink {
@@ -77,25 +94,25 @@ impl Uplink {
     ///
     /// # Errors
     /// There is no such link, the kernel is older than 5.15, or CAP_SYS_ADMIN is missing.
-    pub fn open(link: &str) -> Result<(Uplink, Steering), Error> {
+    pub fn open(link: &str, form: Form) -> Result<(Uplink, Steering), Error> {
         let hooks = Hooks::new(link, None)?;
-        Uplink::open_on(link, hooks)
+        Uplink::open_on(link, hooks, form)
     }
 
     /// As [`Uplink::open`], at the hook that is named instead of the best that the kernel has.
     ///
     /// # Errors
     /// As [`Uplink::open`]; or the kernel does not have this hook.
-    pub fn open_at(link: &str, hook: Hook) -> Result<(Uplink, Steering), Error> {
+    pub fn open_at(link: &str, hook: Hook, form: Form) -> Result<(Uplink, Steering), Error> {
         let hooks = Hooks::new(link, Some(hook))?;
-        Uplink::open_on(link, hooks)
+        Uplink::open_on(link, hooks, form)
     }
 
-    fn open_on(link: &str, hooks: Hooks) -> Result<(Uplink, Steering), Error> {
+    fn open_on(link: &str, hooks: Hooks, form: Form) -> Result<(Uplink, Steering), Error> {
         let link_index = devices::index_of(link)?;
         let predecessor = Predecessor::find(&hooks)?;
         let inherited = predecessor.mappings();
-        let mut programs = Programs::load(link, inherited.len())?;
+        let mut programs = Programs::load(link, inherited.len(), form)?;
         let mut config = programs.cell(tables::CONFIG)?;
         config.set([link_index, u32::from(!inherited.is_empty())])?;
         let mut inherited_table = programs.table(tables::INHERITED)?;
@@ -109,6 +126,11 @@ impl Uplink {
         let mut steering = Steering::new(&mut programs, failures)?;
         // Alive before the first packet is judged.
         steering.beat();
+        let (inlets, without_xdp) = match programs.catch.take() {
+            Some(Ok(program)) => (Some(Arc::new(Inlets::new(&mut programs, program)?)), None),
+            Some(Err(source)) => (None, Some(Error::UplinkXdp { source })),
+            None => (None, None),
+        };
 
         let mut uplink = Uplink {
             link: link.to_owned(),
@@ -123,6 +145,8 @@ impl Uplink {
             inherited,
             attached: BTreeSet::new(),
             stats,
+            inlets,
+            without_xdp,
         };
         uplink.hooks.put(link_index, uplink.programs.depart.as_fd())?;
         for ifindex in predecessor.steered {
@@ -145,6 +169,17 @@ impl Uplink {
         self.hooks.hook()
     }
 
+    /// With the XDP form: who opens its ports, to be used on any thread of the namespace. None with the other, and where the
+    /// kernel has not what is needed.
+    pub fn inlets(&self) -> Option<&Arc<Inlets>> {
+        self.inlets.as_ref()
+    }
+
+    /// Why there is no XDP form, although it was asked for.
+    pub fn without_xdp(&self) -> Option<&Error> {
+        self.without_xdp.as_ref()
+    }
+
     /// Attaches `steer` to the ingress of an interface; nothing happens when it is there already.
     ///
     /// # Errors
@@ -163,12 +198,13 @@ impl Uplink {
         Ok(())
     }
 
-    /// Removes `steer` from an interface. One that is gone, or had none, is no error.
+    /// Removes `steer` from an interface, and closes its port, if it has one. One that is gone, or had none, is no error.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn detach(&mut self, ifindex: u32) -> Result<(), Error> {
         self.attached.remove(&ifindex);
+        self.inlets.iter().for_each(|inlets| inlets.close(ifindex));
         self.hooks.clear(ifindex)
     }
 
@@ -235,11 +271,13 @@ impl Uplink {
         self.stats.read()
     }
 
-    /// Removes both programs from every interface of the namespace. Nothing is left.
+    /// Removes both classifiers from every interface of the namespace, and closes all ports: nothing is left once those are
+    /// dropped.
     ///
     /// # Errors
     /// The kernel refuses somewhere; everything else is removed nevertheless.
     pub fn close(self) -> Result<(), Error> {
+        self.inlets.iter().for_each(|inlets| inlets.close_all());
         self.hooks.clear_all()
     }
 }

@@ -28,6 +28,8 @@ pub struct UplinkStats {
     pub fragments: u64,
     /// Lost because the kernel had no memory for a link-layer header.
     pub failed: u64,
+    /// Those of `steered` and `fragments` that came by AF_XDP.
+    pub by_xdp: u64,
     /// Sent out by the host's routes.
     pub departed: u64,
     /// Dropped: the host has no route to leave by.
@@ -78,6 +80,7 @@ impl Counters {
             limited: steer(4),
             fragments: steer(5),
             failed: steer(6),
+            by_xdp: steer(7),
             departed: depart(0),
             no_route: depart(1),
             too_big: depart(2),

@@ -18,6 +18,8 @@ pub(super) const BEAT: &str = "vsw_beat";
 pub(super) const LIMIT: &str = "vsw_limit";
 pub(super) const STEERED: &str = "vsw_steered";
 pub(super) const DEPARTED: &str = "vsw_departed";
+pub(super) const NICS: &str = "vsw_nics";
+pub(super) const INLETS: &str = "vsw_inlets";
 
 /// IPv4 as ::ffff:a.b.c.d.
 pub(super) type Address = [u8; 16];
@@ -30,6 +32,9 @@ pub(super) type PublishedKey = [u8; 20];
 
 /// Bit n of word n / 64: port n.
 pub(super) type PortSet = [u64; 1024];
+
+/// MAC address, whether TCP comes joined, a zero, number of the first queue.
+pub(super) type Nic = [u8; 12];
 
 /// Interface index of the link; whether the inherited mappings count.
 pub(super) type Config = [u32; 2];

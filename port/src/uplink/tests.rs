@@ -17,7 +17,7 @@ fn an_interface_never_has_two() {
         let _nic = Tap::create("nic0", &TapOptions::default()).unwrap();
         let _link = Tap::create("vsw0", &TapOptions::default()).unwrap();
         let nic = devices::index_of("nic0").unwrap();
-        let open = |hook| Uplink::open_at("vsw0", hook).unwrap().0;
+        let open = |hook| Uplink::open_at("vsw0", hook, Form::Tc).unwrap().0;
         let mut first = open(Hook::Filter);
         first.attach(nic).unwrap();
         assert_eq!((count(&first, nic), count(&first, first.link())), (1, 1));
@@ -42,7 +42,7 @@ fn an_interface_never_has_two() {
 #[test]
 fn a_link_that_is_not_there_is_an_error_that_names_it() {
     within(|| {
-        let error = Uplink::open("vsw0").unwrap_err();
+        let error = Uplink::open("vsw0", Form::Tc).unwrap_err();
         assert_eq!(error.to_string(), "interface vsw0: no such interface in this network namespace (see `ip link`)");
     });
 }

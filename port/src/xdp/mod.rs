@@ -13,6 +13,7 @@ mod umem;
 
 pub use port::{MOST_MTU, Xdp, XdpInfo, XdpOptions, XdpStats};
 pub use program::XdpMode;
+pub(crate) use program::{QUEUES, load};
 pub use umem::set_memory;
 
 /// Chunks of the shared memory in use, and all of them; `None` as long as no AF_XDP port was made.

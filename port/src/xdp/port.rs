@@ -60,8 +60,9 @@ pub struct Xdp {
     // In the order in which it is taken apart.
     _attachment: Attachment,
     sockets: Vec<Socket>,
-    program: Program,
-    _promiscuous: Promiscuous,
+    /// Its own; `None`: somebody else's.
+    program: Option<Program>,
+    _promiscuous: Option<Promiscuous>,
     link: Option<OwnLink>,
     info: XdpInfo,
     /// Whether its frames may carry partial checksums.
@@ -95,21 +96,42 @@ impl Xdp {
         let failed = |step| move |source| Error::Xdp { ifname: ifname.to_owned(), step, source };
         let ifindex =
             nix::net::if_::if_nametoindex(ifname).map_err(|_| Error::NoInterface { name: ifname.to_owned() })?;
+        let mut program = Program::load().map_err(failed(step::LOAD))?;
+        let promiscuous = Promiscuous::new(ifindex).map_err(failed(step::PROMISCUOUS))?;
+        let fd = program.fd().try_clone_to_owned().map_err(failed(step::LOAD))?;
+        let claim = |queue, socket: BorrowedFd<'_>| program.claim(queue, socket);
+        let mut port = Xdp::with_program(ifname, ifindex, fd.as_fd(), options, claim)?;
+        port.program = Some(program);
+        port._promiscuous = Some(promiscuous);
+        // What came before its sockets were there is not the port's.
+        port.told = port.stats();
+        Ok(port)
+    }
+
+    /// Attaches a program to an interface, and opens a socket for each of its queues, of which `claim` tells the program.
+    ///
+    /// # Errors
+    /// As [`Xdp::open`].
+    pub(crate) fn with_program(
+        ifname: &str,
+        ifindex: u32,
+        program: BorrowedFd<'_>,
+        options: &XdpOptions,
+        mut claim: impl FnMut(u32, BorrowedFd<'_>) -> io::Result<()>,
+    ) -> Result<Xdp, Error> {
         let queues = ethtool::receive_queues(ifname);
         if queues > QUEUES {
             return Err(Error::XdpQueues { ifname: ifname.to_owned(), queues });
         }
         let longest = longest(ifname)?;
-        let mut program = Program::load().map_err(failed(step::LOAD))?;
-        let promiscuous = Promiscuous::new(ifindex).map_err(failed(step::PROMISCUOUS))?;
-        let (attachment, mode, why_generic) = attach(program.fd(), ifname, ifindex, options.mode)?;
+        let (attachment, mode, why_generic) = attach(program, ifname, ifindex, options.mode)?;
         let zero_copy = if mode == XdpMode::Generic { options.zero_copy.or(Some(false)) } else { options.zero_copy };
         let wanted = SocketOptions { zero_copy, busy_poll: options.busy_poll };
         let mut sockets = Vec::new();
         for queue in 0..queues {
-            let socket = Socket::open(ifindex, queue, wanted);
-            let socket = socket.map_err(|(step, source)| Error::Xdp { ifname: ifname.to_owned(), step, source })?;
-            program.claim(queue, socket.as_fd()).map_err(failed(step::CLAIM))?;
+            let failed = |(step, source)| Error::Xdp { ifname: ifname.to_owned(), step, source };
+            let socket = Socket::open(ifindex, queue, wanted).map_err(failed)?;
+            claim(queue, socket.as_fd()).map_err(|source| failed((step::CLAIM, source)))?;
             sockets.push(socket);
         }
         let info = XdpInfo {
@@ -123,8 +145,8 @@ impl Xdp {
         let mut port = Xdp {
             _attachment: attachment,
             sockets,
-            program,
-            _promiscuous: promiscuous,
+            program: None,
+            _promiscuous: None,
             link: None,
             info,
             is_veth: ethtool::driver(ifname).is_ok_and(|driver| driver == "veth"),
@@ -133,7 +155,6 @@ impl Xdp {
             segments: Vec::new(),
             told: XdpStats::default(),
         };
-        // What came before its sockets were there is not the port's.
         port.told = port.stats();
         Ok(port)
     }
@@ -266,7 +287,7 @@ impl Xdp {
 
     /// What was lost since it was opened.
     pub fn stats(&self) -> XdpStats {
-        let start = XdpStats { unclaimed: self.program.unclaimed(), ..XdpStats::default() };
+        let start = XdpStats { unclaimed: self.program.as_ref().map_or(0, Program::unclaimed), ..XdpStats::default() };
         self.sockets.iter().map(Socket::stats).fold(start, |sum, socket| XdpStats {
             too_long: sum.too_long + socket.too_long,
             overrun: sum.overrun + socket.ring_full + socket.no_chunk,

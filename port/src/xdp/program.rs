@@ -11,8 +11,8 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use crate::bpf::{self, Attributes, bpf, cause};
 
-/// Queues of an interface that can have a socket. Repeated in bpf/port.c.
-pub(super) const QUEUES: u32 = 64;
+/// Queues of an interface that can have a socket. Repeated in bpf/port.c and bpf/catch.c.
+pub(crate) const QUEUES: u32 = 64;
 
 const PROGRAM: &str = "vsw_port";
 const SOCKETS: &str = "vsw_sockets";
@@ -109,7 +109,8 @@ impl fmt::Debug for Program {
     }
 }
 
-fn load(object: &mut Ebpf, name: &str) -> Result<OwnedFd, EbpfError> {
+/// Loads an object's XDP program.
+pub(crate) fn load(object: &mut Ebpf, name: &str) -> Result<OwnedFd, EbpfError> {
     let program = object.program_mut(name).ok_or(ProgramError::InvalidName { name: name.to_owned() })?;
     let program: &mut Xdp = program.try_into()?;
     program.load()?;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use etherparse::{PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice};
 use nix::sched::{CloneFlags, unshare};
-use port::{FiveTuple, Hook, Received, Sent, Steering, Tap, TapOptions, Uplink, UplinkStats};
+use port::xdp::{Xdp, set_memory};
+use port::{FiveTuple, Form, Hook, Received, Sent, Steering, Tap, TapOptions, Uplink, UplinkStats};
 use wire::Frame;
 
 use super::namespace::{eventually, ip, within};
@@ -21,17 +22,47 @@ pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2);
 pub(crate) const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
+/// How what is steered comes to the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) hook: Hook,
+    pub(crate) form: Form,
+}
+
 /// The hooks that the running kernel has, the best one first.
 pub(crate) fn hooks() -> Vec<Hook> {
     within(|| {
         let _link = tap("vsw0");
-        let best = Uplink::open("vsw0").unwrap().0.hook();
+        let best = Uplink::open("vsw0", Form::Tc).unwrap().0.hook();
         if best == Hook::Tcx { vec![Hook::Tcx, Hook::Filter] } else { vec![Hook::Filter] }
     })
 }
 
-pub(crate) fn best() -> Hook {
-    hooks()[0]
+pub(crate) fn best() -> Way {
+    Way { hook: hooks()[0], form: Form::Tc }
+}
+
+/// All hooks, and the XDP form at the best.
+pub(crate) fn ways() -> Vec<Way> {
+    let hooks = hooks();
+    let by_link = hooks.iter().map(|hook| Way { hook: *hook, form: Form::Tc });
+    by_link.chain([Way { hook: hooks[0], form: Form::Xdp }]).collect()
+}
+
+/// The test, on a new host for each form.
+pub(crate) fn in_both_forms(test: impl Fn(Host) + Sync) {
+    let hook = best().hook;
+    thread::scope(|scope| {
+        for form in [Form::Tc, Form::Xdp] {
+            let test = &test;
+            scope.spawn(move || within(|| test(Host::new(Way { hook, form }))));
+        }
+    });
+}
+
+/// The port of an interface, if the uplink has the XDP form.
+pub(crate) fn inlet(uplink: &Uplink, ifname: &str) -> Option<Xdp> {
+    uplink.inlets().map(|inlets| inlets.open(index(ifname)).unwrap().port)
 }
 
 pub(crate) fn tap(name: &str) -> Tap {
@@ -66,6 +97,8 @@ pub(crate) fn mac_of(name: &str) -> [u8; 6] {
 
 pub(crate) struct Host {
     pub(crate) link: Tap,
+    /// With the XDP form.
+    pub(crate) inlet: Option<Xdp>,
     pub(crate) nic: Tap,
     pub(crate) nic_mac: [u8; 6],
     pub(crate) uplink: Uplink,
@@ -74,7 +107,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(hook: Hook) -> Host {
+    pub(crate) fn new(way: Way) -> Host {
+        set_memory(8 << 20);
         let nic = tap("nic0");
         ip("addr add 10.1.0.1/24 dev nic0");
         ip("addr add fd01::1/64 dev nic0 nodad");
@@ -84,13 +118,15 @@ impl Host {
         std::fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").unwrap();
         std::fs::write("/proc/sys/net/ipv6/icmp/ratelimit", "0").unwrap();
         let link = link();
-        let (mut uplink, steering) = Uplink::open_at("vsw0", hook).unwrap();
+        let (mut uplink, steering) = Uplink::open_at("vsw0", way.hook, way.form).unwrap();
         uplink.attach(index("nic0")).unwrap();
         uplink.set_locals(&[HOST.into(), HOST6.into()]).unwrap();
-        Host { link, nic, nic_mac: mac_of("nic0"), uplink, steering, before: UplinkStats::default() }
+        let inlet = inlet(&uplink, "nic0");
+        assert_eq!(inlet.is_some(), way.form == Form::Xdp);
+        Host { link, inlet, nic, nic_mac: mac_of("nic0"), uplink, steering, before: UplinkStats::default() }
     }
 
-    /// What was counted since the last call.
+    /// What was counted since the last call, whichever way it came.
     pub(crate) fn counted(&mut self) -> UplinkStats {
         let now = self.uplink.stats();
         let before = std::mem::replace(&mut self.before, now);
@@ -102,6 +138,7 @@ impl Host {
             limited: now.limited - before.limited,
             fragments: now.fragments - before.fragments,
             failed: now.failed - before.failed,
+            by_xdp: 0,
             departed: now.departed - before.departed,
             no_route: now.no_route - before.no_route,
             too_big: now.too_big - before.too_big,
@@ -123,9 +160,13 @@ impl Host {
     pub(crate) fn steered(&mut self, bytes: &[u8]) {
         self.steering.beat();
         self.arrive(bytes);
-        let frame = read_until(&mut self.link, "steered frame", |frame| frame.bytes() == bytes);
-        assert_eq!(frame.bytes(), bytes);
+        self.comes_to_the_switch(bytes);
         assert_eq!(self.counted(), UplinkStats { steered: 1, ..UplinkStats::default() });
+    }
+
+    /// A frame comes to the switch as it arrived, by the way that is wanted.
+    pub(crate) fn comes_to_the_switch(&mut self, bytes: &[u8]) {
+        receive_until(&mut self.link, self.inlet.as_mut(), "steered frame", |frame| frame.bytes() == bytes);
     }
 
     /// It arrives, and the program takes no notice.
@@ -188,6 +229,21 @@ pub(crate) fn read_until(tap: &mut Tap, what: &str, mut wanted: impl FnMut(&Fram
         _ => None,
     });
     frame
+}
+
+/// Reads from the port, or from the link if there is none, until a frame satisfies `wanted`.
+pub(crate) fn receive_until(
+    link: &mut Tap,
+    inlet: Option<&mut Xdp>,
+    what: &str,
+    wanted: impl Fn(&Frame) -> bool,
+) -> Frame {
+    let Some(inlet) = inlet else { return read_until(link, what, wanted) };
+    let mut batch = Vec::new();
+    eventually(what, || {
+        inlet.receive(&mut batch, 1);
+        batch.pop().filter(|frame| wanted(frame))
+    })
 }
 
 /// Whether a frame that satisfies `wanted` comes within some time.

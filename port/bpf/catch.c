@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// `steer` with an XDP program before it, which has its tables: one object. What is the switch's goes from the driver to the
+// AF_XDP socket of its queue, past the network stack. What cannot go there passes, and is judged once more by `steer`:
+// nothing is the host's because a socket was missing.
+
+#include "steer.c"
+
+// Repeated in src/uplink/inlets.rs.
+enum { NICS = 64, QUEUES = 64 };
+// Longest frame that a socket takes, in bytes: a page less what the kernel keeps of it.
+enum { LONGEST = 4096 - 256 };
+
+struct nic {
+    __u8 mac[6];   // of frames for this host
+    __u8 joined;   // whether TCP comes joined to super-frames, which are for `steer`, and all of TCP with them
+    __u8 zero;
+    __u32 first;   // number of its first queue in vsw_inlets
+};
+
+struct {
+    NUMBER(type, BPF_MAP_TYPE_HASH);
+    NUMBER(max_entries, NICS);
+    TYPE(key, __u32);  // interface index
+    TYPE(value, struct nic);
+} vsw_nics SECTION(".maps");
+
+struct {
+    NUMBER(type, BPF_MAP_TYPE_XSKMAP);
+    NUMBER(max_entries, NICS * QUEUES);
+    TYPE(key, __u32);
+    TYPE(value, __u32);
+} vsw_inlets SECTION(".maps");
+
+SECTION("xdp")
+int vsw_catch(struct xdp_md *frame)
+{
+    struct {
+        __u8 destination[6], source[6];
+        __u16 type;
+    } ether;
+    struct packet p = {};
+
+    __u32 ifindex = frame->ingress_ifindex;
+    struct nic *nic = map_lookup(&vsw_nics, &ifindex);
+    if (!nic || xdp_len(frame) > LONGEST || load_bytes(frame, XDP, 0, &ether, ETHER_LEN))
+        return XDP_PASS;
+    for (int i = 0; i < 6; i++)
+        if (ether.destination[i] != nic->mac[i])
+            return XDP_PASS;
+    if (parse(frame, XDP, ETHER_LEN, ether.type, &p) || (nic->joined && p.protocol == TCP))
+        return XDP_PASS;
+    int what = judge(frame, XDP, &p, ether.type == NET16(ETHER_IPV6));
+    if (what == LIMITED) {
+        count(what);
+        return XDP_DROP;
+    }
+    if (what != STEERED && what != FRAGMENTS)
+        return XDP_PASS;
+    long verdict = redirect_map(&vsw_inlets, nic->first + frame->rx_queue_index, XDP_PASS);
+    if (verdict == XDP_REDIRECT) {
+        count(what);
+        count(CAUGHT);
+    }
+    return verdict;
+}
