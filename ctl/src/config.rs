@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use port::Form;
 use serde::Deserialize;
 
 use crate::dns::Upstreams;
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Interfaces that lead outside: all that can (auto), no one (none), or these [default: auto].
     #[arg(long, env = "VSWITCH_UPLINK", value_name = "auto|none|INTERFACE,...")]
     pub uplink: Option<String>,
+    /// How the switch's packets come from these interfaces: by the host's link (tc), or by AF_XDP (xdp) [default: tc].
+    #[arg(long, env = "VSWITCH_UPLINK_FORM", value_name = "tc|xdp")]
+    pub uplink_form: Option<String>,
     /// Name of the host's own link to the switch [default: vsw0].
     #[arg(long, env = "VSWITCH_HOST_LINK", value_name = "NAME")]
     pub host_link: Option<String>,
@@ -90,6 +94,7 @@ struct File {
     socket: Option<PathBuf>,
     vxlan_port: Option<u16>,
     uplink: Option<String>,
+    uplink_form: Option<String>,
     host_link: Option<String>,
     lease_time: Option<u64>,
     dns_upstreams: Option<Vec<String>>,
@@ -116,6 +121,8 @@ pub struct Config {
     pub vxlan_port: u16,
     /// What leads outside.
     pub uplink: Selection,
+    /// How packets come from there.
+    pub uplink_form: Form,
     /// The name of the host's link.
     pub host_link: String,
     /// In seconds, 1 at the least.
@@ -191,6 +198,11 @@ impl Config {
             socket: arguments.socket.or(file.socket).unwrap_or_else(|| crate::client::DEFAULT_SOCKET.into()),
             vxlan_port: arguments.vxlan_port.or(file.vxlan_port).unwrap_or(vxlan::PORT),
             uplink: arguments.uplink.or(file.uplink).map(|text| Selection::read(&text)).unwrap_or_default(),
+            uplink_form: match arguments.uplink_form.or(file.uplink_form).as_deref() {
+                None | Some("tc") => Form::Tc,
+                Some("xdp") => Form::Xdp,
+                Some(other) => return Err(failed(format!("uplink_form: {other:?} is no form; give tc or xdp"))),
+            },
             host_link: arguments.host_link.or(file.host_link).unwrap_or_else(|| uplink::NAME.into()),
             lease_time: arguments.lease_time.or(file.lease_time).unwrap_or(600),
             docker_plugin: match arguments.docker_plugin.or(file.docker_plugin).as_deref() {
@@ -280,9 +292,11 @@ mod tests {
         assert_eq!(config.upstreams, servers(&["192.0.2.1:53", "[fd00::1]:5353"]));
         let config = merge(&["--dns-upstreams", "192.0.2.1,192.0.2.2"], "dns_upstreams = ['x']").unwrap();
         assert_eq!(config.upstreams, servers(&["192.0.2.1:53", "192.0.2.2:53"]));
-        let config = merge(&["--uplink", "eth0,eth1"], "uplink = 'none'\nhost_link = 'sw'\n").unwrap();
+        let file = "uplink = 'none'\nhost_link = 'sw'\nuplink_form = 'xdp'\n";
+        let config = merge(&["--uplink", "eth0,eth1"], file).unwrap();
         let named = Selection::Named(vec!["eth0".into(), "eth1".into()]);
         assert_eq!((config.uplink, config.host_link.as_str()), (named, "sw"));
+        assert_eq!(config.uplink_form, Form::Xdp);
     }
 
     #[test]
@@ -291,6 +305,7 @@ mod tests {
         assert!(merge(&[], "vxlan_port = 70000").is_err());
         assert!(merge(&["--lease-time", "0"], "").is_err());
         assert!(merge(&["--xdp-memory", "0"], "").unwrap_err().to_string().contains("xdp_memory: 0"));
+        assert!(merge(&["--uplink-form", "ebpf"], "").unwrap_err().to_string().contains("give tc or xdp"));
         assert!(merge(&["--host-link", "a/b"], "").unwrap_err().to_string().contains("a/b"));
         for bad in ["", ",", "eth0,none", "auto,eth0", "lo", "a/b", "eth0,vsw0"] {
             let said = merge(&["--uplink", bad], "").unwrap_err().to_string();

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use ctl::api;
 use ctl::model::Event;
 use ctl::uplink::{self, Selection, Uplink};
+use port::Form;
+use port::xdp::{Xdp, XdpOptions};
 use switch::turn::{Config, Handle};
 use tokio::sync::mpsc::Receiver;
 
@@ -51,7 +53,11 @@ struct Host {
 
 impl Host {
     async fn start(selection: &str) -> Host {
-        let mut made = uplink::make(uplink::NAME, Selection::read(selection)).await;
+        Host::start_with(selection, Form::Tc).await
+    }
+
+    async fn start_with(selection: &str, form: Form) -> Host {
+        let mut made = uplink::make(uplink::NAME, Selection::read(selection), form).await;
         let config = Config { steering: made.steering(), ..Config::default() };
         let (handle, _, _) = Handle::start(config, Box::new(|| ())).unwrap();
         let (uplink, events) = Uplink::start(made, handle.clone()).await;
@@ -140,6 +146,49 @@ fn nics_come_and_go_and_routes_change() {
         assert!(host.has_event("uplink_left"));
         host.stop();
         until("the link goes with the data thread", || !run("ip link show").contains("vsw0")).await;
+    });
+}
+
+#[test]
+fn nics_have_ports_in_the_xdp_form() {
+    in_namespace("nics_have_ports_in_the_xdp_form", async || {
+        port::xdp::set_memory(8 << 20);
+        nic("eth0", "192.0.2.1/24");
+        nic("eth1", "198.51.100.1/24");
+        let other = Xdp::open("eth1", &XdpOptions::default()).unwrap();
+        let mut host = Host::start_with("auto", Form::Xdp).await;
+        assert_eq!(host.nics(), ["eth0 up", "eth1 up"], "ports are not waited for");
+        let (uplink, handle) = (host.uplink.clone(), host.handle.clone());
+        let port = |ifname: &str| {
+            let nic = uplink.status().nics.into_iter().find(|nic| nic.ifname == ifname);
+            nic.map_or_else(
+                || "none".into(),
+                |nic| match (nic.xdp, nic.no_xdp) {
+                    (Some(xdp), None) => xdp.to_string(),
+                    (None, why) => why.unwrap_or_default(),
+                    both => panic!("{both:?}"),
+                },
+            )
+        };
+        until("a port", || port("eth0") == "native, copy").await;
+        until("a refusal", || port("eth1").contains("another XDP program is attached")).await;
+        assert!(host.has_event("uplink_xdp") && host.has_event("uplink_no_xdp"));
+        assert!(run("ip -details link show eth0").contains("prog/xdp"));
+        drop(other);
+
+        // It goes without a word, and comes again.
+        run("ip link delete eth0");
+        until("the NIC is gone", || port("eth0") == "none").await;
+        nic("eth0", "192.0.2.1/24");
+        until("a port again", || port("eth0") == "native, copy").await;
+        // One that leads nowhere is given back.
+        run("ip address flush dev eth0");
+        until("no program", || !run("ip -details link show eth0").contains("prog/xdp")).await;
+        run("ip address add 192.0.2.1/24 dev eth0");
+        until("a port once more", || port("eth0") == "native, copy").await;
+        host.stop();
+        until("nothing is left", || !run("ip -details link show eth0").contains("prog/xdp")).await;
+        drop(handle);
     });
 }
 

@@ -24,6 +24,21 @@ impl PortId {
     pub const HOST: PortId = PortId(u32::MAX);
     /// Stands for the underlay where a frame from another host is treated like one from a port.
     pub(crate) const TUNNEL: PortId = PortId(u32::MAX - 1);
+
+    /// A way in from a NIC beside [`PortId::HOST`], by a number up to 255: what comes there is treated as what comes by that.
+    pub const fn inlet(number: u8) -> PortId {
+        PortId(u32::MAX - 2 - number as u32)
+    }
+
+    /// Whether it is an [`PortId::inlet`].
+    pub fn is_inlet(self) -> bool {
+        (PortId::inlet(u8::MAX)..=PortId::inlet(0)).contains(&self)
+    }
+
+    /// The port that the engine knows what comes here by.
+    pub(crate) fn known_as(self) -> PortId {
+        if self.is_inlet() { PortId::HOST } else { self }
+    }
 }
 
 /// The number of a published rule. Chosen by the caller.

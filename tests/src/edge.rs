@@ -21,9 +21,15 @@ pub struct Edge {
 impl Edge {
     /// Starts them, with a bridge network GREEN of both families: 10.30.0.0/24 and fd30::/64.
     pub fn start(lab: &Lab) -> Result<Edge> {
+        Edge::start_with(lab, &[])
+    }
+
+    /// The same with these flags of the daemon.
+    pub fn start_with(lab: &Lab, flags: &[&str]) -> Result<Edge> {
         let host = lab.host("h1")?;
         let outside = lab.outside(&[&host], 1500)?;
-        let daemon = Vswitchd::start_with(&host, Options { local_only: true, ..Options::default() })?;
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let daemon = Vswitchd::start_with(&host, Options { local_only: true, flags, ..Options::default() })?;
         daemon.vsctl(&["network", "create", "--subnet", "10.30.0.0/24", "--subnet", "fd30::/64", "GREEN"])?;
         Ok(Edge { daemon, outside })
     }

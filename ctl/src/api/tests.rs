@@ -66,6 +66,8 @@ impl Plane for Empty {
 
     fn host_link_lost(&self) {}
 
+    fn inlet_lost(&self, _: switch::PortId) {}
+
     fn answer(&self, _: switch::Return, _: Vec<u8>) {}
 
     fn flush(&self, _: nat::Filter) -> Future<'static, usize> {

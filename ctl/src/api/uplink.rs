@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::Xdp;
+
 /// `GET /v1/uplink`, and in [`Show`](super::Show).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -50,6 +52,12 @@ pub struct Nic {
     pub state: String,
     /// Why it failed.
     pub problem: Option<String>,
+    /// The AF_XDP port that what is steered comes by; none: it comes by the host's link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xdp: Option<Xdp>,
+    /// Why there is none, where `--uplink-form xdp` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_xdp: Option<String>,
 }
 
 /// A route of the host in [`Uplink`].

@@ -112,7 +112,7 @@ async fn run(config: Config) -> Result<()> {
     };
     port::xdp::set_memory(config.xdp_memory << 20);
     settings.host_link.clone_from(&config.host_link);
-    let mut made = uplink::make(&config.host_link, config.uplink.clone()).await;
+    let mut made = uplink::make(&config.host_link, config.uplink.clone(), config.uplink_form).await;
     let data = turn::Config { underlay, steering: made.steering(), ..turn::Config::default() };
     let (handle, notices, thread) = Handle::start(data, Box::new(notify)).context("cannot start the data thread")?;
     let (uplink, mut told) = Uplink::start(made, handle.clone()).await;

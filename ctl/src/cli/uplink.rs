@@ -50,11 +50,17 @@ pub(crate) fn facts(uplink: &api::Uplink, style: Style) -> Vec<(&'static str, St
     for nic in &uplink.nics {
         let name = printable(&nic.ifname);
         let text = match (nic.state.as_str(), &nic.problem) {
-            ("up", _) => format!("{name} {}, MTU {}, {form}", addresses(nic), nic.mtu),
+            ("up", _) => match &nic.xdp {
+                Some(xdp) => format!("{name} {}, MTU {}, xdp ({xdp})", addresses(nic), nic.mtu),
+                None => format!("{name} {}, MTU {}, {form}", addresses(nic), nic.mtu),
+            },
             (_, Some(problem)) => style.alarm(&format!("{name}: {}", printable(problem))),
             (_, None) => continue,
         };
         facts.push(("Uplink", text));
+        if let Some(why) = &nic.no_xdp {
+            facts.push(("Uplink", style.alarm(&format!("{name} not by AF_XDP: {}", printable(why)))));
+        }
     }
     match &uplink.problem {
         Some(problem) => facts.push(("Uplink", style.alarm(&printable(problem)))),

@@ -118,6 +118,7 @@ impl Control {
     pub async fn hear(self: &Arc<Self>, notice: Notice) {
         match notice {
             Notice::Gone(PortId::HOST) => self.host_link_lost(),
+            Notice::Gone(port) if port.is_inlet() => self.plane.inlet_lost(port),
             Notice::Gone(port) => self.port_gone(port).await,
             Notice::Ask(question) => self.forward(question),
         }

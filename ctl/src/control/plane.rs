@@ -123,6 +123,8 @@ pub trait Plane: Send + Sync {
     fn has_link(&self) -> bool;
     /// The host's link vanished by somebody's hand.
     fn host_link_lost(&self);
+    /// The data thread has lost the port of a NIC.
+    fn inlet_lost(&self, port: PortId);
     /// Ends tracked connections; how many.
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize>;
     /// Replaces the rules of all networks (`None`) or of a bridge, of one family, between two frames. None: there are none.
@@ -318,6 +320,10 @@ impl Plane for Engine {
 
     fn host_link_lost(&self) {
         self.uplink.lost();
+    }
+
+    fn inlet_lost(&self, port: PortId) {
+        self.uplink.inlet_lost(port);
     }
 
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {

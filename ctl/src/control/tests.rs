@@ -104,6 +104,8 @@ impl Plane for Tables {
         *self.unlinked.lock().unwrap() = true;
     }
 
+    fn inlet_lost(&self, _: PortId) {}
+
     fn flush(&self, filter: nat::Filter) -> Future<'static, usize> {
         let (flushed, _) = self.switch.lock().unwrap().flush_some(&filter, 0, usize::MAX);
         Box::pin(async move { flushed })

@@ -45,7 +45,7 @@ impl Uplink {
         }
     }
 
-    async fn follow(&self, index: u32) {
+    async fn follow(self: &Arc<Self>, index: u32) {
         let mut told = false;
         loop {
             let result = self.listen(index).await;
@@ -59,7 +59,7 @@ impl Uplink {
     }
 
     /// Follows the changes, as long as the sockets work.
-    async fn listen(&self, index: u32) -> io::Result<()> {
+    async fn listen(self: &Arc<Self>, index: u32) -> io::Result<()> {
         let netlink = Netlink::open()?;
         let mut monitor = Monitor::open()?;
         loop {
@@ -85,12 +85,13 @@ impl Uplink {
     }
 
     /// One look, and all that follows from it.
-    async fn pass(&self, netlink: &Netlink, index: u32) -> io::Result<()> {
+    async fn pass(self: &Arc<Self>, netlink: &Netlink, index: u32) -> io::Result<()> {
         let facts = kernel::facts(netlink).await?;
         let (plan, mtu) = {
             let mut inner = self.inner();
             let steered = self.steer(&mut inner, &facts, index);
             self.inform(&mut inner, &facts, &steered, index);
+            self.tend_inlets(&mut inner, &steered);
             let chosen = inner.nics.keys().filter_map(|nic| facts.links.get(nic)).map(|link| link.mtu);
             let mtu = link::fitting_mtu(chosen);
             let mut wanted = Wanted::new();
@@ -150,7 +151,8 @@ impl Uplink {
             };
             let addresses = facts.of_link(nic).filter_map(|a| IpNet::new(a.ip, a.net.prefix_len()).ok()).collect();
             let (ifname, mtu, state) = (link.name.clone(), link.mtu, state.to_owned());
-            inner.nics.insert(nic, api::Nic { ifname, ifindex: nic, mtu, addresses, state, problem });
+            let (ifindex, xdp, no_xdp) = (nic, None, None);
+            inner.nics.insert(nic, api::Nic { ifname, ifindex, mtu, addresses, state, problem, xdp, no_xdp });
         }
         self.tell_nics(&before, &inner.nics);
         inner.programs.attached().intersection(&chosen).copied().collect()

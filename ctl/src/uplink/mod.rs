@@ -4,6 +4,7 @@
 
 mod error;
 mod facts;
+mod inlets;
 mod kernel;
 mod link;
 mod mirror;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
-use port::{Published, Steering, Tap};
+use port::{Form, Published, Steering, Tap};
 use switch::turn::Handle;
 use switch::{PortId, Route, Update};
 use tokio::sync::{Notify, mpsc, watch};
@@ -51,7 +52,7 @@ pub struct Made {
 
 /// Makes the link `name` in the process's namespace and loads the programs, unless nothing is selected. What fails is
 /// logged, and shown by [`Uplink::status`].
-pub async fn make(name: &str, selection: Selection) -> Made {
+pub async fn make(name: &str, selection: Selection, form: Form) -> Made {
     let mut made =
         Made { name: name.into(), selection, link: None, programs: Programs::default(), steering: None, problem: None };
     if made.selection == Selection::None {
@@ -65,9 +66,12 @@ pub async fn make(name: &str, selection: Selection) -> Made {
             return made;
         }
     }
-    (made.programs, made.steering, made.problem) = Programs::load(name);
+    (made.programs, made.steering, made.problem) = Programs::load(name, form);
     if let Some(problem) = &made.problem {
         tracing::error!("no way outside: {problem}");
+    }
+    if let Some(why) = made.programs.without_xdp() {
+        tracing::warn!("what is steered comes by {name} and not by AF_XDP: {why}");
     }
     made
 }
@@ -107,6 +111,7 @@ struct Inner {
     /// Subnets whose routes the kernel refused.
     unroutable: BTreeSet<IpNet>,
     nics: BTreeMap<u32, api::Nic>,
+    inlets: BTreeMap<u32, inlets::Stage>,
     locals: Option<Vec<IpAddr>>,
     addresses: Vec<IpAddr>,
     routes: Vec<Route>,
@@ -204,7 +209,7 @@ impl Uplink {
             link: self.has_link().then(|| self.name.clone()),
             form: inner.programs.form(),
             problem: inner.problem.clone(),
-            nics: inner.nics.values().cloned().chain(self.missing(&inner)).collect(),
+            nics: inner.nics.values().map(|nic| with_form(&inner, nic)).chain(self.missing(&inner)).collect(),
             addresses: inner.addresses.clone(),
             routes: inner.routes.iter().map(route).collect(),
             reached: inner.installed.iter().copied().collect(),
@@ -227,6 +232,8 @@ impl Uplink {
             addresses: Vec::new(),
             state: "missing".into(),
             problem: Some("there is no such interface, or it is down; it joins when it is up".into()),
+            xdp: None,
+            no_xdp: None,
         })
     }
 
@@ -239,6 +246,7 @@ impl Uplink {
         self.tell("uplink_lost", format!("link {}", self.name), problem.clone());
         let mut inner = self.inner();
         inner.problem = Some(problem);
+        self.close_inlets(&mut inner);
         inner.nics.clear();
         inner.installed.clear();
         inner.routes.clear();
@@ -251,7 +259,9 @@ impl Uplink {
     /// thread.
     pub fn stop(&self) {
         self.stop_mirror();
-        if let Err(error) = self.inner().programs.unload() {
+        let mut inner = self.inner();
+        self.close_inlets(&mut inner);
+        if let Err(error) = inner.programs.unload() {
             tracing::warn!(%error, "some programs stay at the NICs");
         }
     }
@@ -278,4 +288,10 @@ impl Uplink {
         // Where nobody takes them, or too many come at once, some are lost: they are for people.
         let _ = self.events.try_send(Event { time: SystemTime::now(), kind, object, text });
     }
+}
+
+/// A NIC with what became of the XDP form there.
+fn with_form(inner: &Inner, nic: &api::Nic) -> api::Nic {
+    let (xdp, no_xdp) = inlets::shown(&inner.inlets, nic.ifindex);
+    api::Nic { xdp, no_xdp: no_xdp.or_else(|| inner.programs.without_xdp()), ..nic.clone() }
 }

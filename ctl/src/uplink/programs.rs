@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use port::{Error, Form, Published, Steering, Uplink, UplinkStats};
+use port::{Error, Form, Inlets, Published, Steering, Uplink, UplinkStats};
 
 /// They, or nothing.
 #[derive(Default)]
@@ -13,8 +14,8 @@ pub(super) struct Programs(Option<Uplink>);
 
 impl Programs {
     /// Loads them for the host's link, or says why not. The data thread's end comes with them.
-    pub(super) fn load(link: &str) -> (Programs, Option<Steering>, Option<String>) {
-        match Uplink::open(link, Form::Tc) {
+    pub(super) fn load(link: &str, form: Form) -> (Programs, Option<Steering>, Option<String>) {
+        match Uplink::open(link, form) {
             Ok((uplink, steering)) => (Programs(Some(uplink)), Some(steering), None),
             Err(error) => (Programs(None), None, Some(error.to_string())),
         }
@@ -27,6 +28,16 @@ impl Programs {
     /// How they are attached, for people.
     pub(super) fn form(&self) -> Option<String> {
         self.0.as_ref().map(|uplink| uplink.hook().to_string())
+    }
+
+    /// With the XDP form, who opens its ports.
+    pub(super) fn inlets(&self) -> Option<Arc<Inlets>> {
+        self.0.as_ref()?.inlets().cloned()
+    }
+
+    /// Why there is no XDP form, although it was asked for.
+    pub(super) fn without_xdp(&self) -> Option<String> {
+        Some(self.0.as_ref()?.without_xdp()?.to_string())
     }
 
     /// The interfaces that are steered.

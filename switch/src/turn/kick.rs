@@ -80,7 +80,7 @@ impl Turn {
     pub(super) fn count_lost(&mut self) {
         for (id, port) in &mut self.ports {
             if let Port::Xdp(xdp) = port {
-                count_lost(&mut self.switch, *id, xdp.newly_lost());
+                count_lost(&mut self.switch, id.known_as(), xdp.newly_lost());
             }
         }
     }

@@ -265,7 +265,8 @@ impl Turn {
         let mut worked = false;
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
-            let share = self.shares.frames(now, id, BATCH);
+            let from = id.known_as();
+            let share = self.shares.frames(now, from, BATCH);
             if share == 0 {
                 self.ready.push_back(id);
                 continue;
@@ -275,11 +276,11 @@ impl Turn {
             let (frames, misses) = (self.batch.len(), self.switch.counters().misses);
             worked |= frames > 0;
             while !self.batch.is_empty() {
-                self.switch.process(now, id, &mut self.batch, &mut self.out);
+                self.switch.process(now, from, &mut self.batch, &mut self.out);
                 self.transmit();
             }
             if frames > 0 {
-                self.shares.note(now, id, frames, self.switch.counters().misses - misses, more);
+                self.shares.note(now, from, frames, self.switch.counters().misses - misses, more);
             }
             if more {
                 self.ready.push_back(id);
@@ -444,7 +445,7 @@ impl Turn {
         let freed = self.shapers.clear(id, &mut self.out.pool);
         self.lose(id, DropReason::PortGone, freed);
         if let Port::Xdp(xdp) = &mut port {
-            kick::count_lost(&mut self.switch, id, xdp.newly_lost());
+            kick::count_lost(&mut self.switch, id.known_as(), xdp.newly_lost());
         }
         for descriptor in port.descriptors() {
             if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&descriptor)) {

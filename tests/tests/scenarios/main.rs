@@ -33,5 +33,6 @@ mod scale;
 mod store_rows;
 mod systemd;
 mod uplink_crash;
+mod uplink_xdp;
 mod vlan;
 mod xdp;
