@@ -216,7 +216,9 @@ fn a_hundred_starts_and_stops_leave_nothing() {
         })?;
         wait::until(Duration::from_secs(10), "everything to be closed", || {
             let after = (count("fd")?, links()?);
-            ensure!(after == before, "descriptors and links: {before:?} before, {after:?} after");
+            // The first one's may not all have been closed when they were counted.
+            let grown = after.0 > before.0 || after.1 > before.1;
+            ensure!(!grown, "descriptors and links: {before:?} before, {after:?} after");
             Ok(())
         })?;
         for table in [&["ports"][..], &["publish", "ls"], &["fdb"]] {
