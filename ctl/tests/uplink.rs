@@ -181,11 +181,15 @@ fn nics_have_ports_in_the_xdp_form() {
         until("the NIC is gone", || port("eth0") == "none").await;
         nic("eth0", "192.0.2.1/24");
         until("a port again", || port("eth0") == "native, copy").await;
-        // One that leads nowhere is given back.
+        // One that leads nowhere for a moment keeps it.
+        let program = || run("ip -details link show eth0").split("prog/xdp").nth(1).map(|rest| rest[..8].to_owned());
+        let before = program();
         run("ip address flush dev eth0");
-        until("no program", || !run("ip -details link show eth0").contains("prog/xdp")).await;
+        until("the NIC is none", || port("eth0") == "none").await;
+        assert!(before.is_some() && program() == before);
         run("ip address add 192.0.2.1/24 dev eth0");
-        until("a port once more", || port("eth0") == "native, copy").await;
+        until("the port is back", || port("eth0") == "native, copy").await;
+        assert_eq!(program(), before);
         host.stop();
         until("nothing is left", || !run("ip -details link show eth0").contains("prog/xdp")).await;
         drop(handle);

@@ -35,11 +35,17 @@ fn a_port_comes_and_goes_and_nothing_is_lost() {
         assert_eq!(number, 0);
         host.inlet = Some(port);
         host.steered(&frame);
+        inlets.pause(nic);
+        let port = host.inlet.take();
+        host.steered(&frame);
+        host.inlet = port;
+        inlets.check(nic).unwrap();
+        host.steered(&frame);
         // Without a word, as at a crash.
         host.inlet = None;
         host.steered(&frame);
         let stats = host.uplink.stats();
-        assert_eq!((stats.steered, stats.by_xdp), (5, 2));
+        assert_eq!((stats.steered, stats.by_xdp), (7, 3));
     });
 }
 

@@ -300,3 +300,19 @@ pub enum Update {
         vtep: IpAddr,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PortId;
+
+    #[test]
+    fn inlets_are_the_hosts_port_and_no_other() {
+        for number in [0, 255] {
+            assert!(PortId::inlet(number).is_inlet());
+            assert_eq!(PortId::inlet(number).known_as(), PortId::HOST);
+        }
+        for other in [PortId::HOST, PortId::TUNNEL, PortId(0), PortId(PortId::inlet(255).0 - 1)] {
+            assert!(!other.is_inlet() && other.known_as() == other);
+        }
+    }
+}

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 use port::{Inlet, Inlets};
 use switch::PortId;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::{Inner, Uplink};
 use crate::api;
 
 /// A NIC that could not have one is asked again by the next look after so long.
 const AGAIN: Duration = Duration::from_secs(10);
+/// A NIC that leads nowhere any more keeps its port for so long. Drivers take their link down for a moment when a program comes
+/// or goes, and who configures the NIC may take its addresses away for that: that must not go round.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// How far a NIC has come. By interface index in [`Inner`].
 #[derive(Clone, Debug)]
@@ -21,13 +25,24 @@ pub(super) enum Stage {
     /// Being opened; why not, the last time.
     Opening(Option<String>),
     Open(PortId, api::Xdp),
+    /// Open, and out of use since then.
+    Idle(PortId, api::Xdp, Instant),
     Failed(String, Instant),
+}
+
+impl Stage {
+    fn port(&self) -> Option<PortId> {
+        match self {
+            Stage::Open(port, _) | Stage::Idle(port, ..) => Some(*port),
+            _ => None,
+        }
+    }
 }
 
 /// What is shown of a NIC: its port, or why it has none.
 pub(super) fn shown(stages: &BTreeMap<u32, Stage>, nic: u32) -> (Option<api::Xdp>, Option<String>) {
     match stages.get(&nic) {
-        Some(Stage::Open(_, xdp)) => (Some(xdp.clone()), None),
+        Some(Stage::Open(_, xdp) | Stage::Idle(_, xdp, _)) => (Some(xdp.clone()), None),
         Some(Stage::Opening(why)) => (None, why.clone()),
         Some(Stage::Failed(why, _)) => (None, Some(why.clone())),
         None => (None, None),
@@ -35,19 +50,20 @@ pub(super) fn shown(stages: &BTreeMap<u32, Stage>, nic: u32) -> (Option<api::Xdp
 }
 
 impl Uplink {
-    /// Opens ports for the NICs that are steered and closes those of others.
+    /// Opens ports for the NICs that are steered, and closes those of others after a while.
     pub(super) fn tend_inlets(self: &Arc<Self>, inner: &mut Inner, steered: &BTreeSet<u32>) {
         let Some(inlets) = inner.programs.inlets() else { return };
         let gone: Vec<u32> = inner.inlets.keys().filter(|nic| !steered.contains(nic)).copied().collect();
         for nic in gone {
-            match inner.inlets.get(&nic) {
-                // Whoever opens it looks again afterwards.
-                Some(Stage::Opening(_)) => {}
-                Some(Stage::Open(port, _)) => {
-                    let port = *port;
-                    self.close_inlet(inner, nic, port);
+            match inner.inlets.remove(&nic) {
+                Some(Stage::Open(port, xdp)) => {
+                    inner.inlets.insert(nic, Stage::Idle(port, xdp, Instant::now()));
+                    self.look_after(IDLE);
                 }
-                _ => drop(inner.inlets.remove(&nic)),
+                Some(Stage::Idle(port, _, since)) if since.elapsed() >= IDLE => self.close_inlet(inner, nic, port),
+                // Whoever opens it looks again afterwards.
+                Some(stage @ (Stage::Idle(..) | Stage::Opening(_))) => drop(inner.inlets.insert(nic, stage)),
+                Some(Stage::Failed(..)) | None => {}
             }
         }
         for &nic in steered {
@@ -55,11 +71,14 @@ impl Uplink {
                 Some(Stage::Opening(_)) => continue,
                 Some(Stage::Failed(_, when)) if when.elapsed() < AGAIN => continue,
                 Some(Stage::Failed(why, _)) => Some(why.clone()),
-                Some(Stage::Open(port, _)) => {
-                    let port = *port;
-                    if let Err(error) = inlets.check(nic) {
-                        self.close_inlet(inner, nic, port);
-                        self.refuse_inlet(inner, nic, None, error.to_string());
+                Some(Stage::Open(port, xdp) | Stage::Idle(port, xdp, _)) => {
+                    let (port, xdp) = (*port, xdp.clone());
+                    match inlets.check(nic) {
+                        Ok(()) => drop(inner.inlets.insert(nic, Stage::Open(port, xdp))),
+                        Err(error) => {
+                            self.close_inlet(inner, nic, port);
+                            self.refuse_inlet(inner, nic, None, error.to_string());
+                        }
                     }
                     continue;
                 }
@@ -75,6 +94,15 @@ impl Uplink {
                 }
             });
         }
+    }
+
+    /// Has the mirror look once more after a while.
+    fn look_after(self: &Arc<Self>, time: Duration) {
+        let uplink = Arc::downgrade(self);
+        tokio::spawn(async move {
+            sleep(time).await;
+            uplink.upgrade().iter().for_each(|uplink| uplink.ask.notify_one());
+        });
     }
 
     fn opened(&self, nic: u32, opened: Result<Inlet, port::Error>) {
@@ -123,19 +151,15 @@ impl Uplink {
 
     /// Closes all ports.
     pub(super) fn close_inlets(&self, inner: &mut Inner) {
-        let ports = |(nic, stage): (&u32, &Stage)| match stage {
-            Stage::Open(port, _) => Some((*nic, *port)),
-            _ => None,
-        };
-        let open: Vec<(u32, PortId)> = inner.inlets.iter().filter_map(ports).collect();
+        let open: Vec<(u32, PortId)> =
+            inner.inlets.iter().filter_map(|(nic, stage)| Some((*nic, stage.port()?))).collect();
         open.into_iter().for_each(|(nic, port)| self.close_inlet(inner, nic, port));
     }
 
     /// The data thread has lost a NIC's port, because the NIC vanished, or its driver let go of it.
     pub fn inlet_lost(&self, port: PortId) {
         let mut inner = self.inner();
-        let of = |stage: &Stage| matches!(stage, Stage::Open(id, _) if *id == port);
-        let nic = inner.inlets.iter().find(|(_, stage)| of(stage)).map(|(nic, _)| *nic);
+        let nic = inner.inlets.iter().find(|(_, stage)| stage.port() == Some(port)).map(|(nic, _)| *nic);
         if let Some(nic) = nic {
             self.close_inlet(&mut inner, nic, port);
             self.ask.notify_one();

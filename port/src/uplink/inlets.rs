@@ -50,7 +50,7 @@ struct State {
 struct Entry {
     number: u8,
     joined: bool,
-    /// None: not caught yet.
+    /// None: nothing is caught now.
     mac: Option<[u8; 6]>,
 }
 
@@ -126,6 +126,16 @@ impl Inlets {
     pub fn check(&self, ifindex: u32) -> Result<(), Error> {
         let device = fitting(ifindex)?;
         self.state().catch(&device)
+    }
+
+    /// No more is caught at a NIC until [`Inlets::check`] finds it fit; its port stays.
+    pub fn pause(&self, ifindex: u32) {
+        let mut state = self.state();
+        // It may be gone.
+        let _ = state.nics.remove(&ifindex);
+        if let Some(entry) = state.open.get_mut(&ifindex) {
+            entry.mac = None;
+        }
     }
 
     /// No more is caught at a NIC; its port is to be dropped. One that has none is no error.

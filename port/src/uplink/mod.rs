@@ -198,13 +198,13 @@ impl Uplink {
         Ok(())
     }
 
-    /// Removes `steer` from an interface, and closes its port, if it has one. One that is gone, or had none, is no error.
+    /// Removes `steer` from an interface, whose port pauses, if it has one. One that is gone, or had none, is no error.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn detach(&mut self, ifindex: u32) -> Result<(), Error> {
         self.attached.remove(&ifindex);
-        self.inlets.iter().for_each(|inlets| inlets.close(ifindex));
+        self.inlets.iter().for_each(|inlets| inlets.pause(ifindex));
         self.hooks.clear(ifindex)
     }
 
