@@ -5,8 +5,8 @@ use wire::{Frame, Pool};
 
 use crate::PortId;
 
-/// Frames and trains that wait before the engine pauses. A batch without floods stays below.
-const FULL: usize = 512;
+/// Frames and trains that wait before the engine pauses: few enough for small ones to stay in the second cache.
+pub(crate) const FULL: usize = 128;
 
 /// The result of one call of the engine, in order.
 #[derive(Debug)]

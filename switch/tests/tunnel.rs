@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use etherparse::PacketBuilder;
 use rstest::rstest;
-use switch::{DropReason, Place, PortId, Update};
+use switch::{Datagram, DropReason, Place, PortId, Update};
 use wire::{Frame, Gso, Mac, Offload, checksum, parse};
 use world::{BLUE, Host, OnTheWire, RED, arp, ip, mac, pair, raw, udp, udp_between};
 
@@ -332,4 +332,23 @@ fn a_vni_that_went_to_another_bridge_stays_there() {
     two.apply(Update::RemoveBridge { id: RED });
     let (frames, _) = two.receive(&run);
     assert_eq!(frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [blue]);
+}
+
+#[test]
+fn the_engine_pauses_before_frames_that_cannot_be_joined_take_much_memory() {
+    let (mut one, mut two, a, _) = pair();
+    let mut frame = udp(2, 3, 18);
+    // Without a checksum: nothing says that it is whole.
+    frame[40..42].fill(0);
+    let (from, _, ecn, bytes, segment) = encapsulated(&mut one, a, &frame);
+    let run = bytes.repeat(8);
+    let mut runs = std::iter::repeat_n(Datagram { from, ecn, bytes: &run, segment }, 64).peekable();
+    let mut received = 0;
+    while runs.peek().is_some() {
+        two.switch.decapsulate(two.now, &mut runs, &mut two.out);
+        assert!((1..=136).contains(&two.out.frames.len()), "{} at once", two.out.frames.len());
+        received += two.out.frames.len();
+        two.out.clear();
+    }
+    assert_eq!(received, 64 * 8);
 }

@@ -29,6 +29,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use port::{Datagrams, Port, Received, Steering, Underlay, UnderlayStats};
 use wire::{Frame, Time};
 
+use crate::out::FULL;
 use crate::{Datagram, DropReason, Limits, Out, PortId, Question, Switch, Update};
 use closer::Closer;
 use flush::Flushes;
@@ -47,6 +48,9 @@ const BATCH: usize = 64;
 /// Bytes taken from one port before the next port's turn: so one super-frame is passed on before the next is read, and the
 /// two ends of a stream work at the same time.
 const BATCH_BYTES: usize = 16 * 1024;
+/// Frames kept for use: enough for a flood to a thousand ports at once. A small frame takes one page of its memory.
+const FRAMES: usize = 1024;
+const _: () = assert!(FRAMES > FULL + BATCH + PART, "what waits and what comes does not have to be made");
 /// GRO runs taken from the underlay at once.
 const RUNS: usize = 8;
 /// Datagrams of a run between two looks at whether the output is full: each may be a flood.
@@ -145,7 +149,7 @@ impl Turn {
             poll,
             _waker: waker.clone(),
             switch: Switch::with_translation(config.limits, rand::random(), nat, random, is_free),
-            out: Out::new(2 * BATCH),
+            out: Out::new(FRAMES),
             batch: Vec::with_capacity(BATCH),
             ports: HashMap::new(),
             kicks: Kicks::default(),
