@@ -3,7 +3,7 @@
 
 use crate::load::{Load, Passage};
 use crate::peer::Against;
-use crate::peer::Peer::{Docker, Iptables, Kernel, OvsTso, OvsTsoTap};
+use crate::peer::Peer::{Docker, Iptables, Kernel, OvsAfxdp, OvsTso, OvsTsoTap};
 use crate::solo::growth::Table;
 use crate::topology::Model;
 
@@ -21,6 +21,8 @@ pub(crate) struct Case {
 pub(crate) enum Kind {
     /// Two containers of one host.
     Local(Load),
+    /// The same on AF_XDP ports.
+    Xdp(Load),
     /// One container on each of two hosts, over this underlay.
     Tunnel(Model, Load),
     /// One container, and the outside of its host.
@@ -80,6 +82,8 @@ pub(crate) const CASES: &[Case] = &[
         .against(&[(Docker, 0.95), (Iptables, 0.95)]),
     case("publish-cps", "connections from outside to a published port", Kind::Edge(Passage::Connections))
         .against(&[(Docker, 1.0), (Iptables, 1.0)]),
+    case("xdp-60b", "one host, AF_XDP ports, UDP frames of 60 bytes", Kind::Xdp(Load::SmallFramesAndCost))
+        .against(&[(Kernel, 1.6), (OvsAfxdp, 1.0)]),
     case("rules10k", "new flows and a stream past 10,000 rules", Kind::Rules),
     case("engine-64b", "the engine alone, frames of 64 bytes of one cached flow, one core", Kind::Engine),
     case("conns-1m", "the engine alone, a million translated connections, one core", Kind::Connections),

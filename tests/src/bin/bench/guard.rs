@@ -83,7 +83,7 @@ fn load() -> Result<f64> {
 }
 
 /// Busy and all ticks of all CPUs since boot (proc(5), /proc/stat); stolen ones are busy too.
-fn ticks() -> Result<(u64, u64)> {
+pub(crate) fn ticks() -> Result<(u64, u64)> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().context("/proc/stat is empty")?;
     // Guest time, fields 9 and 10, is part of user time.

@@ -49,6 +49,9 @@ fn one(bench: &Bench, lab: &Lab, worlds: &mut Worlds, case: &Case) -> Result<Vec
         Kind::Local(load) => {
             compare(bench, case, load.metrics(), worlds.local(case), |side, length| load.run(side, length))
         }
+        Kind::Xdp(load) => {
+            compare(bench, case, load.metrics(), worlds.xdp(case), |side, length| load.run(side, length))
+        }
         Kind::Tunnel(model, load) => {
             compare(bench, case, load.metrics(), worlds.tunnel(case, model)?, |side, length| load.run(side, length))
         }

@@ -11,6 +11,8 @@ pub(crate) enum Peer {
     OvsTso,
     /// The same, containers on TAP links of its own making.
     OvsTsoTap,
+    /// Open vSwitch, userspace datapath on AF_XDP sockets, containers on veth links.
+    OvsAfxdp,
     /// Docker's engine with its own networks.
     Docker,
 }
@@ -23,6 +25,7 @@ impl Peer {
             Peer::Iptables => "iptables",
             Peer::OvsTso => "ovs-tso",
             Peer::OvsTsoTap => "ovs-tso-tap",
+            Peer::OvsAfxdp => "ovs-afxdp",
             Peer::Docker => "docker",
         }
     }

@@ -15,6 +15,7 @@ pub(crate) type Who = Option<Peer>;
 pub(crate) struct Worlds<'a> {
     lab: &'a Lab,
     local: Sides<Side>,
+    xdp: Sides<Side>,
     tunnel: Sides<Side>,
     edge: Sides<Edge>,
 }
@@ -22,7 +23,13 @@ pub(crate) struct Worlds<'a> {
 impl<'a> Worlds<'a> {
     /// Nothing yet.
     pub(crate) fn new(lab: &'a Lab) -> Worlds<'a> {
-        Worlds { lab, local: Sides(Vec::new()), tunnel: Sides(Vec::new()), edge: Sides(Vec::new()) }
+        Worlds {
+            lab,
+            local: Sides(Vec::new()),
+            xdp: Sides(Vec::new()),
+            tunnel: Sides(Vec::new()),
+            edge: Sides(Vec::new()),
+        }
     }
 
     /// Two containers of one host, by everyone that the case names.
@@ -33,6 +40,16 @@ impl<'a> Worlds<'a> {
             Some(Peer::OvsTso) => ovs::on_veth(lab),
             Some(Peer::OvsTsoTap) => ovs::on_tap(lab),
             Some(_) => kernel::local(lab),
+        })
+    }
+
+    /// Two containers of one host on AF_XDP ports; the kernel's bridge as it is.
+    pub(crate) fn xdp(&mut self, case: &Case) -> &Sides<Side> {
+        let lab = self.lab;
+        self.xdp.provide(case, |who| match who {
+            None => ours::xdp(lab),
+            Some(Peer::OvsAfxdp) => ovs::on_afxdp(lab),
+            Some(_) => kernel::beside_xdp(lab),
         })
     }
 
@@ -61,6 +78,7 @@ impl<'a> Worlds<'a> {
     /// Takes down what none of these cases needs.
     pub(crate) fn keep_for(&mut self, cases: &[&Case]) {
         self.local.keep_for(cases, |kind| matches!(kind, Kind::Local(_)));
+        self.xdp.keep_for(cases, |kind| matches!(kind, Kind::Xdp(_)));
         self.tunnel.keep_for(cases, |kind| matches!(kind, Kind::Tunnel(..)));
         self.edge.keep_for(cases, |kind| matches!(kind, Kind::Edge(_)));
     }

@@ -14,7 +14,11 @@ use anyhow::Result;
 
 pub(crate) use passage::Passage;
 
+use crate::guard;
 use crate::topology::{B, STREAM, Side};
+
+/// Microseconds of a tick of /proc/stat.
+const TICK: f64 = 10_000.0;
 
 /// Which way a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,9 @@ pub(crate) enum Load {
     SmallFrames,
     /// The same; and as many of a thousand flows.
     SmallFramesOfMany,
+    /// As many UDP frames of 60 bytes as go through, and what all that takes part uses of the CPUs for each: where the source
+    /// is the limit, rates are alike.
+    SmallFramesAndCost,
     /// One byte there and back, one at a time, over TCP.
     RequestResponse,
 }
@@ -60,6 +67,7 @@ impl Load {
             Load::Tcp { .. } => const { &[Metric::higher("Gbit/s")] },
             Load::SmallFrames => const { &[Metric::higher("frames/s")] },
             Load::SmallFramesOfMany => const { &[Metric::higher("frames/s"), Metric::higher("frames/s, 1,000 flows")] },
+            Load::SmallFramesAndCost => const { &[Metric::higher("frames/s"), Metric::lower("us CPU/frame")] },
             Load::RequestResponse => const { &[Metric::higher("transactions/s"), Metric::lower("us p50")] },
         }
     }
@@ -71,6 +79,12 @@ impl Load {
                 Ok(vec![bulk::run(&side.sender, (B.into(), STREAM), &["-P", &streams.to_string()], length)?])
             }
             Load::SmallFrames => Ok(vec![small_frames::run(side, 1, length)?]),
+            Load::SmallFramesAndCost => {
+                let before = guard::ticks()?.0;
+                let rate = small_frames::run(side, 1, length)?;
+                let used = (guard::ticks()?.0 - before) as f64 * TICK;
+                Ok(vec![rate, used / (rate * length.as_secs_f64())])
+            }
             Load::SmallFramesOfMany => {
                 Ok(vec![small_frames::run(side, 1, length)?, small_frames::run(side, 1_000, length)?])
             }

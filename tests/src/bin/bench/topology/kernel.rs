@@ -13,7 +13,15 @@ use super::{A, B, CONNECTIONS, Edge, GATEWAY, STREAM, SUBNET, Side, TUNNEL_MTU, 
 
 /// Two containers on a bridge.
 pub(crate) fn local(lab: &Lab) -> Result<Side> {
-    let host = lab.host("kernel1")?;
+    on_bridge(lab.host("kernel1")?)
+}
+
+/// The same once more, for the comparison with AF_XDP ports.
+pub(crate) fn beside_xdp(lab: &Lab) -> Result<Side> {
+    on_bridge(lab.host("kernel11")?)
+}
+
+fn on_bridge(host: Host) -> Result<Side> {
     no_netfilter(&host)?;
     let (a, b) = bridged(&host)?;
     Side::new(a, b, Vec::new(), &host, Box::new(host.clone()))

@@ -20,6 +20,18 @@ pub(crate) fn local(lab: &Lab) -> Result<Side> {
     Side::new(sender, receiver, Vec::new(), &host, Box::new((a, b, daemon)))
 }
 
+/// Two containers on one host, on veth links whose other ends the switch has by AF_XDP.
+pub(crate) fn xdp(lab: &Lab) -> Result<Side> {
+    let host = lab.host("ours12")?;
+    let daemon = alone(&host)?;
+    let attach = |name: &str, address: Ipv4Addr| {
+        Station::attach(&daemon, NETWORK, name, &["--ip", &address.to_string(), "--type", "veth"])
+    };
+    let (a, b) = (attach("a", A)?, attach("b", B)?);
+    let (sender, receiver) = (a.netns()?, b.netns()?);
+    Side::new(sender, receiver, Vec::new(), &host, Box::new((a, b, daemon)))
+}
+
 /// A container on each of two hosts. The hosts are each other's static peers: a store that both share would
 /// cost CPU time beside the switch's, and decides nothing about a frame.
 pub(crate) fn tunnel(lab: &Lab) -> Result<Side> {

@@ -32,6 +32,14 @@ pub(crate) fn on_tap(lab: &Lab) -> Result<Side> {
     switch.side(a, b)
 }
 
+/// Two containers on veth links whose other ends the datapath has by AF_XDP.
+pub(crate) fn on_afxdp(lab: &Lab) -> Result<Side> {
+    let switch = Ovs::start(lab.host("ovs13")?, false)?;
+    let a = switch.attach_veth("c0", A, &["type=afxdp"])?;
+    let b = switch.attach_veth("c1", B, &["type=afxdp"])?;
+    switch.side(a, b)
+}
+
 /// Both daemons on a host; the database ends last.
 struct Ovs {
     host: Host,
