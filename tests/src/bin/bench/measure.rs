@@ -92,9 +92,13 @@ fn compare<S: Contest>(
         for Entry { who, side, figures } in &mut entries {
             let Ok(contestant) = *side else { continue };
             let name = who.map_or("ours", Peer::name);
-            contestant.wake();
-            let outcome = bench.guard.run(|| load(contestant, bench.args.length()));
-            contestant.rest();
+            // It may spin: awake, it would keep the machine from ever being idle.
+            let outcome = bench.guard.run(|| {
+                contestant.wake();
+                let outcome = load(contestant, bench.args.length());
+                contestant.rest();
+                outcome
+            });
             let (measured, disturbed) = match outcome {
                 Ok(measured) => measured,
                 Err(error) if who.is_some() && !interrupt::came() => {
