@@ -19,9 +19,14 @@ const FEW: usize = 4;
 impl Switch {
     pub(crate) fn warm(&self, from: PortId, batch: &[Frame]) {
         let connections = self.router.tracker.connections() as usize;
-        if batch.len() < FEW || self.flows.len() + connections < LARGE {
-            return;
+        if batch.len() >= FEW && self.flows.len() + connections >= LARGE {
+            self.fetch(from, batch);
         }
+    }
+
+    /// Apart, so that the way of a frame past small tables stays short.
+    #[inline(never)]
+    fn fetch(&self, from: PortId, batch: &[Frame]) {
         let of_port = |frame: &Frame| {
             let mut headers = parse(frame.bytes()).ok()?;
             headers.key.set_ingress(u64::from(from.0));
@@ -32,6 +37,8 @@ impl Switch {
         let flows = slots.iter().filter_map(|&at| self.flows.get(at));
         // Step by step for all of them: the shorter what is done for one, the more of them overlap.
         black_box(flows.clone().map(Flow::touch).fold(0, u64::wrapping_add));
+        // Those at the other end are few.
+        black_box(flows.clone().filter_map(|flow| self.stations.version(flow.src.slot)).fold(0, u32::wrapping_add));
         let changes = flows.filter_map(|flow| flow.change.as_deref());
         black_box(changes.clone().map(Change::touch).fold(0, u32::wrapping_add));
         self.router.tracker.warm_known(changes.filter_map(|change| change.conn).map(|(conn, _)| conn));
