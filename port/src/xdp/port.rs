@@ -197,6 +197,11 @@ impl Xdp {
         if self.is_veth {
             batch[first..].iter_mut().for_each(mark_partial);
         }
+        self.is_ready()
+    }
+
+    /// Whether received frames wait. A look at memory, no call.
+    pub fn is_ready(&self) -> bool {
         self.sockets.iter().any(Socket::is_ready)
     }
 

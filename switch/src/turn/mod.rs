@@ -6,6 +6,7 @@
 mod closer;
 mod contest;
 mod flush;
+mod glance;
 mod handle;
 mod journal;
 mod kick;
@@ -33,6 +34,7 @@ use crate::out::FULL;
 use crate::{Datagram, DropReason, Limits, Out, PortId, Question, Switch, Update};
 use closer::Closer;
 use flush::Flushes;
+use glance::Glances;
 use handle::Command;
 pub use handle::Handle;
 use journal::Journal;
@@ -106,6 +108,7 @@ struct Turn {
     batch: Vec<Frame>,
     ports: HashMap<PortId, Port>,
     kicks: Kicks,
+    glances: Glances,
     ready: VecDeque<PortId>,
     queued: HashSet<PortId>,
     underlay: Option<Underlay>,
@@ -153,6 +156,7 @@ impl Turn {
             batch: Vec::with_capacity(BATCH),
             ports: HashMap::new(),
             kicks: Kicks::default(),
+            glances: Glances::default(),
             ready: VecDeque::new(),
             queued: HashSet::new(),
             underlay: config.underlay,
@@ -181,7 +185,9 @@ impl Turn {
         let mut events = Events::with_capacity(256);
         let mut datagrams = Datagrams::new(RUNS);
         while !self.stopped {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+            let wait = self.timeout();
+            let wait = self.watch_all(wait);
+            if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "the poll loop cannot wait for events; the data thread ends");
@@ -195,6 +201,7 @@ impl Turn {
                     Token(number) => self.wake(PortId((number - FIRST_PORT) as u32)),
                 }
             }
+            self.glance();
             let now = self.now();
             self.round = now;
             if commanded {
@@ -285,6 +292,9 @@ impl Turn {
             }
             if frames > 0 {
                 self.shares.note(now, from, frames, self.switch.counters().misses - misses, more);
+            }
+            if frames > 0 {
+                self.note_batch(id);
             }
             if more {
                 self.ready.push_back(id);
@@ -415,10 +425,7 @@ impl Turn {
     }
 
     fn attach(&mut self, id: PortId, port: Port) {
-        let token = Token(id.0 as usize + FIRST_PORT);
-        let register =
-            |descriptor: &RawFd| self.poll.registry().register(&mut SourceFd(descriptor), token, Interest::READABLE);
-        if let Err(error) = port.descriptors().iter().try_for_each(register) {
+        if let Err(error) = self.register(id, &port) {
             tracing::error!(port = id.0, %error, "the poll loop does not take the port");
             return self.say(Notice::Gone(id));
         }
@@ -428,6 +435,13 @@ impl Turn {
         }
         self.ports.insert(id, port);
         self.wake(id);
+    }
+
+    fn register(&self, id: PortId, port: &Port) -> io::Result<()> {
+        let token = Token(id.0 as usize + FIRST_PORT);
+        let register =
+            |descriptor: &RawFd| self.poll.registry().register(&mut SourceFd(descriptor), token, Interest::READABLE);
+        port.descriptors().iter().try_for_each(register)
     }
 
     fn remove(&mut self, id: PortId) {
@@ -451,7 +465,8 @@ impl Turn {
         if let Port::Xdp(xdp) = &mut port {
             kick::count_lost(&mut self.switch, id.known_as(), xdp.newly_lost());
         }
-        for descriptor in port.descriptors() {
+        let watched = !self.glances.forget(id);
+        for descriptor in port.descriptors().into_iter().filter(|_| watched) {
             if let Err(error) = self.poll.registry().deregister(&mut SourceFd(&descriptor)) {
                 tracing::warn!(port = id.0, %error, "the poll loop does not let go of the port");
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use port::Xdp;
 use port::xdp::{XdpMode, XdpOptions};
-use switch::turn::Notice;
+use switch::turn::{Notice, View};
 use switch::{DropReason, PortId, Update};
 
 use crate::daemon::{Daemon, await_links, links, sh, shout, within};
@@ -39,6 +39,35 @@ fn frames_cross_between_af_xdp_ports_and_taps() {
             assert_eq!(daemon.dropped(DropReason::PortOverrun), 0);
         });
     }
+}
+
+#[test]
+fn a_port_that_was_busy_is_heard_after_a_rest() {
+    within(|| {
+        let daemon = Daemon::start(None);
+        port(&daemon, 1, "one", XdpMode::Native);
+        let two = daemon.port(2, "two");
+        let sent = move |view: &View<'_>| {
+            view.switch.port_counters().iter().find(|row| row.port == two).map_or(0, |row| row.tx_frames)
+        };
+        shout("onek");
+        daemon.await_sent(two, 1);
+        let socket = UdpSocket::bind("10.10.10.2:0").unwrap();
+        socket.set_broadcast(true).unwrap();
+        let mut before = 1;
+        for _ in 0..3 {
+            // Enough batches, close together, for a port that is looked at instead of watched.
+            for _ in 0..5_000 {
+                socket.send_to(b"hello", "10.10.10.255:9").unwrap();
+            }
+            daemon.await_sent(two, before + 64);
+            // Longer than the thread goes on looking.
+            std::thread::sleep(Duration::from_millis(20));
+            before = daemon.see(sent);
+            socket.send_to(b"hello", "10.10.10.255:9").unwrap();
+            daemon.await_sent(two, before + 1);
+        }
+    });
 }
 
 #[test]
