@@ -10,6 +10,7 @@ mod error;
 pub mod ethtool;
 mod ifreq;
 pub mod interface;
+pub mod kernel;
 pub mod limits;
 mod memory;
 #[cfg(test)]

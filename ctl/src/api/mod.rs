@@ -29,7 +29,7 @@ pub use filter::{FilterOf, FilterRow, LoadHow, Rejected};
 pub use inspect::{ConfigFrom, Container, Inspect, Ipam, IpamConfig, Peer};
 pub use publish::{PublishPorts, Published};
 pub use reply::{
-    Created, Drop, Event, Fdb, Features, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
+    Created, Drop, Event, Fdb, Feature, Host, Lease, Neighbour, Network, Peer as PeerRow, Port, Sandbox, Show, Store,
     Subnet, Xdp, XdpMemory,
 };
 pub use request::{AddPort, Connect, CreateNetwork, Disconnect, LinkType, NewSubnet, SetPort, StaticFdb, StaticPeer};

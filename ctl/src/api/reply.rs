@@ -37,8 +37,8 @@ pub struct Show {
     pub store: Store,
     /// The way to the host and outside.
     pub uplink: Uplink,
-    /// What the kernel offers.
-    pub features: Features,
+    /// What not every kernel has, as tried out when vswitchd started, and whether it is used.
+    pub features: Vec<Feature>,
     /// The memory of AF_XDP ports; none as long as there was no such port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xdp_memory: Option<XdpMemory>,
@@ -68,18 +68,17 @@ pub struct Store {
     pub last_error: Option<String>,
 }
 
-/// Offloads of the kernel; false as long as nothing needed them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that not every kernel has, in [`Show`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Features {
-    /// TCP super-frames on TAP links.
-    pub tso: bool,
-    /// UDP super-frames on TAP links (kernel 6.2).
-    pub uso: bool,
-    /// UDP_SEGMENT on the underlay.
-    pub udp_gso: bool,
-    /// UDP_GRO on the underlay: seen to join datagrams.
-    pub udp_gro: bool,
+pub struct Feature {
+    /// `tap_tso`, `tap_uso`: super-frames of TCP and UDP on TAP links; `udp_gso`, `udp_gro`: of tunnels; `tcx`: the hook of
+    /// the uplink's programs; `af_xdp`, `af_xdp_busy_poll`, `af_xdp_multi_buffer`.
+    pub name: String,
+    /// `used`; `unused`: it is there, and nothing needs it now; `missing`.
+    pub state: String,
+    /// Why it is not used.
+    pub note: Option<String>,
 }
 
 /// The memory of AF_XDP ports.

@@ -84,9 +84,6 @@ impl Plane for Empty {
     fn rule_counters(&self, _: Option<switch::BridgeId>, _: Family) -> Future<'static, Option<Vec<Counters>>> {
         Box::pin(async { None })
     }
-    fn offloads(&self) -> (bool, bool) {
-        (false, false)
-    }
     fn steer(&self, _: &crate::publish::Steer, _: bool) -> Result<(), super::Error> {
         Ok(())
     }

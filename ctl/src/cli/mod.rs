@@ -85,7 +85,7 @@ enum Command {
     DelPort(port::DelPort),
     /// Publish ports of a sandbox on the host, list them, take them back
     Publish(publish::Publish),
-    /// This host at a glance: store, networks, endpoints, peers, warnings
+    /// This host at a glance: store, networks, endpoints, peers, warnings, what of the kernel is used
     Show(show::Show),
     /// Endpoints of this host and their counters
     Ports(port::Ports),

@@ -10,9 +10,9 @@ use super::session::Session;
 use super::style::Style;
 use super::table::{Table, printable, seconds, short};
 use super::uplink;
-use crate::api::{Features, Network, PeerRow, Port, Show as Overview, Store, XdpMemory};
+use crate::api::{Network, PeerRow, Port, Show as Overview, Store, XdpMemory};
 
-/// This host at a glance: store, networks, endpoints, peers, warnings
+/// This host at a glance: store, networks, endpoints, peers, warnings, what of the kernel is used
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vsctl show\n  vsctl show --format json")]
 pub(crate) struct Show {}
@@ -53,18 +53,37 @@ impl Show {
         if networks.iter().all(predefined) {
             session.line("\nNo networks of your own yet: create one with `vsctl network create NAME`.")?;
         }
-        if overview.hosts.is_empty() {
-            return Ok(());
-        }
-        session.line(&format!("\n{}", style.bold("Hosts")))?;
-        let mut hosts = Table::new(&["HOST", "VTEP"]);
-        for host in &overview.hosts {
-            let here = if host.name == overview.name { " (this host)" } else { "" };
-            let vteps: Vec<String> = host.vteps.iter().map(ToString::to_string).collect();
-            hosts.row(vec![format!("{}{here}", host.name), vteps.join(", ")]);
-        }
-        session.table(&hosts, 2)
+        hosts(session, &overview)?;
+        features(session, &overview)
     }
+}
+
+/// All hosts of the cluster.
+fn hosts(session: &mut Session<'_>, overview: &Overview) -> Result<(), Error> {
+    if overview.hosts.is_empty() {
+        return Ok(());
+    }
+    session.line(&format!("\n{}", session.style.bold("Hosts")))?;
+    let mut hosts = Table::new(&["HOST", "VTEP"]);
+    for host in &overview.hosts {
+        let here = if host.name == overview.name { " (this host)" } else { "" };
+        let vteps: Vec<String> = host.vteps.iter().map(ToString::to_string).collect();
+        hosts.row(vec![format!("{}{here}", host.name), vteps.join(", ")]);
+    }
+    session.table(&hosts, 2)
+}
+
+/// What not every kernel has.
+fn features(session: &mut Session<'_>, overview: &Overview) -> Result<(), Error> {
+    if overview.features.is_empty() {
+        return Ok(());
+    }
+    session.line(&format!("\n{}", session.style.bold("Kernel features")))?;
+    let mut features = Table::bare(&["FEATURE", "STATE", "NOTE"]);
+    for feature in &overview.features {
+        features.row(vec![feature.name.clone(), feature.state.clone(), feature.note.clone().unwrap_or_default()]);
+    }
+    session.table(&features, 2)
 }
 
 /// One network: what it is, who is in it here, and where else it is.
@@ -116,7 +135,6 @@ fn facts(overview: &Overview, style: Style) -> Vec<(&'static str, String)> {
         facts.push(("Waiting", style.alarm(&printable(waiting))));
     }
     facts.extend(uplink::facts(&overview.uplink, style));
-    facts.push(("Offloads", offloads(overview.features)));
     facts.extend(overview.xdp_memory.map(|memory| {
         let XdpMemory { used, chunks } = memory;
         ("AF_XDP", format!("{used} of {chunks} frames of memory in use"))
@@ -137,13 +155,6 @@ fn store(store: &Store, style: Style) -> String {
         text.push_str(&style.alarm(&printable(&format!("not connected{reason}"))));
     }
     text
-}
-
-fn offloads(features: Features) -> String {
-    let Features { tso, uso, udp_gso, udp_gro } = features;
-    let all = [("tso", tso), ("uso", uso), ("udp_gso", udp_gso), ("udp_gro", udp_gro)];
-    let present: Vec<&str> = all.into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
-    if present.is_empty() { "none".into() } else { present.join(" ") }
 }
 
 fn about(network: &Network) -> String {

@@ -14,6 +14,7 @@ mod detach;
 mod dns;
 mod dns_query;
 mod dock;
+mod features;
 mod filter;
 mod gateway;
 mod hosts;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub upstreams: Upstreams,
     /// Whose search domains and options containers get.
     pub resolv_conf: PathBuf,
+    /// What the kernel has of what came late.
+    pub kernel: Vec<port::kernel::Outcome>,
 }
 
 impl Settings {
@@ -103,6 +106,7 @@ impl Settings {
             session_ttl: Duration::from_secs(15),
             upstreams: Upstreams::default(),
             resolv_conf: crate::dns::RESOLV_CONF.into(),
+            kernel: Vec::new(),
         }
     }
 }

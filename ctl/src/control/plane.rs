@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -137,8 +136,6 @@ pub trait Plane: Send + Sync {
     ) -> Future<'static, Duration>;
     /// The counters of the rules that are loaded, in the order of [`Program::counters`]; `None` if there are no rules.
     fn rule_counters(&self, place: Option<BridgeId>, family: Family) -> Future<'static, Option<Vec<Counters>>>;
-    /// Offloads of the links so far: TCP, UDP.
-    fn offloads(&self) -> (bool, bool);
     /// Sends the answer to a question of a container.
     fn answer(&self, via: Return, answer: Vec<u8>);
     /// Steers what other machines send to these ports of the host to the switch, or no longer. Without a way outside
@@ -153,8 +150,6 @@ pub trait Plane: Send + Sync {
 pub struct Engine {
     handle: Handle,
     uplink: Arc<Uplink>,
-    tso: AtomicBool,
-    uso: AtomicBool,
 }
 
 /// Largest super-frame that a link hands over, in bytes, as Linux counts it: the IP packet and room for headers
@@ -179,7 +174,7 @@ fn gso_max_size(mtu: u32, tunnelled: bool) -> u32 {
 impl Engine {
     /// Over a running data thread and the way to the host.
     pub fn new(handle: Handle, uplink: Arc<Uplink>) -> Engine {
-        Engine { handle, uplink, tso: AtomicBool::new(false), uso: AtomicBool::new(false) }
+        Engine { handle, uplink }
     }
 
     fn spec(&self, plug: Plug) -> LinkSpec {
@@ -199,12 +194,7 @@ impl Engine {
     fn take(&self, id: PortId, port: impl Into<Port>) -> Option<XdpInfo> {
         let port = port.into();
         let xdp = match &port {
-            Port::Tap(tap) => {
-                let offloads = tap.offloads();
-                self.tso.store(offloads.tso4 && offloads.tso6, Ordering::Relaxed);
-                self.uso.store(offloads.uso, Ordering::Relaxed);
-                None
-            }
+            Port::Tap(_) => None,
             Port::Xdp(xdp) => Some(xdp.info().clone()),
         };
         self.handle.attach(id, port);
@@ -370,10 +360,6 @@ impl Plane for Engine {
                 }
             }
         })
-    }
-
-    fn offloads(&self) -> (bool, bool) {
-        (self.tso.load(Ordering::Relaxed), self.uso.load(Ordering::Relaxed))
     }
 
     fn answer(&self, via: Return, answer: Vec<u8>) {

@@ -10,10 +10,11 @@ use switch::turn::View;
 use switch::{BridgeId, FdbKind, Place, PortId, PortRow};
 use tokio::sync::oneshot;
 
+use super::features;
 use super::resolver::Sandboxes;
 use super::state::{Endpoint, State};
 use super::{Control, gateway};
-use crate::api::{self, Error, Features, Sandbox};
+use crate::api::{self, Error, Sandbox};
 use crate::model::{Resolver, rfc3339};
 
 /// Flows that are shown at the most.
@@ -69,11 +70,9 @@ impl Control {
     pub async fn show(&self) -> api::Show {
         // What it says of name servers is soon about those that are asked now.
         self.dns.look();
-        let underlay =
-            self.ask(|view| view.underlay.as_ref().map(|stats| (stats.gso, stats.gro_seen))).await.ok().flatten();
-        let (tso, uso) = self.plane.offloads();
+        let underlay = self.ask(|view| view.underlay).await.ok().flatten();
         let uplink = self.plane.uplink();
-        let (udp_gso, udp_gro) = underlay.unwrap_or_default();
+        let xdp_memory = port::xdp::memory_usage().map(|(used, chunks)| api::XdpMemory { used, chunks });
         let state = self.state();
         let hosts = state.hosts.values().map(|host| api::Host { name: host.name.clone(), vteps: host.vteps.clone() });
         api::Show {
@@ -92,9 +91,9 @@ impl Control {
                 waiting: waiting(&state),
                 last_error: state.last_error.clone(),
             },
+            features: features::of(&self.settings.kernel, underlay.as_ref(), &uplink, xdp_memory.is_some()),
             uplink,
-            features: Features { tso, uso, udp_gso, udp_gro },
-            xdp_memory: port::xdp::memory_usage().map(|(used, chunks)| api::XdpMemory { used, chunks }),
+            xdp_memory,
             networks: state.networks.len(),
             ports: state.endpoints.len(),
             hosts: hosts.collect(),

@@ -126,10 +126,6 @@ impl Plane for Tables {
         Box::pin(async move { counters })
     }
 
-    fn offloads(&self) -> (bool, bool) {
-        (false, false)
-    }
-
     fn answer(&self, via: switch::Return, answer: Vec<u8>) {
         let mut out = switch::Out::new(1);
         self.switch.lock().unwrap().answer(Time::ZERO, via, answer, &mut out);

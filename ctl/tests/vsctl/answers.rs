@@ -66,7 +66,12 @@ pub(crate) fn show() -> Value {
             "reached": ["172.17.0.0/16"], "unreached": [{"subnet": "10.8.0.0/24", "route": "10.0.0.0/8"}],
             "counters": {"steered": 12},
         },
-        "features": {"tso": true, "uso": false, "udp_gso": true, "udp_gro": false}, "networks": 5, "ports": 1,
+        "features": [
+            {"name": "tap_tso", "state": "used", "note": null},
+            {"name": "tap_uso", "state": "missing", "note": "the kernel refuses it (Linux 6.2 has it)"},
+            {"name": "udp_gro", "state": "unused", "note": "nothing has come joined yet"},
+        ],
+        "networks": 5, "ports": 1,
         "hosts": [{"name": "h1", "vteps": ["192.168.0.1"]}, {"name": "h2", "vteps": ["192.168.0.2"]}],
         "warnings": ["UDP_GRO joins nothing on eth0"],
     })

@@ -52,7 +52,7 @@ impl Hooks {
     pub(super) fn new(link: &str, hook: Option<Hook>) -> Result<Hooks, Error> {
         let ifindex = devices::index_of(link)?;
         let netlink = Netlink::open().map_err(at(ifindex, "ask over netlink"))?;
-        let hook = hook.unwrap_or_else(|| if tcx::is_there(ifindex) { Hook::Tcx } else { Hook::Filter });
+        let hook = hook.unwrap_or_else(|| if tcx::is_there(ifindex).is_ok() { Hook::Tcx } else { Hook::Filter });
         Ok(Hooks { netlink, hook })
     }
 

@@ -15,7 +15,7 @@ mod stats;
 mod steering;
 mod sys;
 mod tables;
-mod tcx;
+pub(crate) mod tcx;
 #[cfg(test)]
 mod tests;
 

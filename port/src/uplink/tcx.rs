@@ -8,8 +8,11 @@ use super::hook::Installed;
 use super::sys;
 
 /// Whether the kernel has this hook.
-pub(super) fn is_there(ifindex: u32) -> bool {
-    sys::query(ifindex).is_ok()
+///
+/// # Errors
+/// It has not.
+pub(crate) fn is_there(ifindex: u32) -> io::Result<()> {
+    sys::query(ifindex).map(drop)
 }
 
 /// All programs at the ingress of an interface. None where the kernel has no tcx.

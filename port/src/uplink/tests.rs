@@ -21,7 +21,7 @@ fn an_interface_never_has_two() {
         let mut first = open(Hook::Filter);
         first.attach(nic).unwrap();
         assert_eq!((count(&first, nic), count(&first, first.link())), (1, 1));
-        let hooks = if tcx::is_there(nic) {
+        let hooks = if tcx::is_there(nic).is_ok() {
             // Left at both hooks, as by a change of hooks that was cut short.
             tcx::put(nic, first.programs.steer_l3.as_fd(), None).unwrap();
             assert_eq!(count(&first, nic), 2);

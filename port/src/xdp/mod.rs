@@ -9,6 +9,7 @@ mod promiscuous;
 mod ring;
 mod socket;
 pub(crate) mod step;
+pub(crate) mod trial;
 mod umem;
 
 pub use port::{MOST_MTU, Xdp, XdpInfo, XdpOptions, XdpStats};

@@ -96,22 +96,7 @@ impl Socket {
         let at = |step| move |error| (step, error);
         let umem = umem::get().map_err(at(step::MAP))?;
         let chunks = Chunks::new(umem).map_err(at(step::SHARE))?;
-        // SAFETY: takes numbers only.
-        let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-        if fd < 0 {
-            return Err((step::OPEN, io::Error::last_os_error()));
-        }
-        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let memory = libc::xdp_umem_reg {
-            addr: umem.address(),
-            len: umem.len() as u64,
-            chunk_size: CHUNK as u32,
-            headroom: 0,
-            flags: 0,
-            tx_metadata_len: 0,
-        };
-        sockopt::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, memory).map_err(at(step::REGISTER))?;
+        let fd = create(umem)?;
         let rings = at(step::RINGS);
         for ring in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING, libc::XDP_TX_RING] {
             sockopt::set(fd.as_fd(), libc::SOL_XDP, ring, ENTRIES).map_err(rings)?;
@@ -140,22 +125,9 @@ impl Socket {
             true => libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
             false => libc::XDP_COPY,
         };
-        let address = libc::sockaddr_xdp {
-            sxdp_family: libc::AF_XDP as u16,
-            sxdp_flags: flags,
-            sxdp_ifindex: ifindex,
-            sxdp_queue_id: queue,
-            sxdp_shared_umem_fd: 0,
-        };
         let begun = Instant::now();
         loop {
-            let len = size_of_val(&address) as libc::socklen_t;
-            // SAFETY: the pointer and length describe `address`, which outlives the call; the kernel only reads it.
-            let result = unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), len) };
-            if result == 0 {
-                return Ok(());
-            }
-            let error = io::Error::last_os_error();
+            let Err(error) = bind(self.fd.as_fd(), ifindex, queue, flags) else { return Ok(()) };
             // A socket that was closed a moment ago is let go of later.
             if error.raw_os_error() != Some(libc::EBUSY) || begun.elapsed() > CLOSING {
                 return Err(error);
@@ -421,8 +393,44 @@ impl AsFd for Socket {
     }
 }
 
+/// A socket that knows its memory, and is bound to nothing.
+pub(super) fn create(umem: &Umem) -> Result<OwnedFd, (&'static str, io::Error)> {
+    // SAFETY: takes numbers only.
+    let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err((step::OPEN, io::Error::last_os_error()));
+    }
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let memory = libc::xdp_umem_reg {
+        addr: umem.address(),
+        len: umem.len() as u64,
+        chunk_size: CHUNK as u32,
+        headroom: 0,
+        flags: 0,
+        tx_metadata_len: 0,
+    };
+    sockopt::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, memory).map_err(|error| (step::REGISTER, error))?;
+    Ok(fd)
+}
+
+/// Binds a socket to a queue of an interface of the calling thread's network namespace.
+pub(super) fn bind(socket: BorrowedFd<'_>, ifindex: u32, queue: u32, flags: u16) -> io::Result<()> {
+    let address = libc::sockaddr_xdp {
+        sxdp_family: libc::AF_XDP as u16,
+        sxdp_flags: flags,
+        sxdp_ifindex: ifindex,
+        sxdp_queue_id: queue,
+        sxdp_shared_umem_fd: 0,
+    };
+    let len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer and length describe `address`, which outlives the call; the kernel only reads it.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Has calls of ours drive the interface's queue: 64 frames at a time, for up to 20 µs. Linux 5.11.
-fn prefer_busy_poll(fd: BorrowedFd<'_>) -> io::Result<()> {
+pub(super) fn prefer_busy_poll(fd: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::set(fd, libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL, 1)?;
     sockopt::set(fd, libc::SOL_SOCKET, libc::SO_BUSY_POLL, 20)?;
     sockopt::set(fd, libc::SOL_SOCKET, libc::SO_BUSY_POLL_BUDGET, 64)

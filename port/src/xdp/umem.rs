@@ -65,7 +65,7 @@ fn give_back(bytes: &'static mut [u8]) {
 }
 
 impl Umem {
-    fn map(len: usize) -> io::Result<Umem> {
+    pub(super) fn map(len: usize) -> io::Result<Umem> {
         let chunks = len / CHUNK;
         let len = chunks * CHUNK;
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -83,7 +83,8 @@ impl Umem {
         Ok(Umem { base: base.expose_provenance(), chunks, free: Mutex::new(free), sockets: AtomicUsize::new(0) })
     }
 
-    fn unmap(self) {
+    /// Takes the mapping back.
+    pub(super) fn unmap(self) {
         // SAFETY: the mapping is of this value's own making, and no chunk of it was handed out: it was never published.
         unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(self.base), self.len()) };
     }
