@@ -1,7 +1,7 @@
 //! AF_XDP ports that are looked at instead of watched. A watched socket tells its poller of every frame that comes and of every one
 //! that was sent, which costs an eighth of what a small frame costs; whether its ring holds something is one look at memory.
 //! So a port that keeps the thread busy is taken off the poll set until the thread sleeps.
-//! Invariant: a thread that sleeps watches all its ports.
+//! Invariant: a thread that sleeps for long watches all its ports.
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::PortId;
 const STREAK: u32 = 32;
 /// Looking at more than this would cost more than being told.
 const MOST: usize = 16;
+
+/// A port that the kernel does not watch now is looked at again so soon.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// Which ports those are.
 #[derive(Debug, Default)]
@@ -77,11 +80,11 @@ impl Turn {
         for id in std::mem::take(&mut self.glances.ports) {
             let Some(port) = self.ports.get(&id) else { continue };
             if let Err(error) = self.register(id, port) {
-                tracing::error!(port = id.0, %error, "the poll loop does not take the port again");
-                self.gone(id);
+                tracing::warn!(port = id.0, %error, "the poll loop does not take the port again yet");
+                self.glances.ports.push(id);
             }
         }
-        wait
+        if self.glances.ports.is_empty() { wait } else { Some(wait.map_or(RETRY, |wait| wait.min(RETRY))) }
     }
 }
 

@@ -6,18 +6,20 @@
 //!
 //! It compares again from time to time, the more seldom the less it finds, and at once when much less gets done than before.
 
+use std::io;
 use std::time::Duration;
 
 use port::cpu;
-use rand::seq::IndexedRandom;
+use rand::seq::IteratorRandom;
 use wire::Time;
 
 use super::contest::{Contest, Leg};
 
 /// Traffic flows for so long before the thread settles.
 const TRIAL: Duration = Duration::from_millis(10);
-/// Without frames for so long it roams.
+/// Without frames for so long it roams, and without many for so long.
 const PATIENCE: Duration = Duration::from_millis(20);
+const SPARSE: Duration = Duration::from_millis(200);
 /// Between two comparisons: at least, and at most.
 const TERMS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(4)];
 /// What was found holds so long after the traffic ended.
@@ -47,6 +49,10 @@ struct State {
     term: Duration,
     /// What got done on the better CPU in the last comparison, per millisecond; 0: not known.
     usual: u64,
+    /// When frames came close together last.
+    dense: Time,
+    /// By how much a stay is longer or shorter than its term, by chance: of two threads that share CPUs one is to compare at a time.
+    spread: f32,
 }
 
 #[derive(Debug)]
@@ -73,8 +79,8 @@ struct Stay {
 #[derive(Debug, Default)]
 pub(super) struct Perch {
     state: State,
-    /// The CPUs to roam, while the thread stays on one, the one it is at home on, and the one it tries.
-    roamed: Vec<usize>,
+    /// The CPUs that it may roam, the one it is at home on, and the one it tries.
+    cpus: Vec<usize>,
     home: usize,
     tried: usize,
 }
@@ -83,13 +89,13 @@ impl Perch {
     /// After a round with frames; `dense`: they come close together; `work`: how much that was, in any unit.
     pub(super) fn worked(&mut self, now: Time, dense: bool, work: u64) {
         let next = self.state.worked(now, dense, work);
-        self.follow(next);
+        self.follow(now, next);
     }
 
     /// After a round without; the last frame came at `last`.
     pub(super) fn rested(&mut self, now: Time, last: Time) {
         let next = self.state.rested(now, last);
-        self.follow(next);
+        self.follow(now, next);
     }
 
     /// The longest sleep.
@@ -97,50 +103,63 @@ impl Perch {
         (!matches!(self.state.phase, Phase::Idle(_))).then_some(PATIENCE)
     }
 
-    /// A CPU that cannot be kept, or left, is no reason to stop.
-    fn follow(&mut self, next: Option<Move>) {
+    fn follow(&mut self, now: Time, next: Option<Move>) {
+        let Some(next) = next else { return };
         let outcome = match next {
-            Some(Move::Stay) => self.settle(),
-            Some(Move::Away) => self.try_another(),
-            Some(Move::Home) => self.keep_to(&[self.home]),
-            Some(Move::Swap) => {
+            Move::Stay => self.settle(),
+            Move::Away => self.try_another(),
+            Move::Home => self.keep_to(&[self.home]),
+            Move::Swap => {
                 self.home = self.tried;
                 self.keep_to(&[self.home])
             }
-            Some(Move::Roam) => self.keep_to(&self.roamed),
-            None => return,
+            Move::Roam => self.roam(),
         };
+        // A CPU that is gone, or not this thread's any more, is no reason to stop.
         if let Err(error) = outcome {
             tracing::debug!(%error, "the data thread's CPU cannot be chosen");
+            self.state.phase = Phase::Idle(now);
+            if let Err(error) = self.roam() {
+                tracing::debug!(%error, "the data thread's CPU cannot be left");
+            }
         }
     }
 
-    fn settle(&mut self) -> std::io::Result<()> {
-        self.roamed = cpu::allowed()?;
+    fn settle(&mut self) -> io::Result<()> {
+        self.cpus = cpu::allowed()?;
         self.home = cpu::here()?;
-        self.tried = self.home;
         self.keep_to(&[self.home])
     }
 
-    fn try_another(&mut self) -> std::io::Result<()> {
-        let others: Vec<usize> = self.roamed.iter().copied().filter(|&cpu| cpu != self.home).collect();
-        self.tried = others.choose(&mut rand::rng()).copied().unwrap_or(self.home);
+    fn try_another(&mut self) -> io::Result<()> {
+        let others = self.cpus.iter().copied().filter(|&cpu| cpu != self.home);
+        self.tried = others.choose(&mut rand::rng()).unwrap_or(self.home);
         self.keep_to(&[self.tried])
     }
 
-    fn keep_to(&self, cpus: &[usize]) -> std::io::Result<()> {
-        if self.roamed.len() < 2 { Ok(()) } else { cpu::keep_to(cpus) }
+    fn roam(&self) -> io::Result<()> {
+        self.keep_to(&cpu::with_later(self.cpus.clone()))
+    }
+
+    fn keep_to(&self, cpus: &[usize]) -> io::Result<()> {
+        if self.cpus.len() < 2 { Ok(()) } else { cpu::keep_to(cpus) }
     }
 }
 
 impl Default for State {
     fn default() -> State {
-        State { phase: Phase::Idle(Time::ZERO), term: TERMS[0], usual: 0 }
+        State { phase: Phase::Idle(Time::ZERO), term: TERMS[0], usual: 0, dense: Time::ZERO, spread: 0.2 }
     }
 }
 
 impl State {
     fn worked(&mut self, now: Time, dense: bool, work: u64) -> Option<Move> {
+        if dense {
+            self.dense = now;
+        } else if self.stays() && now.since(self.dense) >= SPARSE {
+            self.phase = Phase::Idle(now);
+            return Some(Move::Roam);
+        }
         match &mut self.phase {
             Phase::Idle(since) if dense => {
                 if now.since(*since) >= MEMORY {
@@ -150,11 +169,11 @@ impl State {
             }
             Phase::Trial(_) if !dense => self.phase = Phase::Idle(now),
             Phase::Trial(since) if now.since(*since) >= TRIAL => {
-                self.phase = Phase::Settled(Stay::new(now, self.term));
+                self.phase = Phase::Settled(Stay::new(now, self.length()));
                 return Some(Move::Stay);
             }
             Phase::Settled(stay) => {
-                if !stay.is_over(now, work, self.usual) {
+                if !stay.is_over(now, work, self.usual) || !dense {
                     return None;
                 }
                 self.phase = Phase::Compare(Contest::new(now));
@@ -167,7 +186,7 @@ impl State {
                     Leg::Over { better: false } => (None, (4 * self.term).min(TERMS[1])),
                 };
                 (self.term, self.usual) = (term, contest.best());
-                self.phase = Phase::Settled(Stay::new(now, term));
+                self.phase = Phase::Settled(Stay::new(now, self.length()));
                 return next;
             }
             _ => {}
@@ -179,17 +198,25 @@ impl State {
         if now.since(last) < PATIENCE || matches!(self.phase, Phase::Idle(_)) {
             return None;
         }
-        let stayed = !matches!(self.phase, Phase::Trial(_));
+        let stayed = self.stays();
         self.phase = Phase::Idle(last);
         stayed.then_some(Move::Roam)
+    }
+
+    /// Whether the thread is on one CPU.
+    fn stays(&self) -> bool {
+        matches!(self.phase, Phase::Settled(_) | Phase::Compare(_))
+    }
+
+    /// Of the next stay.
+    fn length(&self) -> Duration {
+        self.term.mul_f32(1.0 + self.spread * rand::random_range(-1.0..=1.0))
     }
 }
 
 impl Stay {
-    fn new(now: Time, term: Duration) -> Stay {
-        // Of two threads that share CPUs one is to compare at a time.
-        let until = now + term.mul_f32(rand::random_range(0.8..1.2));
-        Stay { until, since: now, work: 0, low: false }
+    fn new(now: Time, length: Duration) -> Stay {
+        Stay { until: now + length, since: now, work: 0, low: false }
     }
 
     /// Whether to compare now.
@@ -221,7 +248,12 @@ mod tests {
 
     impl World {
         fn new() -> World {
-            World { state: State::default(), now: Time::from_secs(100), away: false, moves: Vec::new() }
+            World {
+                state: State { spread: 0.0, ..State::default() },
+                now: Time::from_secs(100),
+                away: false,
+                moves: Vec::new(),
+            }
         }
 
         fn run(&mut self, ms: u64, [home, away]: [u64; 2]) {
@@ -265,6 +297,19 @@ mod tests {
     }
 
     #[test]
+    fn it_roams_when_little_comes() {
+        let mut world = World::new();
+        world.run(50, [100, 50]);
+        assert_eq!(world.take(), [Move::Stay]);
+        for _ in 0..25 {
+            world.now = world.now + Duration::from_millis(10);
+            let next = world.state.worked(world.now, false, 1);
+            world.note(next);
+        }
+        assert_eq!(world.take(), [Move::Roam]);
+    }
+
+    #[test]
     fn it_moves_to_where_more_gets_done() {
         let mut world = World::new();
         world.run(300, [100, 150]);
@@ -291,9 +336,10 @@ mod tests {
     #[test]
     fn it_compares_at_once_when_much_less_gets_done() {
         let mut world = World::new();
-        world.run(10_000, [100, 90]);
+        world.run(9_000, [100, 90]);
+        assert!(matches!(world.state.phase, Phase::Settled(_)), "between two comparisons");
         world.take();
-        world.run(100, [50, 90]);
-        assert_eq!(world.take(), [Move::Away, Move::Home, Move::Swap]);
+        world.run(130, [50, 90]);
+        assert_eq!(world.take()[..3], [Move::Away, Move::Home, Move::Swap]);
     }
 }
