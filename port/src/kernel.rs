@@ -82,23 +82,16 @@ impl Feature {
 pub type Outcome = (Feature, Option<String>);
 
 /// Tries all of them, for some milliseconds.
-pub fn probe() -> Vec<Outcome> {
-    let inside = || -> Result<Vec<Outcome>, String> {
-        unshare(CloneFlags::CLONE_NEWNET)
-            .map_err(|errno| format!("cannot be tried without a network namespace: {}", io::Error::from(errno)))?;
+///
+/// # Errors
+/// There is no network namespace or no thread to try them in; they may be there all the same.
+pub fn probe() -> io::Result<Vec<Outcome>> {
+    let inside = || -> io::Result<Vec<Outcome>> {
+        unshare(CloneFlags::CLONE_NEWNET)?;
         Ok(try_all())
     };
-    let outcome = thread::Builder::new().name("probe".into()).spawn(inside).map(thread::JoinHandle::join);
-    match outcome {
-        Ok(Ok(Ok(outcomes))) => outcomes,
-        Ok(Ok(Err(reason))) => nothing(&reason),
-        Ok(Err(_)) => nothing("the attempt was broken off"),
-        Err(error) => nothing(&format!("cannot be tried without a thread: {error}")),
-    }
-}
-
-fn nothing(reason: &str) -> Vec<Outcome> {
-    Feature::ALL.map(|feature| (feature, Some(reason.to_owned()))).to_vec()
+    let outcome = thread::Builder::new().name("probe".into()).spawn(inside)?.join();
+    outcome.unwrap_or_else(|_| Err(io::Error::other("the attempt was broken off")))
 }
 
 fn try_all() -> Vec<Outcome> {
@@ -137,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_every_kernel_has_is_found_and_nothing_is_left_behind() {
-        let outcomes = probe();
+        let outcomes = probe().unwrap();
         assert_eq!(outcomes.iter().map(|(feature, _)| *feature).collect::<Vec<_>>(), Feature::ALL);
         // Older than the oldest kernel that is supported.
         for feature in [Feature::TapTso, Feature::UdpGso, Feature::UdpGro, Feature::AfXdp, Feature::AfXdpBusyPoll] {
@@ -150,9 +143,9 @@ mod tests {
     #[test]
     fn newer_features_are_found_where_the_kernel_is_new() {
         let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
-        let mut numbers = release.split(['.', '-']).filter_map(|word| word.parse::<u32>().ok());
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u32>().ok());
         let kernel = (numbers.next().unwrap(), numbers.next().unwrap());
-        for (feature, reason) in probe() {
+        for (feature, reason) in probe().unwrap() {
             let mut since = feature.since().split('.').filter_map(|word| word.parse::<u32>().ok());
             if kernel >= (since.next().unwrap(), since.next().unwrap()) {
                 assert_eq!(reason, None, "{} on Linux {release}", feature.name());

@@ -89,8 +89,10 @@ async fn run(config: Config) -> Result<()> {
     settings.vxlan_port = config.vxlan_port;
     settings.lease_time = Duration::from_secs(config.lease_time);
     settings.upstreams.clone_from(&config.upstreams);
-    settings.kernel =
-        tokio::task::spawn_blocking(port::kernel::probe).await.context("the kernel cannot be tried out")?;
+    settings.kernel = tokio::task::spawn_blocking(port::kernel::probe).await?.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the kernel has cannot be tried out, so `vsctl show` does not say");
+        Vec::new()
+    });
     let underlay = match &config.advertise {
         Some(advertise) => {
             let vtep = resolve(advertise)?;

@@ -6,17 +6,26 @@ use port::kernel::{Feature, Outcome};
 
 use crate::api;
 
+/// What AF_XDP ports there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct XdpPorts {
+    /// There was one since the start.
+    pub(super) any: bool,
+    /// There is one with busy polling.
+    pub(super) busy_polled: bool,
+}
+
 /// A row for each feature that was tried.
 pub(super) fn of(
     tried: &[Outcome],
     underlay: Option<&UnderlayStats>,
     uplink: &api::Uplink,
-    has_xdp_ports: bool,
+    ports: XdpPorts,
 ) -> Vec<api::Feature> {
     let row = |(feature, missing): &Outcome| {
         let (state, note) = match missing {
             Some(reason) => ("missing", Some(format!("{reason}{}", instead(*feature)))),
-            None => match idle(*feature, underlay, uplink, has_xdp_ports) {
+            None => match idle(*feature, underlay, uplink, ports) {
                 Some(reason) => ("unused", Some(reason.to_owned())),
                 None => ("used", None),
             },
@@ -45,7 +54,7 @@ fn idle(
     feature: Feature,
     underlay: Option<&UnderlayStats>,
     uplink: &api::Uplink,
-    has_xdp_ports: bool,
+    ports: XdpPorts,
 ) -> Option<&'static str> {
     match feature {
         Feature::TapTso | Feature::TapUso => None,
@@ -54,8 +63,8 @@ fn idle(
         Feature::UdpGro => underlay.is_some_and(|stats| !stats.gro_seen).then_some("nothing has come joined yet"),
         Feature::Tcx if uplink.form.is_none() => Some("no interface is steered"),
         Feature::Tcx => (uplink.form.as_deref() != Some("tcx")).then_some("another hook was chosen"),
-        Feature::AfXdp => (!has_xdp_ports).then_some("there was no AF_XDP port yet"),
-        Feature::AfXdpBusyPoll => Some("for ports with --xdp-busy-poll"),
+        Feature::AfXdp => (!ports.any).then_some("there was no AF_XDP port yet"),
+        Feature::AfXdpBusyPoll => (!ports.busy_polled).then_some("for ports with --xdp-busy-poll"),
         Feature::AfXdpMultiBuffer => Some("AF_XDP ports have an MTU of 3,818 at most"),
     }
 }
@@ -75,10 +84,10 @@ mod tests {
         ];
         let mut uplink = api::Uplink::default();
         let states = |underlay: Option<&UnderlayStats>, uplink: &api::Uplink| -> Vec<String> {
-            of(&tried, underlay, uplink, false).into_iter().map(|row| row.state).collect()
+            of(&tried, underlay, uplink, XdpPorts::default()).into_iter().map(|row| row.state).collect()
         };
         assert_eq!(states(None, &uplink), ["used", "missing", "unused", "unused", "unused"]);
-        let rows = of(&tried, None, &uplink, false);
+        let rows = of(&tried, None, &uplink, XdpPorts::default());
         let note = rows[1].note.as_deref().unwrap();
         assert_eq!(note, "refused (Linux 6.2 has it): super-frames are cut before they come here");
         assert!(rows.iter().all(|row| (row.state == "used") == row.note.is_none()));

@@ -74,6 +74,9 @@ impl Control {
         let uplink = self.plane.uplink();
         let xdp_memory = port::xdp::memory_usage().map(|(used, chunks)| api::XdpMemory { used, chunks });
         let state = self.state();
+        let polled = |endpoint: &Endpoint| endpoint.xdp.as_ref().is_some_and(|xdp| xdp.busy_poll);
+        let xdp_ports =
+            features::XdpPorts { any: xdp_memory.is_some(), busy_polled: state.endpoints.values().any(polled) };
         let hosts = state.hosts.values().map(|host| api::Host { name: host.name.clone(), vteps: host.vteps.clone() });
         api::Show {
             name: self.settings.name.clone(),
@@ -91,7 +94,7 @@ impl Control {
                 waiting: waiting(&state),
                 last_error: state.last_error.clone(),
             },
-            features: features::of(&self.settings.kernel, underlay.as_ref(), &uplink, xdp_memory.is_some()),
+            features: features::of(&self.settings.kernel, underlay.as_ref(), &uplink, xdp_ports),
             uplink,
             xdp_memory,
             networks: state.networks.len(),
