@@ -12,8 +12,7 @@ enum { LONGEST = 4096 - 256 };
 
 struct nic {
     __u8 mac[6];   // of frames for this host
-    __u8 joined;   // whether TCP comes joined to super-frames, which are for `steer`, and all of TCP with them
-    __u8 zero;
+    __u8 zero[2];
     __u32 first;   // number of its first queue in vsw_inlets
 };
 
@@ -47,7 +46,11 @@ int vsw_catch(struct xdp_md *frame)
     for (int i = 0; i < 6; i++)
         if (ether.destination[i] != nic->mac[i])
             return XDP_PASS;
-    if (parse(frame, XDP, ETHER_LEN, ether.type, &p) || (nic->joined && p.protocol == TCP))
+    // What passes is judged by `steer`, and must not have been charged to the limit before.
+    __u32 queue = nic->first + frame->rx_queue_index;
+    if (frame->rx_queue_index >= QUEUES || !map_lookup(&vsw_inlets, &queue))
+        return XDP_PASS;
+    if (parse(frame, XDP, ETHER_LEN, ether.type, &p))
         return XDP_PASS;
     int what = judge(frame, XDP, &p, ether.type == NET16(ETHER_IPV6));
     if (what == LIMITED) {
@@ -56,7 +59,7 @@ int vsw_catch(struct xdp_md *frame)
     }
     if (what != STEERED && what != FRAGMENTS)
         return XDP_PASS;
-    long verdict = redirect_map(&vsw_inlets, nic->first + frame->rx_queue_index, XDP_PASS);
+    long verdict = redirect_map(&vsw_inlets, queue, XDP_PASS);
     if (verdict == XDP_REDIRECT) {
         count(what);
         count(CAUGHT);

@@ -4,10 +4,11 @@ mod hosts;
 mod namespace;
 
 use port::xdp::{Xdp, XdpMode, XdpOptions, set_memory};
-use port::{Form, Inlet, Published, Uplink, UplinkStats};
-use wire::protocol::{TCP, UDP};
+use port::{Form, Inlet, Published, Sent, Uplink};
+use wire::protocol::UDP;
+use wire::{Frame, Offload, checksum};
 
-use hosts::{Host, PEER_MAC, Way, addresses, best, flow, index, link, mac_of, receive_until, tap};
+use hosts::{HOST, Host, PEER, Way, best, flow, index, link, mac_of, receive_until};
 use namespace::{ip, within};
 
 fn host() -> Host {
@@ -83,62 +84,63 @@ fn the_interfaces_mac_address_is_followed() {
     });
 }
 
-/// In generic mode TCP keeps its super-frames, and its order with them; what is longer than a port takes goes by the link.
 #[test]
-fn what_a_port_does_not_take_goes_by_the_link() {
+fn frames_longer_than_a_port_takes_go_by_the_link() {
     within(|| {
-        set_memory(8 << 20);
-        let mut nic = tap("nic0");
-        for words in ["add br0 type bridge", "set nic0 mtu 9000", "set nic0 master br0", "set nic0 up", "set br0 up"] {
-            ip(&format!("link {words}"));
+        let mut host = host();
+        ip("link set nic0 mtu 9000");
+        host.uplink.publish(UDP, Published::AnyV4, 53..=53, true).unwrap();
+        for (len, by_port) in [(100, true), (4000, false), (100, true)] {
+            let mut frame = Vec::new();
+            host.ether().ipv4(PEER.octets(), HOST.octets(), 60).udp(9, 53).write(&mut frame, &vec![7; len]).unwrap();
+            host.steering.beat();
+            host.arrive(&frame);
+            let way = if by_port { host.inlet.as_mut() } else { None };
+            receive_until(&mut host.link, way, "frame", |read| read.bytes() == &frame[..]);
         }
-        ip("addr add 10.1.0.1/24 dev br0");
-        let mut link = link();
-        let (mut uplink, mut steering) = Uplink::open("vsw0", Form::Xdp).unwrap();
-        uplink.attach(index("br0")).unwrap();
-        uplink.set_locals(&addresses()).unwrap();
-        uplink.publish(UDP, Published::AnyV4, 53..=53, true).unwrap();
-        uplink.publish(TCP, Published::AnyV4, 80..=80, true).unwrap();
-        let mut port = uplink.inlets().unwrap().open(index("br0")).unwrap().port;
-        let info = port.info();
-        assert_eq!(info.mode, XdpMode::Generic);
-        let why = info.why_generic.as_deref().unwrap();
-        assert!(why.starts_with("interface br0: cannot attach an XDP program in native mode"), "{why}");
-
-        let mut host = ArrivesAt(mac_of("br0"));
-        let (short, long, syn) = (host.udp(100), host.udp(4000), host.syn());
-        for (frame, by_port) in [(&short, true), (&long, false), (&syn, false), (&short, true)] {
-            steering.beat();
-            namespace::eventually("a bridge that forwards", || {
-                (nic.send(&mut wire::Frame::from_bytes(frame)).unwrap() == port::Sent::Done).then_some(())
-            });
-            let way = by_port.then_some(&mut port);
-            receive_until(&mut link, way, "frame", |read| read.bytes() == &frame[..]);
-        }
-        let stats = uplink.stats();
-        assert_eq!(stats, UplinkStats { steered: 4, by_xdp: 2, ..UplinkStats::default() });
+        let stats = host.uplink.stats();
+        assert_eq!((stats.steered, stats.by_xdp), (3, 2));
     });
 }
 
-/// Frames to an interface.
-struct ArrivesAt([u8; 6]);
+/// What the host is to keep of a NIC that it shares: see `OPTIONS` of the code.
+#[test]
+fn a_port_is_native_or_none() {
+    within(|| {
+        set_memory(8 << 20);
+        let _link = link();
+        ip("link add br0 type bridge");
+        ip("link set br0 up");
+        let (uplink, _steering) = Uplink::open("vsw0", Form::Xdp).unwrap();
+        let said = uplink.inlets().unwrap().open(index("br0")).unwrap_err().to_string();
+        assert_eq!(said, "interface br0: cannot have the XDP form of the uplink: its driver has no native XDP");
+        assert_eq!(Xdp::open("br0", &XdpOptions::default()).unwrap().info().mode, XdpMode::Generic, "nothing is left");
+    });
+}
 
-impl ArrivesAt {
-    fn ip(&mut self) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
-        etherparse::PacketBuilder::ethernet2(PEER_MAC, self.0).ipv4(hosts::PEER.octets(), hosts::HOST.octets(), 60)
-    }
-
-    fn udp(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.ip().udp(9, 53).write(&mut bytes, &vec![7; len]).unwrap();
-        bytes
-    }
-
-    fn syn(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.ip().tcp(9, 80, 1, 1000).syn().write(&mut bytes, &[]).unwrap();
-        bytes
-    }
+/// A TAP runs the program before it looks at what its writer says of the frame.
+#[test]
+fn partial_checksums_of_a_tap_are_known() {
+    within(|| {
+        let mut host = host();
+        host.steering.insert(&[flow(UDP, 4000, 53)]);
+        let complete = host.udp(53, 4000);
+        let l4 = 14 + 20;
+        // The pseudo-header's sum alone (RFC 768).
+        let mut pseudo = [PEER.octets(), HOST.octets(), [0, UDP, 0, 0]].concat();
+        pseudo[10..].copy_from_slice(&complete[l4 + 4..l4 + 6]);
+        let sum = pseudo.chunks(2).fold(0, |sum, pair| sum + u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+        let mut frame = Frame::from_bytes(&complete);
+        frame.bytes_mut()[l4 + 6..l4 + 8].copy_from_slice(&((sum & 0xffff) as u16 + (sum >> 16) as u16).to_be_bytes());
+        frame.offload = Offload::partial(l4 as u16, 6);
+        host.steering.beat();
+        assert_eq!(host.nic.send(&mut frame).unwrap(), Sent::Done);
+        let mut came =
+            receive_until(&mut host.link, host.inlet.as_mut(), "frame", |frame| frame.len() == complete.len());
+        assert_eq!(came.offload.partial_checksum(), Some((34, 6)));
+        checksum::complete(&mut came).unwrap();
+        assert_eq!(came.bytes(), complete);
+    });
 }
 
 #[test]

@@ -15,13 +15,16 @@ use super::devices::{self, Device, Layer};
 use super::programs::Programs;
 use super::tables::{self, Nic, Table};
 use crate::netlink::Netlink;
-use crate::xdp::{QUEUES, Xdp, XdpMode, XdpOptions};
+use crate::xdp::{QUEUES, Xdp, XdpMode, XdpOptions, step};
 use crate::{Error, bpf, ethtool};
 
 /// NICs that can have a port at a time. Repeated in bpf/catch.c.
 const NICS: u32 = 64;
 /// How long a port of a predecessor, on its way out, is waited for.
 const CLOSING: Duration = Duration::from_secs(2);
+/// The NIC is the host's, too. With zero-copy all its receive buffers would be the switch's, and a switch that stands still
+/// would take the host off the network. In generic mode the network stack has joined frames before, and says nothing of it.
+const OPTIONS: XdpOptions = XdpOptions { mode: Some(XdpMode::Native), zero_copy: Some(false), busy_poll: false };
 
 /// A port by which a NIC's packets for the switch come, whole frames for this host. It ends when dropped; before that it is
 /// to be told to [`Inlets::close`].
@@ -49,7 +52,6 @@ struct State {
 #[derive(Clone, Copy)]
 struct Entry {
     number: u8,
-    joined: bool,
     /// None: nothing is caught now.
     mac: Option<[u8; 6]>,
 }
@@ -89,7 +91,7 @@ impl Inlets {
         for queue in 0..QUEUES {
             let _ = state.sockets.unset(first(number) + queue);
         }
-        state.open.insert(device.ifindex, Entry { number, joined: false, mac: None });
+        state.open.insert(device.ifindex, Entry { number, mac: None });
         Ok(number)
     }
 
@@ -101,28 +103,28 @@ impl Inlets {
         let begun = Instant::now();
         let port = loop {
             let program = self.program.as_fd();
-            match Xdp::with_program(&device.name, device.ifindex, program, &XdpOptions::default(), claim) {
+            match Xdp::with_program(&device.name, device.ifindex, program, &OPTIONS, claim) {
                 Err(Error::Xdp { source, .. })
                     if source.raw_os_error() == Some(libc::EBUSY) && begun.elapsed() < CLOSING =>
                 {
                     thread::sleep(Duration::from_millis(50));
                 }
-                other => break other?,
+                Err(Error::Xdp { ifname, step: step::NATIVE, source })
+                    if source.raw_os_error() == Some(libc::EOPNOTSUPP) =>
+                {
+                    break Err(Error::UplinkForm { ifname, why: "its driver has no native XDP".into() });
+                }
+                other => break other,
             }
-        };
-        let mut state = self.state();
-        if let Some(entry) = state.open.get_mut(&device.ifindex) {
-            // The network stack joins TCP's frames before it runs a program.
-            entry.joined = port.info().mode == XdpMode::Generic;
-        }
-        state.catch(device)?;
+        }?;
+        self.state().catch(device)?;
         Ok(port)
     }
 
     /// Looks whether all is as it was when a NIC's port was opened, and follows its MAC address.
     ///
     /// # Errors
-    /// It became one that cannot have a port: close it.
+    /// [`Error::UplinkForm`]: it became one that cannot have a port, close it. All others: it could not be found out now.
     pub fn check(&self, ifindex: u32) -> Result<(), Error> {
         let device = fitting(ifindex)?;
         self.state().catch(&device)
@@ -163,7 +165,6 @@ impl State {
         let Some(mac) = device.mac.filter(|mac| entry.mac != Some(*mac)) else { return Ok(()) };
         let mut nic: Nic = [0; 12];
         nic[..6].copy_from_slice(&mac);
-        nic[6] = entry.joined.into();
         nic[8..].copy_from_slice(&first(entry.number).to_ne_bytes());
         self.nics.put(&device.ifindex, &nic)?;
         entry.mac = Some(mac);

@@ -1,6 +1,6 @@
 //! An interface as a port: its program, a socket for each of its queues, and the rule about what is unfinished.
-//! **What leaves is complete**: partial checksums are completed, super-frames cut. What comes from a veth link may carry a
-//! partial checksum, because nobody told its sender; such frames are told by their checksum and go on as what they are.
+//! **What leaves is complete**: partial checksums are completed, super-frames cut. What comes from a veth link or a TAP may be
+//! unfinished, because nobody told its sender; such frames are told by their checksum and go on as what they are.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -65,8 +65,9 @@ pub struct Xdp {
     _promiscuous: Option<Promiscuous>,
     link: Option<OwnLink>,
     info: XdpInfo,
-    /// Whether its frames may carry partial checksums.
-    is_veth: bool,
+    /// Whether its frames may carry partial checksums: those of a veth link, whose sender is this machine, and those of a
+    /// TAP, which runs the program before it looks at what its writer says of the frame.
+    is_unfinished: bool,
     /// Longest frame that the link carries, in bytes.
     longest: usize,
     /// The queue that is looked at first.
@@ -149,7 +150,7 @@ impl Xdp {
             _promiscuous: None,
             link: None,
             info,
-            is_veth: ethtool::driver(ifname).is_ok_and(|driver| driver == "veth"),
+            is_unfinished: ethtool::driver(ifname).is_ok_and(|driver| matches!(driver.as_str(), "veth" | "tun")),
             longest,
             next: 0,
             segments: Vec::new(),
@@ -194,8 +195,9 @@ impl Xdp {
             self.sockets[queue].receive(batch, most - taken);
             self.next = queue + 1;
         }
-        if self.is_veth {
-            batch[first..].iter_mut().for_each(mark_partial);
+        if self.is_unfinished {
+            let mtu = (self.longest - HEADERS) as u16;
+            batch[first..].iter_mut().for_each(|frame| mark_partial(frame, mtu));
         }
         self.is_ready()
     }
@@ -334,11 +336,11 @@ fn is_final(error: &io::Error) -> bool {
 }
 
 /// A frame whose checksum is that of its pseudo-header alone is unfinished, and is marked so. Where that was its real checksum
-/// by chance, completing it changes nothing.
-fn mark_partial(frame: &mut Frame) {
+/// by chance, completing it changes nothing. One of TCP that is longer than the link carries is a super-frame.
+fn mark_partial(frame: &mut Frame, mtu: u16) {
     if let Ok(headers) = parse(frame.bytes())
         && checksum::is_partial(frame.bytes(), &headers)
-        && let Some(offload) = infer_offload(&headers, u16::MAX)
+        && let Some(offload) = infer_offload(&headers, mtu)
     {
         frame.offload = offload;
     }
