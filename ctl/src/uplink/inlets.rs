@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::net::if_::if_indextoname;
 use port::{Inlet, Inlets};
 use switch::PortId;
 use tokio::task::spawn_blocking;
@@ -56,13 +57,14 @@ impl Uplink {
         let gone: Vec<u32> = inner.inlets.keys().filter(|nic| !steered.contains(nic)).copied().collect();
         for nic in gone {
             match inner.inlets.remove(&nic) {
-                Some(Stage::Open(port, xdp)) => {
-                    inner.inlets.insert(nic, Stage::Idle(port, xdp, Instant::now()));
-                    self.look_after(IDLE);
-                }
+                Some(Stage::Open(port, xdp)) => self.rest_inlet(inner, &inlets, nic, (port, xdp)),
                 Some(Stage::Idle(port, _, since)) if since.elapsed() >= IDLE => self.close_inlet(inner, nic, port),
                 // Whoever opens it looks again afterwards.
                 Some(stage @ (Stage::Idle(..) | Stage::Opening(_))) => drop(inner.inlets.insert(nic, stage)),
+                // The attempt may be why it is none now: it counts when it is one again.
+                Some(stage @ Stage::Failed(_, when)) if when.elapsed() < AGAIN && exists(nic) => {
+                    inner.inlets.insert(nic, stage);
+                }
                 Some(Stage::Failed(..)) | None => {}
             }
         }
@@ -71,13 +73,19 @@ impl Uplink {
                 Some(Stage::Opening(_)) => continue,
                 Some(Stage::Failed(_, when)) if when.elapsed() < AGAIN => continue,
                 Some(Stage::Failed(why, _)) => Some(why.clone()),
-                Some(Stage::Open(port, xdp) | Stage::Idle(port, xdp, _)) => {
-                    let (port, xdp) = (*port, xdp.clone());
+                Some(stage @ (Stage::Open(port, xdp) | Stage::Idle(port, xdp, _))) => {
+                    let (port, xdp, rested) = (*port, xdp.clone(), matches!(stage, Stage::Idle(..)));
                     match inlets.check(nic) {
-                        Ok(()) => drop(inner.inlets.insert(nic, Stage::Open(port, xdp))),
-                        Err(error) => {
+                        Ok(()) if rested => self.use_inlet(inner, nic, (port, xdp)),
+                        Ok(()) => {}
+                        Err(error @ port::Error::UplinkForm { .. }) => {
                             self.close_inlet(inner, nic, port);
                             self.refuse_inlet(inner, nic, None, error.to_string());
+                        }
+                        // That says nothing about the NIC.
+                        Err(error) => {
+                            tracing::warn!(%error, "the XDP form of a NIC is as it was, until the next look");
+                            self.look_after(AGAIN);
                         }
                     }
                     continue;
@@ -105,29 +113,41 @@ impl Uplink {
         });
     }
 
-    fn opened(&self, nic: u32, opened: Result<Inlet, port::Error>) {
+    /// Its packets come by its port now.
+    fn use_inlet(&self, inner: &mut Inner, nic: u32, (port, xdp): (PortId, api::Xdp)) {
+        self.tell("uplink_xdp", named(inner, nic), format!("its packets come by AF_XDP: {xdp}"));
+        inner.inlets.insert(nic, Stage::Open(port, xdp));
+    }
+
+    /// It leads nowhere now. Its port stays for a while.
+    fn rest_inlet(self: &Arc<Self>, inner: &mut Inner, inlets: &Inlets, nic: u32, (port, xdp): (PortId, api::Xdp)) {
+        inlets.pause(nic);
+        inner.inlets.insert(nic, Stage::Idle(port, xdp, Instant::now()));
+        self.look_after(IDLE);
+    }
+
+    fn opened(self: &Arc<Self>, nic: u32, opened: Result<Inlet, port::Error>) {
         let mut inner = self.inner();
         let before = match inner.inlets.remove(&nic) {
             Some(Stage::Opening(before)) => before,
             _ => None,
         };
-        let inlets = inner.programs.inlets();
-        let is_wanted = inlets.is_some() && inner.nics.get(&nic).is_some_and(|nic| nic.state == "up");
+        let Some(inlets) = inner.programs.inlets() else {
+            // The programs were unloaded meanwhile. Closing takes a while.
+            spawn_blocking(move || drop(opened));
+            return;
+        };
         match opened {
-            Ok(Inlet { port, number }) if is_wanted => {
+            Ok(Inlet { port, number }) => {
                 let (id, xdp) = (PortId::inlet(number), api::Xdp::from(port.info()));
                 self.handle.attach(id, port);
-                self.tell("uplink_xdp", named(&inner, nic), format!("its packets come by AF_XDP: {xdp}"));
-                inner.inlets.insert(nic, Stage::Open(id, xdp));
+                // The program that came may have taken the link down just now.
+                match inner.nics.get(&nic).is_some_and(|nic| nic.state == "up") {
+                    true => self.use_inlet(&mut inner, nic, (id, xdp)),
+                    false => self.rest_inlet(&mut inner, &inlets, nic, (id, xdp)),
+                }
             }
-            Ok(Inlet { port, .. }) => {
-                inlets.iter().for_each(|inlets| inlets.close(nic));
-                // Closing takes a while.
-                spawn_blocking(move || drop(port));
-                // It may have come again meanwhile.
-                self.ask.notify_one();
-            }
-            Err(error) if is_wanted => self.refuse_inlet(&mut inner, nic, before, error.to_string()),
+            Err(error) if exists(nic) => self.refuse_inlet(&mut inner, nic, before, error.to_string()),
             Err(_) => {}
         }
     }
@@ -157,14 +177,22 @@ impl Uplink {
     }
 
     /// The data thread has lost a NIC's port, because the NIC vanished, or its driver let go of it.
-    pub fn inlet_lost(&self, port: PortId) {
+    pub fn inlet_lost(self: &Arc<Self>, port: PortId) {
         let mut inner = self.inner();
         let nic = inner.inlets.iter().find(|(_, stage)| stage.port() == Some(port)).map(|(nic, _)| *nic);
         if let Some(nic) = nic {
             self.close_inlet(&mut inner, nic, port);
-            self.ask.notify_one();
+            if exists(nic) {
+                self.refuse_inlet(&mut inner, nic, None, "its driver let go of the port".into());
+                self.look_after(AGAIN);
+            }
         }
     }
+}
+
+/// Whether an interface with that index is there now.
+fn exists(nic: u32) -> bool {
+    if_indextoname(nic).is_ok()
 }
 
 fn named(inner: &Inner, nic: u32) -> String {
