@@ -182,7 +182,11 @@ fn nics_have_ports_in_the_xdp_form() {
         nic("eth0", "192.0.2.1/24");
         until("a port again", || port("eth0") == "native, copy").await;
         // One that leads nowhere for a moment keeps it.
-        let program = || run("ip -details link show eth0").split("prog/xdp").nth(1).map(|rest| rest[..8].to_owned());
+        let program = || {
+            let shown = run("ip -details link show eth0");
+            let mut words = shown.split("prog/xdp id ").nth(1)?.split_whitespace();
+            words.next().map(|id| id.parse::<u32>().unwrap())
+        };
         let before = program();
         run("ip address flush dev eth0");
         until("the NIC is none", || port("eth0") == "none").await;
