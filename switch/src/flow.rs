@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use hashbrown::HashTable;
 use vxlan::{Vni, VtepId};
 use wire::{FlowKey, Time};
 
 use crate::PortId;
 use crate::gateway::Change;
+use crate::index::Index;
 use crate::station::Stamp;
 
 /// Where the frames of a flow go.
@@ -88,7 +88,7 @@ const CHUNK: usize = 1024;
 
 pub(crate) struct Flows {
     seed: u64,
-    index: HashTable<u32>,
+    index: Index,
     chunks: Vec<Vec<Option<Flow>>>,
     free: Vec<u32>,
     limit: usize,
@@ -96,19 +96,18 @@ pub(crate) struct Flows {
 
 impl Flows {
     pub(crate) fn new(limit: usize, seed: u64) -> Flows {
-        Flows { seed, index: HashTable::with_capacity(limit), chunks: Vec::new(), free: Vec::new(), limit }
+        Flows { seed, index: Index::new(), chunks: Vec::new(), free: Vec::new(), limit }
     }
 
     #[inline]
     pub(crate) fn find(&self, key: &FlowKey) -> Option<u32> {
-        let same = |&at: &u32| self.get(at).is_some_and(|flow| flow.key == *key);
-        self.index.find(key.hash(self.seed), same).copied()
+        self.index.find(key.hash(self.seed), |at| self.get(at).is_some_and(|flow| flow.key == *key))
     }
 
     /// The slot of a key's flow, most likely: looked up without a look at the flow.
     #[inline]
     pub(crate) fn guess(&self, key: &FlowKey) -> u32 {
-        self.index.iter_hash(key.hash(self.seed)).next().copied().unwrap_or(u32::MAX)
+        self.index.guess(key.hash(self.seed)).unwrap_or(u32::MAX)
     }
 
     #[inline]
@@ -133,12 +132,16 @@ impl Flows {
             return false;
         }
         let hash = flow.key.hash(self.seed);
-        let at = self.place(flow);
+        let (at, slots) = (self.place(flow), self.slots());
         let Flows { index, chunks, seed, .. } = self;
-        index.insert_unique(hash, at, |&at| {
-            chunks[at as usize / CHUNK][at as usize % CHUNK].as_ref().map_or(0, |flow| flow.key.hash(*seed))
-        });
+        index.insert(hash, at, slots, |at| hash_of(chunks, *seed, at));
         true
+    }
+
+    /// Brings the index into order, up to so many slots of it: what grew is looked through twice until it is done.
+    pub(crate) fn settle(&mut self, most: u32) {
+        let Flows { index, chunks, seed, .. } = self;
+        index.settle(most, |at| hash_of(chunks, *seed, at));
     }
 
     fn place(&mut self, flow: Flow) -> u32 {
@@ -157,9 +160,7 @@ impl Flows {
 
     pub(crate) fn remove(&mut self, at: u32) {
         let Some(hash) = self.get(at).map(|flow| flow.key.hash(self.seed)) else { return };
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == at) {
-            entry.remove();
-        }
+        self.index.remove(hash, at);
         self.chunks[at as usize / CHUNK][at as usize % CHUNK] = None;
         self.free.push(at);
     }
@@ -172,6 +173,12 @@ impl Flows {
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
+}
+
+/// Of the flow in a slot.
+fn hash_of(chunks: &[Vec<Option<Flow>>], seed: u64, at: u32) -> Option<u64> {
+    let flow = chunks.get(at as usize / CHUNK)?.get(at as usize % CHUNK)?.as_ref()?;
+    Some(flow.key.hash(seed))
 }
 
 #[cfg(test)]

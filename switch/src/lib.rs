@@ -17,6 +17,7 @@ mod filter;
 mod flow;
 mod forward;
 mod gateway;
+mod index;
 mod maintain;
 mod neighbour;
 mod out;

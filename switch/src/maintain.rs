@@ -46,6 +46,7 @@ impl Switch {
 
     fn age_flows(&mut self, now: Time) {
         let slots = self.flows.slots();
+        self.flows.settle(MIN_SLICE);
         for _ in 0..slice(slots) {
             self.sweep.flow = if self.sweep.flow >= slots { 0 } else { self.sweep.flow };
             let at = self.sweep.flow;
