@@ -11,7 +11,7 @@ use super::program::{Attachment, Program, QUEUES, XdpMode};
 use super::promiscuous::Promiscuous;
 use super::socket::{Socket, SocketOptions};
 use super::step;
-use super::umem::CHUNK;
+use super::umem::{self, CHUNK, Seats};
 use crate::netlink::{ACK, Netlink, Request};
 use crate::{Error, Sent, ethtool, interface};
 
@@ -60,6 +60,8 @@ pub struct Xdp {
     // In the order in which it is taken apart.
     _attachment: Attachment,
     sockets: Vec<Socket>,
+    /// After the sockets: until then they have their share.
+    _seats: Seats<'static>,
     /// Its own; `None`: somebody else's.
     program: Option<Program>,
     _promiscuous: Option<Promiscuous>,
@@ -128,9 +130,11 @@ impl Xdp {
         let (attachment, mode, why_generic) = attach(program, ifname, ifindex, options.mode)?;
         let zero_copy = if mode == XdpMode::Generic { options.zero_copy.or(Some(false)) } else { options.zero_copy };
         let wanted = SocketOptions { zero_copy, busy_poll: options.busy_poll };
+        let failed = |(step, source)| Error::Xdp { ifname: ifname.to_owned(), step, source };
+        let umem = umem::get().map_err(|source| failed((step::MAP, source)))?;
+        let seats = umem.enter(queues as usize).map_err(|source| failed((step::SHARE, source)))?;
         let mut sockets = Vec::new();
         for queue in 0..queues {
-            let failed = |(step, source)| Error::Xdp { ifname: ifname.to_owned(), step, source };
             let socket = Socket::open(ifindex, queue, wanted).map_err(failed)?;
             claim(queue, socket.as_fd()).map_err(|source| failed((step::CLAIM, source)))?;
             sockets.push(socket);
@@ -146,6 +150,7 @@ impl Xdp {
         let mut port = Xdp {
             _attachment: attachment,
             sockets,
+            _seats: seats,
             program: None,
             _promiscuous: None,
             link: None,
@@ -271,13 +276,15 @@ impl Xdp {
     }
 
     /// Whether the interface is gone, alone or with its namespace: nothing else tells. Follows its MTU, too, unless it is a
-    /// link of the port's own: that one keeps its MTU, and its namespace need not be the calling thread's.
+    /// link of the port's own: that one keeps its MTU, and its namespace need not be the calling thread's. To be asked now and
+    /// then: queues that had no memory to receive into have another chance.
     pub fn is_gone(&mut self) -> bool {
         if self.link.is_none()
             && let Ok(longest) = longest(&self.info.interface)
         {
             self.longest = longest;
         }
+        self.sockets.iter_mut().for_each(Socket::refill);
         self.sockets.first().is_none_or(|socket| socket.probe() == Sent::Gone)
     }
 

@@ -11,7 +11,7 @@ use wire::{Frame, Loan};
 use super::ledger::Ledger;
 use super::ring::{Consumer, ENTRIES, Producer};
 use super::step;
-use super::umem::{self, CHUNK, Chunk, Umem};
+use super::umem::{self, CHUNK, Chunk, LEAST, Umem};
 use crate::{Sent, sockopt};
 
 /// How a socket takes its frames.
@@ -95,7 +95,7 @@ impl Socket {
     fn unbound(zero_copy: bool) -> Result<Socket, (&'static str, io::Error)> {
         let at = |step| move |error| (step, error);
         let umem = umem::get().map_err(at(step::MAP))?;
-        let chunks = Chunks::new(umem).map_err(at(step::SHARE))?;
+        let chunks = Chunks::new(umem);
         let fd = create(umem)?;
         let rings = at(step::RINGS);
         for ring in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING, libc::XDP_TX_RING] {
@@ -167,18 +167,22 @@ impl Socket {
         }
         if taken > 0 {
             self.rx.release();
+        }
+        // Where nothing was free, nothing comes.
+        if taken > 0 || self.chunks.receiving.count() < LEAST {
             self.refill();
         }
         taken
     }
 
-    /// Gives the kernel chunks to receive into, up to this socket's share.
-    fn refill(&mut self) {
+    /// Gives the kernel chunks to receive into, up to this socket's share. A socket that has none is not heard of again: to
+    /// be called now and then whether or not frames come.
+    pub(crate) fn refill(&mut self) {
         let chunks = &mut self.chunks;
         let wanted = chunks.umem.share().saturating_sub(chunks.receiving.count());
         let mut given = 0;
         while given < wanted {
-            let Some(chunk) = chunks.take(wanted - given) else { break };
+            let Some(chunk) = chunks.take_to_receive(wanted - given) else { break };
             if !self.fill.push(u64::from(chunk) * CHUNK as u64) {
                 chunks.spare.push(chunk);
                 break;
@@ -223,7 +227,7 @@ impl Socket {
         if bytes.len() > CHUNK || !self.has_room(1) {
             return false;
         }
-        let Some(chunk) = self.chunks.take(SPARE) else { return false };
+        let Some(chunk) = self.chunks.take() else { return false };
         self.chunks.umem.bytes(chunk, 0)[..bytes.len()].copy_from_slice(bytes);
         self.queue(chunk, u64::from(chunk) * CHUNK as u64, bytes.len());
         true
@@ -359,17 +363,24 @@ struct Chunks {
 }
 
 impl Chunks {
-    fn new(umem: &'static Umem) -> io::Result<Chunks> {
-        umem.enter()?;
+    fn new(umem: &'static Umem) -> Chunks {
         let none = || Ledger::new(umem.chunks());
         let spare = Vec::with_capacity(2 * SPARE + ENTRIES as usize);
-        Ok(Chunks { umem, receiving: none(), sending: none(), spare, let_go: Duration::ZERO })
+        Chunks { umem, receiving: none(), sending: none(), spare, let_go: Duration::ZERO }
     }
 
-    /// A free one.
-    fn take(&mut self, wanted: usize) -> Option<Chunk> {
+    /// A free one to send from.
+    fn take(&mut self) -> Option<Chunk> {
         if self.spare.is_empty() {
-            self.umem.take(&mut self.spare, wanted.min(SPARE));
+            self.umem.take(&mut self.spare, SPARE);
+        }
+        self.spare.pop()
+    }
+
+    /// A free one to receive into, the first of `wanted`.
+    fn take_to_receive(&mut self, wanted: usize) -> Option<Chunk> {
+        if self.spare.is_empty() {
+            self.umem.take_to_receive(&mut self.spare, wanted.min(SPARE));
         }
         self.spare.pop()
     }
@@ -383,7 +394,6 @@ impl Drop for Chunks {
             tracing::warn!(chunks = self.sending.count(), "an interface did not send what it was given");
         }
         self.umem.put(self.receiving.drain().into_iter().chain(self.spare.drain(..)));
-        self.umem.leave();
     }
 }
 

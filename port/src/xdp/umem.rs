@@ -16,8 +16,12 @@ pub(super) const CHUNK: usize = 4096;
 const USUAL: usize = 64 << 20;
 /// Least and most that can be asked for, in bytes.
 const RANGE: std::ops::RangeInclusive<usize> = (1 << 20)..=(8 << 30);
-/// Chunks that a socket may always have to receive into, and as many as one ever has.
-const SHARE: std::ops::RangeInclusive<usize> = 64..=1024;
+/// Chunks that a socket may always have to receive into.
+pub(super) const LEAST: usize = 64;
+/// Chunks that one ever has to receive into.
+const MOST: usize = 1024;
+/// Sockets that are reckoned with at the least.
+const FEWEST: usize = 2;
 
 static SIZE: AtomicUsize = AtomicUsize::new(USUAL);
 static UMEM: OnceLock<Umem> = OnceLock::new();
@@ -104,38 +108,53 @@ impl Umem {
         self.chunks
     }
 
-    /// A socket comes: it may have at least the least share.
+    /// All sockets of a port come, before the first of them takes anything.
     ///
     /// # Errors
-    /// Too little memory for one more.
-    pub(super) fn enter(&self) -> io::Result<()> {
-        let sockets = self.sockets.fetch_add(1, Ordering::Relaxed) + 1;
-        if sockets * SHARE.start() > self.receiving() || self.free().len() < *SHARE.start() {
-            self.leave();
+    /// Too little memory for the least share of each.
+    pub(super) fn enter(&self, sockets: usize) -> io::Result<Seats<'_>> {
+        let seats = Seats { umem: self, sockets };
+        let all = self.sockets.fetch_add(sockets, Ordering::Relaxed) + sockets;
+        if all * LEAST > self.receiving() || self.left() < sockets * LEAST {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
-        Ok(())
+        Ok(seats)
     }
 
-    /// A socket goes.
-    pub(super) fn leave(&self) {
-        self.sockets.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How many chunks a socket should have to receive into. A quarter of all is for what is sent.
+    /// How many chunks a socket should have to receive into: as many as every socket could have once more of what is left.
+    /// So each of those that entered gets the least at least, something is left for who comes later, and who has more than
+    /// others gives it back as it receives.
     pub(super) fn share(&self) -> usize {
-        let fair = self.receiving() / self.sockets.load(Ordering::Relaxed).max(1);
-        fair.clamp(*SHARE.start(), *SHARE.end())
+        (self.left() / self.sockets.load(Ordering::Relaxed).max(FEWEST)).clamp(LEAST, MOST)
+    }
+
+    /// How many are free to receive into.
+    fn left(&self) -> usize {
+        self.free().len().saturating_sub(self.sending())
+    }
+
+    /// How many are for what is sent: a quarter.
+    fn sending(&self) -> usize {
+        self.chunks - self.receiving()
     }
 
     fn receiving(&self) -> usize {
         self.chunks / 4 * 3
     }
 
-    /// Moves up to `most` free chunks to `to`.
+    /// Moves up to `most` free chunks to `to`, to send from.
     pub(super) fn take(&self, to: &mut Vec<Chunk>, most: usize) {
+        self.take_but(to, most, 0);
+    }
+
+    /// The same, to receive into: none of those that are for what is sent.
+    pub(super) fn take_to_receive(&self, to: &mut Vec<Chunk>, most: usize) {
+        self.take_but(to, most, self.sending());
+    }
+
+    fn take_but(&self, to: &mut Vec<Chunk>, most: usize, kept: usize) {
         let mut free = self.free();
-        let rest = free.len().saturating_sub(most);
+        let rest = free.len().saturating_sub(most).max(kept).min(free.len());
         to.extend(free.drain(rest..));
     }
 
@@ -173,6 +192,19 @@ impl Umem {
     }
 }
 
+/// The count of a port's sockets, until it goes.
+#[derive(Debug)]
+pub(super) struct Seats<'a> {
+    umem: &'a Umem,
+    sockets: usize,
+}
+
+impl Drop for Seats<'_> {
+    fn drop(&mut self) {
+        self.umem.sockets.fetch_sub(self.sockets, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,16 +233,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_small_is_refused_and_shares_shrink() {
+    fn what_is_too_small_is_refused() {
         let umem = Umem::map(1 << 20).unwrap();
         assert_eq!(umem.chunks(), 256);
-        for sockets in 1..=3 {
-            umem.enter().unwrap();
-            assert_eq!(umem.share(), 192 / sockets);
-        }
-        assert_eq!(umem.enter().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
-        umem.leave();
-        assert_eq!(umem.share(), 96);
+        let two = umem.enter(2).unwrap();
+        let one = umem.enter(1).unwrap();
+        assert_eq!(umem.enter(1).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        drop(one);
+        assert_eq!(umem.enter(2).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        let mut taken = Vec::new();
+        umem.take_to_receive(&mut taken, 192 - 63);
+        assert!(umem.enter(1).is_err(), "too few are free");
+        umem.put(taken.pop());
+        drop(umem.enter(1).unwrap());
+        drop(two);
         umem.unmap();
+    }
+
+    /// As sockets do when they open: each fills its ring.
+    fn fill(umem: &Umem, sockets: usize) -> Vec<Vec<Chunk>> {
+        let fill = |_| {
+            let mut ring = Vec::new();
+            umem.take_to_receive(&mut ring, umem.share());
+            ring
+        };
+        (0..sockets).map(fill).collect()
+    }
+
+    #[test]
+    fn every_socket_has_something_to_receive_into_and_a_quarter_stays() {
+        for (ports, queues) in [(1, 1), (1, 32), (1, 64), (2, 64), (3, 32), (40, 1)] {
+            let umem = Umem::map(USUAL).unwrap();
+            let mut seats = Vec::new();
+            for port in 0..ports {
+                seats.push(umem.enter(queues).unwrap());
+                for ring in fill(&umem, queues) {
+                    assert!((LEAST..=MOST).contains(&ring.len()), "port {port} of {queues}: {}", ring.len());
+                }
+            }
+            let mut rest = Vec::new();
+            umem.take_to_receive(&mut rest, umem.chunks());
+            assert_eq!(umem.free().len(), umem.chunks() / 4, "these are for what is sent");
+            assert_eq!(umem.share(), LEAST);
+            umem.take(&mut rest, 1);
+            assert_eq!(umem.free().len(), umem.chunks() / 4 - 1);
+            drop(seats);
+            umem.unmap();
+        }
     }
 }
