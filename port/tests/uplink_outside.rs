@@ -4,6 +4,7 @@
 mod hosts;
 mod namespace;
 
+use std::io::ErrorKind;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
@@ -70,6 +71,16 @@ fn listening(outside: &Outside, at: SocketAddr) -> UdpSocket {
     })
 }
 
+/// The next datagram. A wait that has an end is not taken up again by the kernel after the process stood still (signal(7)).
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> (usize, SocketAddr) {
+    loop {
+        match socket.recv_from(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome.unwrap(),
+        }
+    }
+}
+
 /// Out through neighbours that the kernel has to ask for first, and the answers back through mappings.
 #[test]
 fn datagrams_leave_and_answers_come_back() {
@@ -84,7 +95,7 @@ fn datagrams_leave_and_answers_come_back() {
                 steering.insert(&[FiveTuple { protocol: UDP, local: (from, 40_000), remote: (to, 53) }]);
                 write(&mut link, &leaving(local, remote, b"question"));
                 let mut buffer = [0; 64];
-                assert_eq!(server.recv_from(&mut buffer).unwrap(), (8, local));
+                assert_eq!(receive(&server, &mut buffer), (8, local));
                 steering.beat();
                 server.send_to(b"answer", local).unwrap();
                 let answer = receive_until(&mut link, inlet.as_mut(), "answer", |frame| port_of(frame) == Some(40_000));
@@ -126,7 +137,7 @@ fn gateways_are_next_hops() {
             for payload in [b"first", b"again"] {
                 write(&mut link, &leaving(local, remote, payload));
                 let mut buffer = [0; 64];
-                assert_eq!(server.recv_from(&mut buffer).unwrap(), (5, local));
+                assert_eq!(receive(&server, &mut buffer), (5, local));
                 assert_eq!(&buffer[..5], payload);
             }
         }
@@ -161,10 +172,10 @@ fn rules_and_missing_routes_are_respected() {
         write(&mut link, &leaving(SocketAddr::from((HOST, 5)), to, &[0; 1600]));
         write(&mut link, &leaving(SocketAddr::from((HOST, 6)), to, b"good"));
         let mut buffer = [0; 2000];
-        let (mut len, mut from) = server.recv_from(&mut buffer).unwrap();
+        let (mut len, mut from) = receive(&server, &mut buffer);
         // The first packet to a neighbour that is still unknown is not measured; the device decides.
         if len == 1600 {
-            (len, from) = server.recv_from(&mut buffer).unwrap();
+            (len, from) = receive(&server, &mut buffer);
         }
         assert_eq!((len, from), (4, SocketAddr::from((HOST, 6))));
         let stats = uplink.stats();
@@ -187,7 +198,7 @@ fn frames_to_the_links_own_address_reach_the_host() {
         bytes[..6].copy_from_slice(&hosts::mac_of("vsw0"));
         write(&mut link, &bytes);
         let mut buffer = [0; 64];
-        assert_eq!(socket.recv_from(&mut buffer).unwrap(), (5, SocketAddr::from(([169, 254, 86, 2], 1))));
+        assert_eq!(receive(&socket, &mut buffer), (5, SocketAddr::from(([169, 254, 86, 2], 1))));
         assert_eq!(uplink.stats().departed, 0);
     });
 }
