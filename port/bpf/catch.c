@@ -33,19 +33,13 @@ struct {
 SECTION("xdp")
 int vsw_catch(struct xdp_md *frame)
 {
-    struct {
-        __u8 destination[6], source[6];
-        __u16 type;
-    } ether;
+    struct ether ether;
     struct packet p = {};
 
     __u32 ifindex = frame->ingress_ifindex;
     struct nic *nic = map_lookup(&vsw_nics, &ifindex);
-    if (!nic || xdp_len(frame) > LONGEST || load_bytes(frame, XDP, 0, &ether, ETHER_LEN))
+    if (!nic || xdp_len(frame) > LONGEST || load_bytes(frame, XDP, 0, &ether, ETHER_LEN) || !is_to(&ether, nic->mac))
         return XDP_PASS;
-    for (int i = 0; i < 6; i++)
-        if (ether.destination[i] != nic->mac[i])
-            return XDP_PASS;
     // What passes is judged by `steer`, and must not have been charged to the limit before.
     __u32 queue = nic->first + frame->rx_queue_index;
     if (frame->rx_queue_index >= QUEUES || !map_lookup(&vsw_inlets, &queue))

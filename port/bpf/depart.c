@@ -32,15 +32,9 @@ enum { LOOPBACK = 1 };
 SECTION("classifier")
 int vsw_depart(struct __sk_buff *skb)
 {
-    struct {
-        __u8 destination[6], source[6];
-        __u16 type;
-    } ether;
-    if (load_bytes(skb, CLASSIFIER, 0, &ether, ETHER_LEN))
+    struct ether ether;
+    if (load_bytes(skb, CLASSIFIER, 0, &ether, ETHER_LEN) || !is_to(&ether, out_mac))
         return NEXT;
-    for (int i = 0; i < 6; i++)
-        if (ether.destination[i] != out_mac[i])
-            return NEXT;
 
     struct packet p = {};
     struct bpf_fib_lookup fib = {};

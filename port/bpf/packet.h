@@ -5,6 +5,20 @@
 
 #include "kernel.h"
 
+// An Ethernet header without tags.
+struct ether {
+    __u8 destination[6], source[6];
+    __u16 type;
+};
+
+INLINE int is_to(const struct ether *ether, const __u8 *mac)
+{
+    for (int i = 0; i < 6; i++)
+        if (ether->destination[i] != mac[i])
+            return 0;
+    return 1;
+}
+
 // IPv4 as ::ffff:a.b.c.d.
 struct address {
     __u32 word[4];

@@ -12,10 +12,7 @@ INLINE int send(struct __sk_buff *skb, __u32 l2)
     if (!config)
         return NEXT;
     if (!l2) {
-        struct {
-            __u8 destination[6], source[6];
-            __u16 type;
-        } ether = { {}, {}, skb->protocol };
+        struct ether ether = { {}, {}, skb->protocol };
         if (change_head(skb, ETHER_LEN, 0) || store_bytes(skb, 0, &ether, ETHER_LEN, 0)) {
             count(FAILED);
             return DROP;
