@@ -74,6 +74,13 @@ impl Daemon {
         id
     }
 
+    /// Takes a port away, and waits until it is closed.
+    pub(crate) fn detach(&self, id: PortId) {
+        let (closed, wait) = mpsc::channel();
+        self.handle.detach(id, move || closed.send(()).unwrap_or_default());
+        wait.recv_timeout(Duration::from_secs(10)).expect("the port is closed");
+    }
+
     pub(crate) fn see<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> T {
         let (tell, seen) = mpsc::channel();
         self.handle.inspect(move |view| drop(tell.send(look(view))));
