@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 // At an interface that is a port of the switch: every frame goes to the AF_XDP socket of its queue. A frame of a queue
 // without one is dropped and counted: what is on this interface is the switch's, and never the host's.
+// `vsw_port_long` is the same where frames may be longer than a driver's buffer; Linux 5.18 has such programs.
 
 #include "kernel.h"
 
@@ -21,8 +22,7 @@ struct {
     TYPE(value, __u64);
 } vsw_unclaimed SECTION(".maps");
 
-SECTION("xdp")
-int vsw_port(struct xdp_md *frame)
+INLINE int hand_over(struct xdp_md *frame)
 {
     long verdict = redirect_map(&vsw_sockets, frame->rx_queue_index, XDP_DROP);
     if (verdict == XDP_REDIRECT)
@@ -32,6 +32,18 @@ int vsw_port(struct xdp_md *frame)
     if (number)
         *number += 1;
     return XDP_DROP;
+}
+
+SECTION("xdp")
+int vsw_port(struct xdp_md *frame)
+{
+    return hand_over(frame);
+}
+
+SECTION("xdp.frags")
+int vsw_port_long(struct xdp_md *frame)
+{
+    return hand_over(frame);
 }
 
 char terms[] SECTION("license") = "Dual MIT/GPL";

@@ -1,6 +1,7 @@
 //! AF_XDP ports on veth links against the running kernel, in both modes.
 
 mod namespace;
+mod veth;
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -12,48 +13,7 @@ use port::xdp::{Xdp, XdpMode, XdpOptions, memory_usage};
 use wire::{Frame, Gso, Offload, Pool, checksum, parse};
 
 use namespace::{eventually, ip, within};
-
-const MODES: [XdpMode; 2] = [XdpMode::Native, XdpMode::Generic];
-const STATION: [u8; 6] = [2, 0, 0, 0, 0, 9];
-
-fn open(ifname: &str, mode: XdpMode) -> Xdp {
-    Xdp::open(ifname, &XdpOptions { mode: Some(mode), ..XdpOptions::default() }).unwrap()
-}
-
-/// A veth link, both ends up, silent: without IPv6.
-fn pair(one: &str, two: &str) {
-    ip(&format!("link add {one} type veth peer name {two}"));
-    for end in [one, two] {
-        std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1").unwrap();
-        ip(&format!("link set {end} up"));
-    }
-}
-
-/// Receives until a frame satisfies `wanted`.
-fn receive(port: &mut Xdp, what: &str, wanted: impl Fn(&Frame) -> bool) -> Frame {
-    let mut batch = Vec::new();
-    eventually(what, || {
-        port.receive(&mut batch, 1);
-        batch.pop().filter(|frame| wanted(frame))
-    })
-}
-
-fn send(port: &mut Xdp, frame: Frame) -> Sent {
-    let outcome = port.send(frame, &mut Pool::new(4));
-    let flushed = port.flush();
-    if outcome == Sent::Done { flushed } else { outcome }
-}
-
-fn numbered(number: u8) -> Frame {
-    let mut bytes = vec![number; 60];
-    bytes[..6].copy_from_slice(&STATION);
-    bytes[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
-    Frame::from_bytes(&bytes)
-}
-
-fn is_numbered(frame: &Frame) -> bool {
-    frame.bytes().get(12..14) == Some(&[0x88, 0xb5])
-}
+use veth::{MODES, STATION, is_numbered, numbered, open, pair, receive, send};
 
 fn link(ifname: &str) -> String {
     let output = Command::new("ip").args(["-d", "link", "show", ifname]).output().unwrap();
@@ -78,7 +38,7 @@ fn frames_pass_from_port_to_port_without_a_copy_and_in_order() {
                 assert_eq!(a0.flush(), Sent::Done);
                 let mut batch = Vec::new();
                 eventually("frames", || {
-                    a1.receive(&mut batch, 64);
+                    a1.receive(&mut batch, 64, &mut pool);
                     (batch.iter().filter(|frame| is_numbered(frame)).count() >= 50).then_some(())
                 });
                 for frame in batch {
@@ -89,7 +49,7 @@ fn frames_pass_from_port_to_port_without_a_copy_and_in_order() {
                 for number in 0..50_u32 {
                     let mut batch = Vec::new();
                     eventually("a frame", || {
-                        b1.receive(&mut batch, 1);
+                        b1.receive(&mut batch, 1, &mut pool);
                         batch.retain(is_numbered);
                         batch.pop().map(|frame| {
                             let got = u32::from_be_bytes(*frame.bytes()[20..24].first_chunk().unwrap());
@@ -248,14 +208,16 @@ fn a_link_of_its_own_keeps_its_mtu_wherever_it_is_looked_at() {
 fn frames_that_are_lost_are_counted() {
     within(|| {
         pair("x0", "x1");
-        ["x0", "x1"].iter().for_each(|end| ip(&format!("link set {end} mtu 9000")));
+        let set_mtu = |mtu| ["x0", "x1"].iter().for_each(|end| ip(&format!("link set {end} mtu {mtu}")));
+        set_mtu(3700);
         ip("addr add 10.9.0.1/24 dev x1");
         ip("neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 dev x1");
-        // Native mode does not take such an MTU: the best mode is generic.
+        // Native mode does not take such an MTU for frames of one piece: the best mode is generic.
         let mut port = Xdp::open("x0", &XdpOptions::default()).unwrap();
-        assert_eq!(port.info().mode, XdpMode::Generic);
+        assert_eq!((port.info().mode, port.info().multi_buffer), (XdpMode::Generic, false));
         let why = port.info().why_generic.clone().unwrap();
         assert!(why.starts_with("interface x0: cannot attach an XDP program in native mode"), "{why}");
+        set_mtu(9000);
         let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
         socket.send_to(&[7; 6000], "10.9.0.9:53").unwrap();
         eventually("a lost frame", || (port.stats().too_long == 1).then_some(()));
@@ -269,7 +231,7 @@ fn frames_that_are_lost_are_counted() {
         }
         eventually("overruns", || (port.stats().overrun > 0).then_some(()));
         let mut batch = Vec::new();
-        while port.receive(&mut batch, 4096) {}
+        while port.receive(&mut batch, 4096, &mut Pool::new(1)) {}
         assert_eq!(batch.len() as u64 + port.stats().overrun, 3000, "each is here or counted");
     });
 }
@@ -293,7 +255,7 @@ fn several_queues_are_one_port() {
         let mut seen = [false; 64];
         let mut batch = Vec::new();
         eventually("a frame of each", || {
-            port.receive(&mut batch, 64);
+            port.receive(&mut batch, 64, &mut Pool::new(1));
             batch.drain(..).filter(|frame| frame.len() == 142).for_each(|frame| {
                 seen[usize::from(frame.bytes()[141])] = true;
             });

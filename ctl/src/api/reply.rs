@@ -249,6 +249,9 @@ pub struct Xdp {
     pub zero_copy: bool,
     /// Whether calls of the switch drive its queues.
     pub busy_poll: bool,
+    /// Whether frames over 3.8 KB pass, in several pieces of the switch's memory.
+    #[serde(default)]
+    pub multi_buffer: bool,
     /// How many queues it has.
     pub queues: usize,
     /// Why it is not in native mode, if that was tried.
@@ -266,6 +269,7 @@ impl From<&XdpInfo> for Xdp {
             },
             zero_copy: info.zero_copy,
             busy_poll: info.busy_poll,
+            multi_buffer: info.multi_buffer,
             queues: info.queues,
             why_generic: info.why_generic.clone(),
         }
@@ -277,7 +281,8 @@ impl fmt::Display for Xdp {
         let mode = if self.mode == XdpMode::Native { "native" } else { "generic" };
         let copies = if self.zero_copy { "zero-copy" } else { "copy" };
         let polling = if self.busy_poll { ", busy polling" } else { "" };
-        write!(f, "{mode}, {copies}{polling}")
+        let pieces = if self.multi_buffer { ", multi-buffer" } else { "" };
+        write!(f, "{mode}, {copies}{polling}{pieces}")
     }
 }
 

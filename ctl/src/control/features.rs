@@ -13,6 +13,8 @@ pub(super) struct XdpPorts {
     pub(super) any: bool,
     /// There is one with busy polling.
     pub(super) busy_polled: bool,
+    /// There is one that takes frames of several chunks.
+    pub(super) multi_buffer: bool,
 }
 
 /// A row for each feature that was tried.
@@ -44,7 +46,7 @@ fn instead(feature: Feature) -> String {
         Feature::Tcx => "clsact instead",
         Feature::AfXdp => "no AF_XDP ports",
         Feature::AfXdpBusyPoll => "interrupts instead",
-        Feature::AfXdpMultiBuffer => "no frames over 4 KB there",
+        Feature::AfXdpMultiBuffer => "AF_XDP ports have an MTU of 3,818 at most",
     };
     format!(" (Linux {} has it): {without}", feature.since())
 }
@@ -65,7 +67,7 @@ fn idle(
         Feature::Tcx => (uplink.form.as_deref() != Some("tcx")).then_some("another hook was chosen"),
         Feature::AfXdp => (!ports.any).then_some("there was no AF_XDP port yet"),
         Feature::AfXdpBusyPoll => (!ports.busy_polled).then_some("for ports with --xdp-busy-poll"),
-        Feature::AfXdpMultiBuffer => Some("AF_XDP ports have an MTU of 3,818 at most"),
+        Feature::AfXdpMultiBuffer => (!ports.multi_buffer).then_some("for AF_XDP ports with an MTU over 3,818"),
     }
 }
 
@@ -94,5 +96,14 @@ mod tests {
         uplink.form = Some("tcx".into());
         let stats = UnderlayStats { gso: true, ..UnderlayStats::default() };
         assert_eq!(states(Some(&stats), &uplink), ["used", "missing", "used", "unused", "used"]);
+
+        for multi_buffer in [false, true] {
+            let ports = XdpPorts { any: true, multi_buffer, ..XdpPorts::default() };
+            let rows = of(&[(Feature::AfXdpMultiBuffer, None)], None, &uplink, ports);
+            assert_eq!(
+                (rows[0].state.as_str(), rows[0].note.is_none()),
+                (if multi_buffer { "used" } else { "unused" }, multi_buffer)
+            );
+        }
     }
 }

@@ -74,9 +74,12 @@ impl Control {
         let uplink = self.plane.uplink();
         let xdp_memory = port::xdp::memory_usage().map(|(used, chunks)| api::XdpMemory { used, chunks });
         let state = self.state();
-        let polled = |endpoint: &Endpoint| endpoint.xdp.as_ref().is_some_and(|xdp| xdp.busy_poll);
-        let xdp_ports =
-            features::XdpPorts { any: xdp_memory.is_some(), busy_polled: state.endpoints.values().any(polled) };
+        let xdp = || state.endpoints.values().filter_map(|endpoint| endpoint.xdp.as_ref());
+        let xdp_ports = features::XdpPorts {
+            any: xdp_memory.is_some(),
+            busy_polled: xdp().any(|xdp| xdp.busy_poll),
+            multi_buffer: xdp().any(|xdp| xdp.multi_buffer),
+        };
         let hosts = state.hosts.values().map(|host| api::Host { name: host.name.clone(), vteps: host.vteps.clone() });
         api::Show {
             name: self.settings.name.clone(),

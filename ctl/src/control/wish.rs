@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use port::kernel::Feature;
 use port::xdp::MOST_MTU;
 use wire::Mac;
 
@@ -144,10 +145,13 @@ impl Control {
             }
             None => ask.mac,
         };
-        if matches!(link, Link::Veth { .. }) && record.mtu > MOST_MTU {
+        let long = || self.settings.kernel.contains(&(Feature::AfXdpMultiBuffer, None));
+        if matches!(link, Link::Veth { .. }) && record.mtu > MOST_MTU && !long() {
             let why = format!(
-                "network {} has an MTU of {}, and a veth link takes {MOST_MTU} at the most",
-                record.name, record.mtu
+                "network {} has an MTU of {}, and a veth link takes {MOST_MTU} at the most before Linux {}",
+                record.name,
+                record.mtu,
+                Feature::AfXdpMultiBuffer.since()
             );
             return Err(Error::conflict(object, why, "leave out --type veth"));
         }
@@ -221,5 +225,32 @@ fn link(ask: &AddPort) -> Result<Link, (String, &'static str)> {
             }
             Ok(Link::Xdp { iface: iface.clone(), xdp })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::{AddPort, CreateNetwork, LinkType};
+    use crate::control::tests::{Host, store};
+
+    #[tokio::test]
+    async fn an_mtu_that_a_veth_link_does_not_carry_here_is_refused() {
+        let (store, _dir) = store().await;
+        // What it says of its kernel is nothing.
+        let host = Host::start(1, &store).await;
+        for (name, mtu) in [("LAN", 3_818), ("JUMBO", 9_000)] {
+            let ask = CreateNetwork { name: name.into(), mtu: Some(mtu), ..CreateNetwork::default() };
+            host.control.create_network(ask).await.unwrap();
+        }
+        let ask = |network: &str, link| {
+            host.ask(AddPort { network: network.into(), name: format!("{network}1"), link, ..AddPort::default() })
+        };
+        ask("LAN", LinkType::Veth).await.unwrap();
+        let said = ask("JUMBO", LinkType::Veth).await.unwrap_err();
+        assert!(
+            said.error.ends_with("an MTU of 9000, and a veth link takes 3818 at the most before Linux 6.6"),
+            "{said:?}"
+        );
+        ask("JUMBO", LinkType::Tap).await.unwrap();
     }
 }

@@ -129,10 +129,11 @@ fn ports_are_listed_with_their_counters() {
 fn the_mode_of_an_af_xdp_port_is_shown() {
     let mut port = port();
     port["kind"] = json!("xdp");
-    port["xdp"] = json!({"interface": "eth1", "mode": "generic", "zero_copy": false, "busy_poll": true, "queues": 4});
+    port["xdp"] = json!({"interface": "eth1", "mode": "generic", "zero_copy": false, "busy_poll": true,
+        "multi_buffer": true, "queues": 4});
     let fake = Fake::new([("GET /v1/ports", 200, json!([port]))]);
     let row = fake.lines("ports").remove(1);
-    assert!(row.contains("   xdp (generic, copy, busy polling)   "), "{row}");
+    assert!(row.contains("   xdp (generic, copy, busy polling, multi-buffer)   "), "{row}");
 }
 
 #[test]

@@ -102,8 +102,9 @@ impl Inlets {
         };
         let begun = Instant::now();
         let port = loop {
-            let program = self.program.as_fd();
-            match Xdp::with_program(&device.name, device.ifindex, program, &OPTIONS, claim) {
+            // What is longer than a chunk passes by `vsw0`.
+            let program = (self.program.as_fd(), false);
+            match Xdp::with_program((&device.name, device.ifindex), program, &OPTIONS, claim) {
                 Err(Error::Xdp { source, .. })
                     if source.raw_os_error() == Some(libc::EBUSY) && begun.elapsed() < CLOSING =>
                 {

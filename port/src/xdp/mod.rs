@@ -2,6 +2,7 @@
 //! stack between. `Socket` is one queue, `Attachment` puts a program at an interface; `Xdp` is a port made of both.
 //! There is no offload metadata here: what leaves is complete, and what comes is taken for complete, see `Xdp`.
 
+mod joint;
 mod ledger;
 mod port;
 mod program;

@@ -9,9 +9,9 @@ use wire::{Frame, Gso, Pool, checksum, cut, infer_offload, parse};
 
 use super::program::{Attachment, Program, QUEUES, XdpMode};
 use super::promiscuous::Promiscuous;
-use super::socket::{Socket, SocketOptions};
-use super::step;
+use super::socket::{Socket, SocketOptions, chunks_of};
 use super::umem::{self, CHUNK, Seats};
+use super::{step, trial};
 use crate::netlink::{ACK, Netlink, Request};
 use crate::{Error, Sent, ethtool, interface};
 
@@ -37,6 +37,8 @@ pub struct XdpInfo {
     pub zero_copy: bool,
     /// Whether calls of the switch drive its queues.
     pub busy_poll: bool,
+    /// Whether frames longer than a chunk of the shared memory pass, in several of them.
+    pub multi_buffer: bool,
     /// How many queues it has.
     pub queues: usize,
     /// Why it is not in native mode, if that was tried.
@@ -46,7 +48,7 @@ pub struct XdpInfo {
 /// Frames that were lost before the switch saw them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XdpStats {
-    /// They did not fit a chunk of the shared memory.
+    /// They did not fit a chunk of the shared memory, or as many as a frame can have.
     pub too_long: u64,
     /// They were not taken in time, or no free chunk was there.
     pub overrun: u64,
@@ -79,8 +81,8 @@ pub struct Xdp {
     told: XdpStats,
 }
 
-/// Largest MTU, in bytes, all packets of which are received: the kernel keeps 256 bytes of a chunk for itself, and a frame may have
-/// two 802.1Q tags.
+/// Largest MTU, in bytes, all packets of which are received in one chunk: the kernel keeps 256 bytes of it for itself, and a
+/// frame may have two 802.1Q tags. With a larger one frames come in several, where the kernel has that (Linux 6.6).
 pub const MOST_MTU: u32 = CHUNK as u32 - 256 - 14 - 8;
 
 /// Ethernet header, and an 802.1Q tag that does not count.
@@ -99,11 +101,12 @@ impl Xdp {
         let failed = |step| move |source| Error::Xdp { ifname: ifname.to_owned(), step, source };
         let ifindex =
             nix::net::if_::if_nametoindex(ifname).map_err(|_| Error::NoInterface { name: ifname.to_owned() })?;
-        let mut program = Program::load().map_err(failed(step::LOAD))?;
+        let long = needs_long_frames(ifname)?;
+        let mut program = Program::load(long).map_err(failed(step::LOAD))?;
         let promiscuous = Promiscuous::new(ifindex).map_err(failed(step::PROMISCUOUS))?;
         let fd = program.fd().try_clone_to_owned().map_err(failed(step::LOAD))?;
         let claim = |queue, socket: BorrowedFd<'_>| program.claim(queue, socket);
-        let mut port = Xdp::with_program(ifname, ifindex, fd.as_fd(), options, claim)?;
+        let mut port = Xdp::with_program((ifname, ifindex), (fd.as_fd(), long), options, claim)?;
         port.program = Some(program);
         port._promiscuous = Some(promiscuous);
         // What came before its sockets were there is not the port's.
@@ -112,13 +115,13 @@ impl Xdp {
     }
 
     /// Attaches a program to an interface, and opens a socket for each of its queues, of which `claim` tells the program.
+    /// `long`: the program is one for frames of several buffers, and the kernel takes them in several chunks.
     ///
     /// # Errors
     /// As [`Xdp::open`].
     pub(crate) fn with_program(
-        ifname: &str,
-        ifindex: u32,
-        program: BorrowedFd<'_>,
+        (ifname, ifindex): (&str, u32),
+        (program, long): (BorrowedFd<'_>, bool),
         options: &XdpOptions,
         mut claim: impl FnMut(u32, BorrowedFd<'_>) -> io::Result<()>,
     ) -> Result<Xdp, Error> {
@@ -126,10 +129,10 @@ impl Xdp {
         if queues > QUEUES {
             return Err(Error::XdpQueues { ifname: ifname.to_owned(), queues });
         }
-        let longest = longest(ifname)?;
+        let longest = longest(ifname, long)?;
         let (attachment, mode, why_generic) = attach(program, ifname, ifindex, options.mode)?;
         let zero_copy = if mode == XdpMode::Generic { options.zero_copy.or(Some(false)) } else { options.zero_copy };
-        let wanted = SocketOptions { zero_copy, busy_poll: options.busy_poll };
+        let wanted = SocketOptions { zero_copy, busy_poll: options.busy_poll, long };
         let failed = |(step, source)| Error::Xdp { ifname: ifname.to_owned(), step, source };
         let umem = umem::get().map_err(|source| failed((step::MAP, source)))?;
         let seats = umem.enter(queues as usize).map_err(|source| failed((step::SHARE, source)))?;
@@ -144,6 +147,7 @@ impl Xdp {
             mode,
             zero_copy: sockets.iter().all(Socket::is_zero_copy),
             busy_poll: sockets.iter().all(Socket::is_busy_polled),
+            multi_buffer: long,
             queues: sockets.len(),
             why_generic,
         };
@@ -188,8 +192,9 @@ impl Xdp {
         self.sockets.iter().map(|socket| socket.as_fd().as_raw_fd())
     }
 
-    /// Appends up to `most` received frames to `batch`. Returns whether more wait.
-    pub fn receive(&mut self, batch: &mut Vec<Frame>, most: usize) -> bool {
+    /// Appends up to `most` received frames to `batch`; those longer than a chunk of the shared memory count for several, and
+    /// are copied to frames of `pool`. Returns whether more wait.
+    pub fn receive(&mut self, batch: &mut Vec<Frame>, most: usize, pool: &mut Pool) -> bool {
         let first = batch.len();
         for _ in 0..self.sockets.len() {
             let taken = batch.len() - first;
@@ -197,7 +202,7 @@ impl Xdp {
                 break;
             }
             let queue = self.next % self.sockets.len();
-            self.sockets[queue].receive(batch, most - taken);
+            self.sockets[queue].receive(batch, most - taken, pool);
             self.next = queue + 1;
         }
         if self.is_unfinished {
@@ -257,7 +262,7 @@ impl Xdp {
             return Sent::TooBig;
         }
         // All or none of them.
-        let fits = socket.has_room(cut.count);
+        let fits = socket.has_room_for_copies(cut.count * chunks_of(cut.segment_len));
         if fits && self.segments.chunks(cut.segment_len).all(|segment| socket.send_copy(segment)) {
             Sent::Done
         } else {
@@ -280,7 +285,7 @@ impl Xdp {
     /// then: queues that had no memory to receive into have another chance.
     pub fn is_gone(&mut self) -> bool {
         if self.link.is_none()
-            && let Ok(longest) = longest(&self.info.interface)
+            && let Ok(longest) = longest(&self.info.interface, self.info.multi_buffer)
         {
             self.longest = longest;
         }
@@ -310,9 +315,23 @@ impl Xdp {
     }
 }
 
-/// Longest frame that a link carries, in bytes.
-fn longest(ifname: &str) -> Result<usize, Error> {
-    Ok((interface::mtu(ifname)? as usize + HEADERS).min(CHUNK))
+/// Whether frames are to come in several chunks: only where they have to, for drivers pay for it.
+fn needs_long_frames(ifname: &str) -> Result<bool, Error> {
+    let mtu = interface::mtu(ifname)?;
+    if mtu <= MOST_MTU {
+        return Ok(false);
+    }
+    let there = trial::multi_buffer();
+    if let Err(error) = &there {
+        tracing::warn!(ifname, mtu, %error, "longer packets than {MOST_MTU} bytes are not received (Linux 6.6 does that)");
+    }
+    Ok(there.is_ok())
+}
+
+/// Longest frame that a link carries, in bytes, and its sockets take.
+fn longest(ifname: &str, long: bool) -> Result<usize, Error> {
+    let most = if long { usize::from(u16::MAX) + HEADERS } else { CHUNK };
+    Ok((interface::mtu(ifname)? as usize + HEADERS).min(most))
 }
 
 /// Attaches in the mode that is asked for, or the best; why not in the better one.

@@ -15,6 +15,7 @@ use crate::bpf::{self, Attributes, bpf, cause};
 pub(crate) const QUEUES: u32 = 64;
 
 const PROGRAM: &str = "vsw_port";
+const LONG: &str = "vsw_port_long";
 const SOCKETS: &str = "vsw_sockets";
 const UNCLAIMED: &str = "vsw_unclaimed";
 
@@ -70,11 +71,12 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn load() -> io::Result<Program> {
-        Program::load_object().map_err(cause)
+    /// `long`: for frames of several buffers, too.
+    pub(super) fn load(long: bool) -> io::Result<Program> {
+        Program::load_object(if long { LONG } else { PROGRAM }).map_err(cause)
     }
 
-    fn load_object() -> Result<Program, EbpfError> {
+    fn load_object(name: &str) -> Result<Program, EbpfError> {
         let mut object = EbpfLoader::new()
             // Nothing here depends on the layout of the kernel's own structures.
             .btf(None)
@@ -85,7 +87,7 @@ impl Program {
         };
         let sockets = XskMap::try_from(take(SOCKETS)?)?;
         let unclaimed = PerCpuArray::try_from(take(UNCLAIMED)?)?;
-        Ok(Program { fd: load(&mut object, PROGRAM)?, sockets, unclaimed })
+        Ok(Program { fd: load(&mut object, name)?, sockets, unclaimed })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -129,7 +131,7 @@ mod tests {
             ip("link add x0 type veth peer name x1");
             ip("link set x0 up");
             ip("link set x1 up");
-            let program = Program::load().unwrap();
+            let program = Program::load(false).unwrap();
             let attachment = Attachment::new(program.fd(), ifindex("x0"), XdpMode::Generic).unwrap();
             ip("addr add 10.9.0.1/24 dev x1");
             ip("neigh add 10.9.0.9 lladdr ff:ff:ff:ff:ff:ff dev x1");

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wire::{Frame, Loan};
+use wire::{Frame, Loan, Pool};
 
+use super::joint::Joint;
 use super::ledger::Ledger;
 use super::ring::{Consumer, ENTRIES, Producer};
 use super::step;
-use super::umem::{self, CHUNK, Chunk, LEAST, Umem};
+use super::umem::{self, CHUNK, Chunk, LEAST, MOST, Umem};
 use crate::{Sent, sockopt};
 
 /// How a socket takes its frames.
@@ -21,18 +22,23 @@ pub(crate) struct SocketOptions {
     pub(crate) zero_copy: Option<bool>,
     /// Whether calls of ours drive the card's queue instead of interrupts, as far as the kernel lets them.
     pub(crate) busy_poll: bool,
+    /// Whether it takes frames longer than a chunk, in several of them.
+    pub(crate) long: bool,
 }
 
-/// What the kernel counted at a socket.
+/// What was lost at a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SocketStats {
-    /// Frames that were lost because they did not fit a chunk.
+    /// Frames that were lost because they did not fit a chunk, or as many as a frame can have.
     pub(crate) too_long: u64,
     /// Frames that were lost because no free chunk was there.
     pub(crate) no_chunk: u64,
     /// Frames that were lost because they were not taken in time.
     pub(crate) ring_full: u64,
 }
+
+// The kernel never has more chunks to receive into than the ring has places: no frame is lost there, nor the end of one.
+const _: () = assert!(MOST <= ENTRIES as usize);
 
 /// Frames refilled or sent at once before the shared list of free chunks is asked again.
 const SPARE: usize = 128;
@@ -56,6 +62,8 @@ pub(crate) struct Socket {
     chunks: Chunks,
     zero_copy: bool,
     busy_poll: bool,
+    long: bool,
+    joint: Joint,
     /// Whether there is something that the kernel was not told of.
     dirty: bool,
     down: bool,
@@ -75,7 +83,7 @@ impl Socket {
         let mut last = (step::BIND, io::ErrorKind::Unsupported.into());
         for &zero_copy in wanted {
             // A socket that could not be bound is of no further use.
-            let mut socket = Socket::unbound(zero_copy)?;
+            let mut socket = Socket::unbound(zero_copy, options.long)?;
             socket.refill();
             match socket.bind(ifindex, queue) {
                 Ok(()) => {
@@ -92,7 +100,7 @@ impl Socket {
         Err(last)
     }
 
-    fn unbound(zero_copy: bool) -> Result<Socket, (&'static str, io::Error)> {
+    fn unbound(zero_copy: bool, long: bool) -> Result<Socket, (&'static str, io::Error)> {
         let at = |step| move |error| (step, error);
         let umem = umem::get().map_err(at(step::MAP))?;
         let chunks = Chunks::new(umem);
@@ -114,6 +122,8 @@ impl Socket {
             chunks,
             zero_copy,
             busy_poll: false,
+            long,
+            joint: Joint::default(),
             dirty: false,
             down: false,
         })
@@ -125,6 +135,7 @@ impl Socket {
             true => libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
             false => libc::XDP_COPY,
         };
+        let flags = if self.long { flags | libc::XDP_USE_SG } else { flags };
         let begun = Instant::now();
         loop {
             let Err(error) = bind(self.fd.as_fd(), ifindex, queue, flags) else { return Ok(()) };
@@ -151,8 +162,8 @@ impl Socket {
         !self.rx.is_empty()
     }
 
-    /// Appends up to `most` received frames to `batch`; how many.
-    pub(crate) fn receive(&mut self, batch: &mut Vec<Frame>, most: usize) -> usize {
+    /// Appends received frames to `batch`, those of `most` chunks; of longer ones buffers of their own are made, from `pool`.
+    pub(crate) fn receive(&mut self, batch: &mut Vec<Frame>, most: usize, pool: &mut Pool) {
         if self.busy_poll && self.rx.is_empty() {
             self.poll_receive();
         }
@@ -163,7 +174,14 @@ impl Socket {
             let Some(chunk) = self.chunks.receiving.remove(desc.addr) else { continue };
             taken += 1;
             let offset = (desc.addr as usize % CHUNK).saturating_sub(Frame::HEADROOM);
-            batch.push(Frame::lent(self.chunks.umem.lend(chunk, offset), desc.len as usize));
+            let frame = Frame::lent(self.chunks.umem.lend(chunk, offset), desc.len as usize);
+            let is_last = desc.options & libc::XDP_PKT_CONTD == 0;
+            // One question, whose answer is mostly no.
+            if !is_last | self.joint.is_open() {
+                batch.extend(self.joint.add(frame, is_last, pool));
+            } else {
+                batch.push(frame);
+            }
         }
         if taken > 0 {
             self.rx.release();
@@ -172,7 +190,6 @@ impl Socket {
         if taken > 0 || self.chunks.receiving.count() < LEAST {
             self.refill();
         }
-        taken
     }
 
     /// Gives the kernel chunks to receive into, up to this socket's share. A socket that has none is not heard of again: to
@@ -198,14 +215,18 @@ impl Socket {
         }
     }
 
-    /// Whether `frames` more can be queued.
-    pub(crate) fn has_room(&mut self, frames: usize) -> bool {
-        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
-        if self.tx.has_room(frames) {
+    /// Whether copies can be queued that take so many chunks.
+    pub(crate) fn has_room_for_copies(&mut self, chunks: usize) -> bool {
+        self.has_room(chunks) && self.chunks.reserve(chunks)
+    }
+
+    fn has_room(&mut self, chunks: usize) -> bool {
+        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        if self.tx.has_room(chunks) {
             return true;
         }
         self.flush();
-        self.tx.has_room(frames)
+        self.tx.has_room(chunks)
     }
 
     /// Queues a frame that lies in a chunk, as it is; [`Socket::flush`] sends it. `len` bytes after [`Frame::HEADROOM`].
@@ -218,25 +239,31 @@ impl Socket {
         }
         let Some((chunk, begin)) = self.chunks.umem.locate(loan.bytes()) else { return Err(loan) };
         loan.reclaim();
-        self.queue(chunk, begin + Frame::HEADROOM as u64, len);
+        self.queue(chunk, begin + Frame::HEADROOM as u64, len, true);
         Ok(())
     }
 
-    /// Queues a copy of a frame; [`Socket::flush`] sends it. `false`: there is no room, or the frame is longer than a chunk.
+    /// Queues a copy of a frame, all of it or nothing; [`Socket::flush`] sends it. `false`: there is no room, or the frame
+    /// takes several chunks, and the socket takes none such.
     pub(crate) fn send_copy(&mut self, bytes: &[u8]) -> bool {
-        if bytes.len() > CHUNK || !self.has_room(1) {
+        let pieces = bytes.chunks(CHUNK);
+        let count = pieces.len();
+        if count > 1 && !self.long || !self.has_room_for_copies(count) {
             return false;
         }
-        let Some(chunk) = self.chunks.take() else { return false };
-        self.chunks.umem.bytes(chunk, 0)[..bytes.len()].copy_from_slice(bytes);
-        self.queue(chunk, u64::from(chunk) * CHUNK as u64, bytes.len());
+        for (number, piece) in pieces.enumerate() {
+            let Some(chunk) = self.chunks.spare.pop() else { return false };
+            self.chunks.umem.bytes(chunk, 0)[..piece.len()].copy_from_slice(piece);
+            self.queue(chunk, u64::from(chunk) * CHUNK as u64, piece.len(), number + 1 == count);
+        }
         true
     }
 
-    fn queue(&mut self, chunk: Chunk, addr: u64, len: usize) {
+    fn queue(&mut self, chunk: Chunk, addr: u64, len: usize, is_last: bool) {
         self.chunks.sending.insert(chunk);
+        let options = if is_last { 0 } else { libc::XDP_PKT_CONTD };
         // There is room: everybody who comes here has asked.
-        self.tx.push(libc::xdp_desc { addr, len: len as u32, options: 0 });
+        self.tx.push(libc::xdp_desc { addr, len: len as u32, options });
         self.dirty = true;
     }
 
@@ -329,10 +356,15 @@ impl Socket {
     pub(crate) fn stats(&self) -> SocketStats {
         // rx_dropped, rx_invalid_descs, tx_invalid_descs, rx_ring_full, rx_fill_ring_empty_descs, tx_ring_empty_descs.
         let counted = sockopt::get(self.fd.as_fd(), libc::SOL_XDP, libc::XDP_STATISTICS);
-        // Where frames are copied, one without a chunk counts as lost, too; a card asks for chunks ahead of frames.
+        // Where frames are copied, one without a chunk counts as lost, too; a card asks for chunks ahead of frames. One
+        // that has less than it takes of several is lost as well, and then none is for its length.
         let [lost, _, _, ring_full, empty, _]: [u64; 6] = counted.unwrap_or_default();
-        let no_chunk = if self.zero_copy { 0 } else { empty.min(lost) };
-        SocketStats { too_long: lost - no_chunk, no_chunk, ring_full }
+        let no_chunk = match (self.long, self.zero_copy) {
+            (true, _) => lost,
+            (false, true) => 0,
+            (false, false) => empty.min(lost),
+        };
+        SocketStats { too_long: lost - no_chunk + self.joint.too_long(), no_chunk, ring_full }
     }
 }
 
@@ -369,12 +401,12 @@ impl Chunks {
         Chunks { umem, receiving: none(), sending: none(), spare, let_go: Duration::ZERO }
     }
 
-    /// A free one to send from.
-    fn take(&mut self) -> Option<Chunk> {
-        if self.spare.is_empty() {
-            self.umem.take(&mut self.spare, SPARE);
+    /// Whether there are so many spare ones to send from.
+    fn reserve(&mut self, chunks: usize) -> bool {
+        if self.spare.len() < chunks {
+            self.umem.take(&mut self.spare, chunks.max(SPARE));
         }
-        self.spare.pop()
+        self.spare.len() >= chunks
     }
 
     /// A free one to receive into, the first of `wanted`.
@@ -403,15 +435,26 @@ impl AsFd for Socket {
     }
 }
 
-/// A socket that knows its memory, and is bound to nothing.
-pub(super) fn create(umem: &Umem) -> Result<OwnedFd, (&'static str, io::Error)> {
+/// How many chunks a copy of `len` bytes takes. That of the longest frame takes 17: the kernel allows as many
+/// (MAX_SKB_FRAGS), cards with zero-copy fewer, but more than the frames have that they carry.
+pub(super) const fn chunks_of(len: usize) -> usize {
+    len.div_ceil(CHUNK)
+}
+
+/// A socket that knows nothing.
+pub(super) fn open() -> io::Result<OwnedFd> {
     // SAFETY: takes numbers only.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     if fd < 0 {
-        return Err((step::OPEN, io::Error::last_os_error()));
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A socket that knows its memory, and is bound to nothing.
+pub(super) fn create(umem: &Umem) -> Result<OwnedFd, (&'static str, io::Error)> {
+    let fd = open().map_err(|error| (step::OPEN, error))?;
     let memory = libc::xdp_umem_reg {
         addr: umem.address(),
         len: umem.len() as u64,

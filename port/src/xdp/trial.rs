@@ -21,11 +21,22 @@ pub(crate) struct Trial {
 
 /// Tries it at interface `ifindex` of the calling thread's network namespace.
 pub(crate) fn run(ifindex: u32) -> Trial {
-    let bind = |flags| with_socket(|fd| socket::bind(fd, ifindex, 0, libc::XDP_COPY | flags));
-    // A queue is free again some time after its socket was closed: only one attempt may succeed.
-    let multi_buffer = bind(libc::XDP_USE_SG);
-    let sockets = if multi_buffer.is_ok() { Ok(()) } else { bind(0) };
-    Trial { sockets, busy_poll: with_socket(socket::prefer_busy_poll), multi_buffer }
+    let sockets = with_socket(|fd| socket::bind(fd, ifindex, 0, libc::XDP_COPY));
+    let busy_poll = with_socket(socket::prefer_busy_poll);
+    Trial { sockets, busy_poll, multi_buffer: multi_buffer() }
+}
+
+/// Whether frames may lie in several chunks. Asks the kernel alone, no interface.
+pub(super) fn multi_buffer() -> io::Result<()> {
+    knows(libc::XDP_USE_SG)
+}
+
+/// The kernel looks at the flags before it looks for the interface, and none has the number 0.
+fn knows(flags: u16) -> io::Result<()> {
+    match socket::bind(socket::open()?.as_fd(), 0, 0, flags) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        other => other,
+    }
 }
 
 fn with_socket(test: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {
@@ -40,4 +51,15 @@ fn with_socket(test: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> io::Resul
     let outcome = attempt();
     umem.unmap();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_the_kernel_does_not_know_is_told_from_one_that_it_knows() {
+        knows(libc::XDP_COPY).unwrap();
+        assert_eq!(knows(1 << 15).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
 }

@@ -19,7 +19,7 @@ const RANGE: std::ops::RangeInclusive<usize> = (1 << 20)..=(8 << 30);
 /// Chunks that a socket may always have to receive into.
 pub(super) const LEAST: usize = 64;
 /// Chunks that one ever has to receive into.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 /// Sockets that are reckoned with at the least.
 const FEWEST: usize = 2;
 

@@ -12,7 +12,7 @@ use etherparse::{PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice}
 use nix::sched::{CloneFlags, unshare};
 use port::xdp::{Xdp, set_memory};
 use port::{FiveTuple, Form, Hook, Received, Sent, Steering, Tap, TapOptions, Uplink, UplinkStats};
-use wire::Frame;
+use wire::{Frame, Pool};
 
 use super::namespace::{eventually, ip, within};
 
@@ -241,7 +241,7 @@ pub(crate) fn receive_until(
     let Some(inlet) = inlet else { return read_until(link, what, wanted) };
     let mut batch = Vec::new();
     eventually(what, || {
-        inlet.receive(&mut batch, 1);
+        inlet.receive(&mut batch, 1, &mut Pool::new(1));
         batch.pop().filter(|frame| wanted(frame))
     })
 }

@@ -312,7 +312,7 @@ impl Turn {
     fn fill_batch(&mut self, id: PortId, frames: usize) -> bool {
         let tap = match self.ports.get_mut(&id) {
             Some(Port::Tap(tap)) => tap,
-            Some(Port::Xdp(xdp)) => return xdp.receive(&mut self.batch, frames),
+            Some(Port::Xdp(xdp)) => return xdp.receive(&mut self.batch, frames, &mut self.out.pool),
             None => return false,
         };
         let mut bytes = 0;

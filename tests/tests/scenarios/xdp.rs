@@ -65,6 +65,55 @@ fn sandboxes_by_veth_links_are_like_all_others() {
     });
 }
 
+#[test]
+fn jumbo_frames_pass_between_sandboxes_of_all_kinds() {
+    scenario(|lab| {
+        let daemon = lone_host(lab)?;
+        daemon.vsctl(&[
+            "network",
+            "create",
+            "--subnet",
+            "10.31.0.0/24",
+            "--subnet",
+            "fd31::/64",
+            "--mtu",
+            "9000",
+            "JUMBO",
+        ])?;
+        let feature = || -> Result<String> {
+            let shown = daemon.json(&["show"])?;
+            let rows = shown["features"].as_array().context("no features")?;
+            let row = rows.iter().find(|row| row["name"] == "af_xdp_multi_buffer").context("not tried")?;
+            Ok(row["state"].as_str().unwrap_or_default().to_owned())
+        };
+        let tap = Station::attach(&daemon, "JUMBO", "tap", &[])?;
+        if feature()? == "missing" {
+            let sandbox = Sandbox::start(daemon.host())?;
+            let pid = sandbox.pid().to_string();
+            let said = daemon.vsctl_refused(&["add-port", "JUMBO", "veth", "--pid", &pid, "--type", "veth"])?;
+            ensure!(said.contains("takes 3818 at the most before Linux 6.6"), "{said}");
+            return Ok(());
+        }
+        let native = Station::attach(&daemon, "JUMBO", "native", &["--type", "veth"])?;
+        let generic = Station::attach(&daemon, "JUMBO", "generic", &["--type", "veth", "--xdp-mode", "generic"])?;
+        for (station, mode) in [(&native, "native"), (&generic, "generic")] {
+            let xdp = &station.row["xdp"];
+            ensure!(xdp["mode"] == mode && xdp["multi_buffer"] == true, "{}", station.row);
+        }
+        ensure!(feature()? == "used", "{}", feature()?);
+        for (a, b) in [(&tap, &native), (&native, &generic)] {
+            talk(a, b)?;
+            for to in [b.address4()?, b.address6()?] {
+                ping::sized(a, to, 8_952)?;
+            }
+        }
+        for reason in ["port_too_long", "port_too_big", "port_refused", "bad_offload"] {
+            ensure!(daemon.drops(reason)? == 0, "{reason}: {:?}", daemon.rows(&["drops"])?);
+        }
+        Ok(())
+    });
+}
+
 /// A NIC of the host, as far as a veth link is one, and a machine on its segment.
 fn segment(daemon: &Vswitchd) -> Result<(Sandbox, IpAddr)> {
     let machine = Sandbox::start(daemon.host())?;
