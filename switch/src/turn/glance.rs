@@ -28,7 +28,7 @@ pub(super) struct Glances {
 }
 
 impl Glances {
-    /// A batch came from this port. Whether it is to be looked at from now on.
+    /// A batch came from this port, or went there. Whether it is to be looked at from now on.
     fn is_due(&mut self, id: PortId) -> bool {
         if self.ports.len() >= MOST || self.ports.contains(&id) {
             return false;
@@ -47,7 +47,7 @@ impl Glances {
 }
 
 impl Turn {
-    /// A batch came from this port.
+    /// A batch came from this port, or went there.
     pub(super) fn note_batch(&mut self, id: PortId) {
         let Some(Port::Xdp(xdp)) = self.ports.get(&id) else { return };
         if !self.glances.is_due(id) {

@@ -51,6 +51,7 @@ impl Turn {
         dirty.retain(|&id| {
             let Some(Port::Xdp(xdp)) = self.ports.get_mut(&id) else { return false };
             let sent = xdp.flush();
+            self.note_batch(id);
             if sent == Sent::Gone {
                 self.gone(id);
             }
