@@ -4,7 +4,7 @@
 
 use std::ffi::{c_int, c_short, c_uint};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -84,11 +84,11 @@ impl Tap {
     pub fn receive(&mut self, frame: &mut Frame) -> io::Result<Received> {
         let mut passed_over = 0;
         loop {
-            let error = match self.file.read(frame.receive_area()) {
+            let error = match rustix::io::read(&self.file, frame.receive_area()) {
                 Ok(len) if frame.received(len) => return Ok(Received::Frame),
                 // Shorter than its offload header.
                 Ok(_) => io::Error::from(io::ErrorKind::UnexpectedEof),
-                Err(error) => error,
+                Err(error) => io::Error::from(error),
             };
             frame.clear();
             match error.raw_os_error() {
@@ -108,7 +108,7 @@ impl Tap {
     /// What no running kernel is known to return; the frame is lost, the port can be used further.
     pub fn send(&mut self, frame: &mut Frame) -> io::Result<Sent> {
         loop {
-            let Err(error) = self.file.write(frame.with_offload()) else {
+            let Err(error) = rustix::io::write(&self.file, frame.with_offload()).map_err(io::Error::from) else {
                 return Ok(Sent::Done);
             };
             match error.raw_os_error() {
