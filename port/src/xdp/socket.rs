@@ -176,8 +176,7 @@ impl Socket {
             let offset = (desc.addr as usize % CHUNK).saturating_sub(Frame::HEADROOM);
             let frame = Frame::lent(self.chunks.umem.lend(chunk, offset), desc.len as usize);
             let is_last = desc.options & libc::XDP_PKT_CONTD == 0;
-            // One question, whose answer is mostly no.
-            if !is_last | self.joint.is_open() {
+            if self.long && (!is_last || self.joint.is_open()) {
                 batch.extend(self.joint.add(frame, is_last, pool));
             } else {
                 batch.push(frame);
