@@ -237,6 +237,26 @@ fn frames_that_are_lost_are_counted() {
 }
 
 #[test]
+fn frames_that_the_link_does_not_send_are_counted() {
+    for mode in MODES {
+        within(|| {
+            pair("x0", "x1");
+            let mut port = open("x0", mode);
+            assert_eq!(send(&mut port, numbered(1)), Sent::Done);
+            ip("link set x1 down");
+            // No carrier: the kernel takes them, and drops them.
+            for number in 0..10 {
+                assert_eq!(port.send(numbered(number), &mut Pool::new(4)), Sent::Done);
+            }
+            assert_eq!(port.flush(), Sent::Done);
+            assert_eq!(port.newly_lost().not_sent, 10);
+            ip("link set x1 up");
+            assert_eq!((send(&mut port, numbered(1)), port.newly_lost().not_sent), (Sent::Done, 0));
+        });
+    }
+}
+
+#[test]
 fn several_queues_are_one_port() {
     within(|| {
         ip("link add x0 numrxqueues 4 numtxqueues 4 type veth peer name x1 numrxqueues 4 numtxqueues 4");

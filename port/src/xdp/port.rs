@@ -46,7 +46,7 @@ pub struct XdpInfo {
     pub why_generic: Option<String>,
 }
 
-/// Frames that were lost before the switch saw them.
+/// Frames that were lost before the switch saw them, or after it had queued them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XdpStats {
     /// They did not fit a chunk of the shared memory, or as many as a frame can have.
@@ -55,6 +55,8 @@ pub struct XdpStats {
     pub overrun: u64,
     /// They came by a queue that has no socket.
     pub unclaimed: u64,
+    /// The link did not send them: its queue is full, or nobody is at its other end.
+    pub not_sent: u64,
 }
 
 /// An interface that the switch has for itself, for as long as this lives.
@@ -304,6 +306,7 @@ impl Xdp {
             too_long: now.too_long.saturating_sub(before.too_long),
             overrun: now.overrun.saturating_sub(before.overrun),
             unclaimed: now.unclaimed.saturating_sub(before.unclaimed),
+            not_sent: now.not_sent.saturating_sub(before.not_sent),
         }
     }
 
@@ -313,6 +316,7 @@ impl Xdp {
         self.sockets.iter().map(Socket::stats).fold(start, |sum, socket| XdpStats {
             too_long: sum.too_long + socket.too_long,
             overrun: sum.overrun + socket.ring_full + socket.no_chunk,
+            not_sent: sum.not_sent + socket.not_sent,
             ..sum
         })
     }

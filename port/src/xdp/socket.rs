@@ -35,6 +35,8 @@ pub(crate) struct SocketStats {
     pub(crate) no_chunk: u64,
     /// Frames that were lost because they were not taken in time.
     pub(crate) ring_full: u64,
+    /// Frames that were lost because the link did not take them.
+    pub(crate) not_sent: u64,
 }
 
 // The kernel never has more chunks to receive into than the ring has places: no frame is lost there, nor the end of one.
@@ -64,6 +66,8 @@ pub(crate) struct Socket {
     busy_poll: bool,
     long: bool,
     joint: Joint,
+    /// Frames that the link dropped when it was to send them.
+    not_sent: u64,
     /// Whether there is something that the kernel was not told of.
     dirty: bool,
     down: bool,
@@ -124,6 +128,7 @@ impl Socket {
             busy_poll: false,
             long,
             joint: Joint::default(),
+            not_sent: 0,
             dirty: false,
             down: false,
         })
@@ -284,7 +289,9 @@ impl Socket {
                 Ok(()) if self.zero_copy => break Sent::Done,
                 Ok(()) => {}
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::EINTR) => {}
+                    Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {}
+                    // The frame is spent, the link has dropped it (NET_XMIT_DROP, net/xdp/xsk.c).
+                    Some(libc::EBUSY) => self.not_sent += u64::from(!self.zero_copy),
                     Some(libc::ENETDOWN) => break Sent::Down,
                     Some(libc::ENXIO | libc::ENODEV) => break Sent::Gone,
                     _ => break Sent::Refused,
@@ -363,7 +370,7 @@ impl Socket {
             (false, true) => 0,
             (false, false) => empty.min(lost),
         };
-        SocketStats { too_long: lost - no_chunk + self.joint.too_long(), no_chunk, ring_full }
+        SocketStats { too_long: lost - no_chunk + self.joint.too_long(), no_chunk, ring_full, not_sent: self.not_sent }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What AF_XDP ports need besides: one call a round to send what was queued, a look now and then whether their interface is
-//! still there, which nothing else tells, and what the kernel lost before the switch saw it.
+//! still there, which nothing else tells, and what the kernel lost before the switch saw it, or after it had queued it.
 
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ pub(super) fn count_lost(switch: &mut Switch, id: PortId, lost: XdpStats) {
     switch.missed(id, DropReason::PortTooLong, lost.too_long);
     switch.missed(id, DropReason::PortOverrun, lost.overrun);
     switch.missed(id, DropReason::PortUnclaimed, lost.unclaimed);
+    switch.missed(id, DropReason::PortFull, lost.not_sent);
 }
 
 #[cfg(test)]
@@ -102,8 +103,9 @@ mod tests {
     #[test]
     fn each_loss_has_its_reason() {
         let mut switch = Switch::new(Limits::default(), 1);
-        count_lost(&mut switch, PortId(1), XdpStats { too_long: 1, overrun: 2, unclaimed: 3 });
-        let reasons = [DropReason::PortTooLong, DropReason::PortOverrun, DropReason::PortUnclaimed];
-        assert_eq!(reasons.map(|reason| switch.counters().dropped(reason)), [1, 2, 3]);
+        count_lost(&mut switch, PortId(1), XdpStats { too_long: 1, overrun: 2, unclaimed: 3, not_sent: 4 });
+        let reasons =
+            [DropReason::PortTooLong, DropReason::PortOverrun, DropReason::PortUnclaimed, DropReason::PortFull];
+        assert_eq!(reasons.map(|reason| switch.counters().dropped(reason)), [1, 2, 3, 4]);
     }
 }
