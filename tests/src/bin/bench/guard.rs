@@ -1,12 +1,11 @@
 //! Runs on an idle machine only: what others burn on shared cores would be measured too.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::{interrupt, others};
+use crate::{cpu, interrupt, others};
 
 /// Before a run, the load is taken over this time.
 const WINDOW: Duration = Duration::from_millis(200);
@@ -76,20 +75,10 @@ fn percent(ticks: u64, time: Duration) -> Result<f64> {
 
 /// Per cent of all CPUs that were not idle during the window.
 fn load() -> Result<f64> {
-    let (busy, all) = ticks()?;
+    let before = cpu::ticks()?;
     thread::sleep(WINDOW);
-    let (busy_then, all_then) = ticks()?;
-    Ok(100.0 * busy_then.saturating_sub(busy) as f64 / all_then.saturating_sub(all).max(1) as f64)
-}
-
-/// Busy and all ticks of all CPUs since boot (proc(5), /proc/stat); stolen ones are busy too.
-pub(crate) fn ticks() -> Result<(u64, u64)> {
-    let stat = fs::read_to_string("/proc/stat")?;
-    let line = stat.lines().next().context("/proc/stat is empty")?;
-    // Guest time, fields 9 and 10, is part of user time.
-    let fields: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
-    let all = fields.iter().sum::<u64>();
-    // Idle and iowait.
-    let idle = fields.iter().skip(3).take(2).sum::<u64>();
-    Ok((all - idle, all))
+    let after = cpu::ticks()?;
+    let busy = (after.used + after.stolen).saturating_sub(before.used + before.stolen);
+    let idle = after.idle.saturating_sub(before.idle);
+    Ok(100.0 * busy as f64 / (busy + idle).max(1) as f64)
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod cases;
+mod cpu;
 mod docs;
 mod guard;
 mod interrupt;

@@ -35,7 +35,7 @@ sides. The switch has one configuration for all rows: its defaults.
   own TAP links. `docker`: an overlay network of a swarm of two engines; the bridge and published ports of one. What spins while it is
   not measured is stopped meanwhile.
 - `xdp-60b`: containers on veth links, the switch and `ovs-afxdp` on the other ends by AF_XDP. `us CPU/frame` is the CPU time of the whole
-  machine, source and sink included, for a frame that arrived: where the source is the limit, rates are alike.
+  machine while frames are sent, source and sink included, for a frame that arrived: where the source is the limit, rates are alike.
 - `growth`: the ratio to the same with ten entries. Flows, stations and ports are all in use but for the 990 ports; frames go
   to one of the networks and one of the peers. Stations, networks and peers are told to the data thread without a daemon.
 - `fair`: five ports, one of which floods with four threads. When the others flood with one thread each: the least of them next to an

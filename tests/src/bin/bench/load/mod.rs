@@ -14,11 +14,7 @@ use anyhow::Result;
 
 pub(crate) use passage::Passage;
 
-use crate::guard;
 use crate::topology::{B, STREAM, Side};
-
-/// Microseconds of a tick of /proc/stat.
-const TICK: f64 = 10_000.0;
 
 /// Which way a figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,15 +74,13 @@ impl Load {
             Load::Tcp { streams } => {
                 Ok(vec![bulk::run(&side.sender, (B.into(), STREAM), &["-P", &streams.to_string()], length)?])
             }
-            Load::SmallFrames => Ok(vec![small_frames::run(side, 1, length)?]),
+            Load::SmallFrames => Ok(vec![small_frames::run(side, 1, length)?.rate]),
             Load::SmallFramesAndCost => {
-                let before = guard::ticks()?.0;
-                let rate = small_frames::run(side, 1, length)?;
-                let used = (guard::ticks()?.0 - before) as f64 * TICK;
-                Ok(vec![rate, used / (rate * length.as_secs_f64())])
+                let passed = small_frames::run(side, 1, length)?;
+                Ok(vec![passed.rate, passed.cost])
             }
             Load::SmallFramesOfMany => {
-                Ok(vec![small_frames::run(side, 1, length)?, small_frames::run(side, 1_000, length)?])
+                Ok(vec![small_frames::run(side, 1, length)?.rate, small_frames::run(side, 1_000, length)?.rate])
             }
             Load::RequestResponse => ping_pong::run(side, length).map(|(rate, p50)| vec![rate, p50]),
         }
