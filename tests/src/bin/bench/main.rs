@@ -56,6 +56,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     interrupt::watch()?;
     // A descriptor for each of a thousand containers; daemons inherit it, and have more in their unit.
     setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).context("cannot raise the limit of open files")?;
+    topology::kernel::load_netfilter();
     let mut report = report::Report::new()?;
     let outcome = lab::run(|lab| measure::all(lab, args, &mut report));
     report.print();

@@ -2,12 +2,13 @@
 //! drivers set them up.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tests::kernel_vtep::Segment;
 use tests::outside::OUTER;
 use tests::underlay::veth;
-use tests::{Host, KernelVtep, Lab, Netns, Place};
+use tests::{Host, KernelVtep, Lab, Netns, Place, exec};
 
 use super::{A, B, CONNECTIONS, Edge, GATEWAY, STREAM, SUBNET, Side, TUNNEL_MTU, VNI};
 
@@ -30,6 +31,11 @@ fn on_bridge(host: Host) -> Result<Side> {
 /// Two containers on a bridge whose frames pass the host's iptables.
 pub(crate) fn filtered(lab: &Lab) -> Result<(Host, Netns, Netns)> {
     let host = lab.host("kernel5")?;
+    ensure!(
+        has_netfilter(),
+        "the kernel's bridge does not pass frames to iptables: br_netfilter is not loaded (run modprobe br_netfilter; if there \
+         is no such module, use a kernel that has it)"
+    );
     host.netns()?.sysctl(CALL_IPTABLES, "1")?;
     let (a, b) = bridged(&host)?;
     Ok((host, a, b))
@@ -87,15 +93,25 @@ pub(crate) fn edge(lab: &Lab) -> Result<Edge> {
 /// Whether bridged frames pass the namespace's iptables.
 pub(super) const CALL_IPTABLES: &str = "net.bridge.bridge-nf-call-iptables";
 
-/// Bridged frames stay out of iptables, which would slow the kernel down. Absent without br_netfilter.
-pub(super) fn no_netfilter(host: &Host) -> Result<()> {
-    let netns = host.netns()?;
-    for name in [CALL_IPTABLES, "net.bridge.bridge-nf-call-ip6tables"] {
-        if std::path::Path::new("/proc/sys/net/bridge").exists() {
-            netns.sysctl(name, "0")?;
-        }
+/// Has br_netfilter loaded from the start. A Docker engine would load it in the middle, and from then on frames would pass
+/// iptables on the bridges of all namespaces that had been made before. A kernel without the module has none for Docker either.
+pub(crate) fn load_netfilter() {
+    if !has_netfilter() {
+        let _ = exec::run_in(None, &["modprobe", "br_netfilter"]);
     }
-    Ok(())
+}
+
+fn has_netfilter() -> bool {
+    Path::new("/proc/sys/net/bridge").exists()
+}
+
+/// Bridged frames stay out of iptables, which would slow the kernel down.
+pub(super) fn no_netfilter(host: &Host) -> Result<()> {
+    if !has_netfilter() {
+        return Ok(());
+    }
+    let netns = host.netns()?;
+    [CALL_IPTABLES, "net.bridge.bridge-nf-call-ip6tables"].into_iter().try_for_each(|name| netns.sysctl(name, "0"))
 }
 
 fn with_length(address: Ipv4Addr) -> String {
