@@ -101,9 +101,14 @@ impl Row {
         ratio.is_finite().then_some(ratio)
     }
 
-    /// Whether the bound is kept, where there is one.
+    /// Whether the bound is kept, where there is one. Of what is better low, nothing at all keeps every bound.
     pub(crate) fn passes(&self) -> Option<bool> {
-        Some(self.ratio()? >= self.bound?)
+        let (theirs, bound) = (self.theirs?.median, self.bound?);
+        Some(match self.better {
+            // A peer without a figure above 0 did not work: the bound is not kept by that.
+            Better::Higher => self.ratio().is_some_and(|ratio| ratio >= bound),
+            Better::Lower => self.ours.median <= theirs / bound,
+        })
     }
 
     /// The object of the report.
@@ -174,8 +179,14 @@ mod tests {
     fn a_bound_is_kept_or_missed_and_never_guessed() {
         let held = |ours: f64| Row::held("memory", COST, &[ours], 20.0, false).unwrap();
         assert_eq!(
-            [held(19.0).passes(), held(20.0).passes(), held(21.0).passes()],
-            [Some(true), Some(true), Some(false)]
+            [held(0.0).passes(), held(19.0).passes(), held(20.0).passes(), held(21.0).passes()],
+            [Some(true), Some(true), Some(true), Some(false)]
+        );
+        let faster =
+            |theirs| Row::compared("local-60b", "kernel", RATE, &[30.0], &[theirs], false).unwrap().at_least(1.5);
+        assert_eq!(
+            [faster(20.0).passes(), faster(20.1).passes(), faster(0.0).passes()],
+            [Some(true), Some(false), Some(false)]
         );
         let missing = Row::missing("case", "docker", RATE, &[1.0], "no engine".into(), false).unwrap().at_least(1.0);
         assert_eq!(missing.passes(), None);
