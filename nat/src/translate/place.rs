@@ -195,17 +195,20 @@ impl Place {
     fn new_checksum(&self, old: u16, addresses: Delta, ports: Delta) -> Option<u16> {
         match self.protocol {
             // ICMP has no pseudo-header.
-            protocol::ICMP => (!self.partial).then(|| ports.update(old)),
+            protocol::ICMP => (!self.partial).then(|| never_zero(ports.update(old))),
             _ if self.partial => Some(addresses.add(old)),
-            // No checksum stays none; one that becomes 0 is sent as 0xffff (RFC 768, RFC 3022 section 4.1).
+            // No checksum stays none.
             protocol::UDP if old == 0 => None,
-            protocol::UDP => Some(match addresses.and(ports).update(old) {
-                0 => 0xffff,
-                new => new,
-            }),
+            protocol::UDP => Some(never_zero(addresses.and(ports).update(old))),
             _ => Some(addresses.and(ports).update(old)),
         }
     }
+}
+
+/// A checksum that is not 0: 0xffff is the same sum. UDP's 0 means that there is none (RFC 768, RFC 3022 section 4.1), and of zeroes
+/// alone, which an echo reply can be, only 0xffff is the checksum.
+fn never_zero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
 }
 
 /// Whether a routing header (RFC 8200 section 4.4) still has stations ahead, so that the transport checksum does not count

@@ -3,7 +3,7 @@
 use nat::{End, Rewrite, Untranslatable, translate};
 use wire::{Frame, checksum};
 
-use crate::packet::{ACK, echo, ip, is_sound, parse, rewrite, segment, tcp, udp};
+use crate::packet::{ACK, echo, icmp, ip, is_sound, parse, rewrite, segment, tcp, udp};
 
 const BOUNDARY: [u16; 5] = [0, 1, 0x8000, 0xfffe, 0xffff];
 
@@ -33,6 +33,16 @@ fn ck_02_exhaustive_ports_of_udp() {
 #[test]
 fn ck_02_exhaustive_identifiers_of_icmp() {
     through_every_word(echo("10.0.0.1", "10.9.0.2", 9, false), |w| End { ip: ip("10.0.0.1"), port: w });
+}
+
+#[test]
+fn ck_02_an_echo_reply_may_become_all_zeroes() {
+    let mut frame = icmp("10.9.0.2", "10.0.0.1", (0, 0), [0, 9, 0, 0], &[0; 8]);
+    let headers = parse(&frame);
+    let to = End { ip: ip("10.0.0.1"), port: 0 };
+    translate(&mut frame, &headers, &Rewrite { src: None, dst: Some(to) }).unwrap();
+    assert_eq!(&frame.bytes()[34..42], &[0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+    assert!(is_sound(&frame));
 }
 
 #[test]

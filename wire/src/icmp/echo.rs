@@ -55,5 +55,9 @@ pub fn echo_reply(frame: &mut Frame, headers: &Headers) -> bool {
     message[0] = if kind == ECHO { 0 } else { ECHO6 + 1 };
     let sum = checksum::update(get(message, 2), old, get(message, 0));
     put(message, 2, sum);
+    if message.iter().all(|&byte| byte == 0) {
+        // Of zeroes alone only this is the checksum, and the update cannot know (RFC 1624 section 3).
+        put(message, 2, 0xffff);
+    }
     true
 }

@@ -109,6 +109,19 @@ fn all_nodes_are_not_the_one_who_is_asked() {
 }
 
 #[test]
+fn a_reply_of_zeroes_alone_has_the_checksum_of_such() {
+    let mut request = Vec::new();
+    PacketBuilder::ethernet2(ASKER, OWNER)
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .icmpv4_echo_request(0, 0)
+        .write(&mut request, &[0; 8])
+        .expect("write");
+    let reply = answer(&request).expect("a reply");
+    assert_eq!(reply.bytes()[34..], [0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    read(&reply);
+}
+
+#[test]
 fn partial_checksums_are_not_answered() {
     let bytes = message(false, None, false, 64, &[1]);
     let mut frame = Frame::from_bytes(&bytes);
