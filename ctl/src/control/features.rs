@@ -46,7 +46,7 @@ fn instead(feature: Feature) -> String {
         Feature::Tcx => "clsact instead",
         Feature::AfXdp => "no AF_XDP ports",
         Feature::AfXdpBusyPoll => "interrupts instead",
-        Feature::AfXdpMultiBuffer => "AF_XDP ports have an MTU of 3,818 at most",
+        Feature::AfXdpMultiBuffer => "AF_XDP ports take packets of 3,818 bytes at most",
     };
     format!(" (Linux {} has it): {without}", feature.since())
 }

@@ -1,5 +1,6 @@
 //! Frames that come in several chunks, put together. Knows what comes and whether more follows, not rings or chunks.
-//! Invariant: a frame is handed on whole or not at all; what is not is counted.
+//! Invariant: a frame is handed on whole or not at all; what is not is counted. It rests on the receive ring having a place
+//! for every chunk that the kernel may fill: so the end of a chain is never lost.
 
 use wire::{Frame, Pool};
 

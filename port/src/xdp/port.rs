@@ -195,8 +195,8 @@ impl Xdp {
         self.sockets.iter().map(|socket| socket.as_fd().as_raw_fd())
     }
 
-    /// Appends up to `most` received frames to `batch`; those longer than a chunk of the shared memory count for several, and
-    /// are copied to frames of `pool`. Returns whether more wait.
+    /// Appends up to `most` received frames to `batch`. Those longer than a chunk of the shared memory are copied to frames of
+    /// `pool`, and count for as many chunks as they had. Returns whether more wait.
     pub fn receive(&mut self, batch: &mut Vec<Frame>, most: usize, pool: &mut Pool) -> bool {
         let first = batch.len();
         for _ in 0..self.sockets.len() {
@@ -295,7 +295,7 @@ impl Xdp {
             self.longest = longest;
         }
         self.sockets.iter_mut().for_each(Socket::refill);
-        self.sockets.first().is_none_or(|socket| socket.probe() == Sent::Gone)
+        self.sockets.first_mut().is_none_or(|socket| socket.probe() == Sent::Gone)
     }
 
     /// What was lost since the last call.

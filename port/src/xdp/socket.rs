@@ -46,8 +46,13 @@ const _: () = assert!(MOST <= ENTRIES as usize);
 const SPARE: usize = 128;
 /// How long another socket of the same queue, on its way out, is waited for.
 const CLOSING: Duration = Duration::from_secs(2);
-/// How often the kernel is asked to go on sending, without progress.
+/// How often the kernel is asked to go on sending, without progress that it shows.
 const KICKS: usize = 4;
+/// Descriptors that a call takes at the most (TX_BATCH_SIZE, net/xdp/xsk.c). Before Linux 6.17 it may take them all and show it later.
+const BUDGET: usize = 32;
+/// Places of the ring that stay free where frames take several: a device that is full has the kernel go back to the begin of
+/// a frame, part of which it has shown as taken.
+const KEPT: usize = Frame::MAX_LEN.div_ceil(CHUNK) - 1;
 /// How long what is being sent is waited for at the end, and how long a card may take to let go of the memory.
 const DRAIN: Duration = Duration::from_millis(100);
 const LET_GO: Duration = Duration::from_millis(500);
@@ -225,7 +230,8 @@ impl Socket {
     }
 
     fn has_room(&mut self, chunks: usize) -> bool {
-        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        let kept = if self.long { KEPT } else { 0 };
+        let chunks = u32::try_from(chunks + kept).unwrap_or(u32::MAX);
         if self.tx.has_room(chunks) {
             return true;
         }
@@ -290,18 +296,19 @@ impl Socket {
                 Ok(()) => {}
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {}
-                    // The frame is spent, the link has dropped it (NET_XMIT_DROP, net/xdp/xsk.c).
-                    Some(libc::EBUSY) => self.not_sent += u64::from(!self.zero_copy),
+                    // Each time a frame is spent.
+                    Some(libc::EBUSY) if !self.zero_copy => without_progress = 0,
+                    Some(libc::EBUSY) => {}
                     Some(libc::ENETDOWN) => break Sent::Down,
                     Some(libc::ENXIO | libc::ENODEV) => break Sent::Gone,
                     _ => break Sent::Refused,
                 },
             }
-            // A call sends some tens of frames; a full queue of the interface sends none.
+            // A full queue of the interface sends none.
             let now = self.tx.outstanding();
             without_progress = if now < left { 0 } else { without_progress + 1 };
             left = now;
-            if without_progress == KICKS {
+            if without_progress >= KICKS + left as usize / BUDGET {
                 break Sent::Full;
             }
         };
@@ -312,7 +319,7 @@ impl Socket {
     }
 
     /// Whether the interface is there and up.
-    pub(crate) fn probe(&self) -> Sent {
+    pub(crate) fn probe(&mut self) -> Sent {
         match self.kick() {
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENXIO | libc::ENODEV) => Sent::Gone,
@@ -344,11 +351,17 @@ impl Socket {
         }
     }
 
-    fn kick(&self) -> io::Result<()> {
+    fn kick(&mut self) -> io::Result<()> {
         // SAFETY: no memory is touched: the message is empty and goes nowhere but to the socket's own rings.
         let result =
             unsafe { libc::sendto(self.fd.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if result >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // The link has dropped a frame (NET_XMIT_DROP, net/xdp/xsk.c).
+        self.not_sent += u64::from(!self.zero_copy && error.raw_os_error() == Some(libc::EBUSY));
+        Err(error)
     }
 
     /// Lets the kernel go on receiving. What it says tells nothing that is not seen in the rings.
@@ -412,7 +425,12 @@ impl Chunks {
         if self.spare.len() < chunks {
             self.umem.take(&mut self.spare, chunks.max(SPARE));
         }
-        self.spare.len() >= chunks
+        let enough = self.spare.len() >= chunks;
+        if !enough {
+            // Others may make do with them.
+            self.umem.put(self.spare.drain(..));
+        }
+        enough
     }
 
     /// A free one to receive into, the first of `wanted`.

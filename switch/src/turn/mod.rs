@@ -439,8 +439,13 @@ impl Turn {
 
     fn register(&self, id: PortId, port: &Port) -> io::Result<()> {
         let token = Token(id.0 as usize + FIRST_PORT);
-        let register =
-            |descriptor: &RawFd| self.poll.registry().register(&mut SourceFd(descriptor), token, Interest::READABLE);
+        let register = |descriptor: &RawFd| {
+            match self.poll.registry().register(&mut SourceFd(descriptor), token, Interest::READABLE) {
+                // The first of several were taken when another one was not.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                outcome => outcome,
+            }
+        };
         port.descriptors().iter().try_for_each(register)
     }
 

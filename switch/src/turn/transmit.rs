@@ -67,10 +67,12 @@ impl Turn {
                 sent
             }
             Some(Port::Xdp(xdp)) => {
-                if !xdp.is_dirty() {
+                let was_dirty = xdp.is_dirty();
+                let sent = xdp.send(frame, &mut self.out.pool);
+                if !was_dirty && xdp.is_dirty() {
                     self.kicks.push(id);
                 }
-                Ok(xdp.send(frame, &mut self.out.pool))
+                Ok(sent)
             }
             None => {
                 self.out.pool.put(frame);
