@@ -48,9 +48,9 @@ impl Report {
         self.failures.push((case, reason));
     }
 
-    /// Whether every case that was asked for has figures.
+    /// Whether every case that was asked for has figures, and every peer.
     pub(crate) fn complete(&self) -> bool {
-        self.failures.is_empty()
+        self.failures.is_empty() && self.rows.iter().all(|row| row.missing.is_none())
     }
 
     /// The rows.
@@ -87,9 +87,7 @@ impl Report {
             if self.rows.iter().any(|row| row.busy) {
                 println!("* measured on a busy machine: the figure means little.");
             }
-            let (kept, bound) = self.score();
-            let seconds = self.start.elapsed().as_secs();
-            println!("{kept} of {bound} bounds are kept. It took {} min {} s.", seconds / 60, seconds % 60);
+            println!("{} It took {}.", self.score(), self.took());
             if let Ok(path) = path() {
                 println!("Written to {}", path.display());
             }
@@ -99,10 +97,25 @@ impl Report {
         }
     }
 
-    /// How many bounds are kept, and how many there are.
-    pub(crate) fn score(&self) -> (usize, usize) {
+    /// How many bounds are kept, how many there are, and what has no figures.
+    pub(crate) fn score(&self) -> String {
         let passes = || self.rows.iter().filter_map(Row::passes);
-        (passes().filter(|pass| *pass).count(), passes().count())
+        let (kept, bounds) = (passes().filter(|pass| *pass).count(), passes().count());
+        let mut text = format!("{kept} of {bounds} bounds are kept.");
+        let without = self.rows.iter().filter(|row| row.missing.is_some()).count();
+        if without > 0 {
+            text += &format!(" Rows without the peer's figures: {without}; their bounds count as not kept.");
+        }
+        if !self.failures.is_empty() {
+            text += &format!(" Cases without any figures: {}; their bounds do not count.", self.failures.len());
+        }
+        text
+    }
+
+    /// How long it has taken so far.
+    pub(crate) fn took(&self) -> String {
+        let seconds = self.start.elapsed().as_secs();
+        format!("{} min {} s", seconds / 60, seconds % 60)
     }
 }
 

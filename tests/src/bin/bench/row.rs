@@ -101,9 +101,11 @@ impl Row {
         ratio.is_finite().then_some(ratio)
     }
 
-    /// Whether the bound is kept, where there is one. Of what is better low, nothing at all keeps every bound.
+    /// Whether the bound is kept, where there is one: not without the peer's figures. Of what is better low, nothing at all keeps
+    /// every bound.
     pub(crate) fn passes(&self) -> Option<bool> {
-        let (theirs, bound) = (self.theirs?.median, self.bound?);
+        let bound = self.bound?;
+        let Some(theirs) = self.theirs.map(|theirs| theirs.median) else { return Some(false) };
         Some(match self.better {
             // A peer without a figure above 0 did not work: the bound is not kept by that.
             Better::Higher => self.ratio().is_some_and(|ratio| ratio >= bound),
@@ -141,10 +143,11 @@ impl Row {
             self.theirs.map_or_else(dash, |theirs| show(theirs.median)),
             self.ratio().map_or_else(dash, |ratio| format!("{ratio:.2}")),
             self.bound.map_or_else(dash, |bound| format!("{bound:.2}")),
-            match self.passes() {
-                Some(true) => "ok",
-                Some(false) => "missed",
-                None => "",
+            match (&self.missing, self.passes()) {
+                (Some(_), _) => "missing",
+                (None, Some(true)) => "ok",
+                (None, Some(false)) => "missed",
+                (None, None) => "",
             }
             .to_owned(),
             match (&self.missing, &self.theirs) {
@@ -189,7 +192,9 @@ mod tests {
             [Some(true), Some(false), Some(false)]
         );
         let missing = Row::missing("case", "docker", RATE, &[1.0], "no engine".into(), false).unwrap().at_least(1.0);
-        assert_eq!(missing.passes(), None);
+        assert_eq!(missing.passes(), Some(false));
+        assert_eq!(missing.cells()[7], "missing");
         assert!(missing.cells()[8].contains("no engine") && missing.json()["missing"] == "no engine");
+        assert_eq!(Row::alone("memory", COST, &[1.0], false).unwrap().passes(), None, "nothing has to be kept");
     }
 }

@@ -57,13 +57,14 @@ pub(crate) fn write(dir: &Path, report: &Report, args: &Args) -> Result<()> {
     let drawn = [("ratios.svg", ratios::draw(report.rows())), ("growth.svg", growth::draw(report.rows()))];
     let mut text = String::new();
     writeln!(text, "# Benchmarks\n\n<!-- Written by `make bench DOCS=docs`: run it again instead of editing. -->\n")?;
-    let (kept, bounds) = report.score();
     writeln!(text, "`make bench` on {}.\n", machine::summary())?;
     writeln!(
         text,
-        "{} runs of {} s for each side. {kept} of {bounds} bounds are kept; what stands in the way of the others is in \
+        "{} runs of {} s for each side. {} What stands in the way of the others is in \
          [performance.md](performance.md#where-a-line-is-not-met).\n",
-        args.runs, args.seconds
+        args.runs,
+        args.seconds,
+        report.score()
     )?;
     for (name, plot) in drawn {
         let path = plots.join(name);
