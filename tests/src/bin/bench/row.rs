@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) entries: Option<u32>,
     /// Why the peer has no figures.
     pub(crate) missing: Option<String>,
+    /// The worst run counts, not the median.
+    worst: bool,
     runs: usize,
     pub(crate) busy: bool,
 }
@@ -76,6 +78,7 @@ impl Row {
             bound: None,
             entries: None,
             missing: None,
+            worst: false,
             runs,
             busy,
         })
@@ -91,12 +94,26 @@ impl Row {
         Row { entries: Some(entries), ..self }
     }
 
+    /// The same judged by its worst run: for what has to hold always.
+    pub(crate) fn at_worst(self) -> Row {
+        Row { worst: true, ..self }
+    }
+
+    /// The figure that counts.
+    fn figure(&self) -> f64 {
+        match (self.worst, self.better) {
+            (false, _) => self.ours.median,
+            (true, Better::Higher) => self.ours.min,
+            (true, Better::Lower) => self.ours.max,
+        }
+    }
+
     /// Above 1: better than the peer, whatever the unit.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let theirs = self.theirs?.median;
         let ratio = match self.better {
-            Better::Higher => self.ours.median / theirs,
-            Better::Lower => theirs / self.ours.median,
+            Better::Higher => self.figure() / theirs,
+            Better::Lower => theirs / self.figure(),
         };
         ratio.is_finite().then_some(ratio)
     }
@@ -109,7 +126,7 @@ impl Row {
         Some(match self.better {
             // A peer without a figure above 0 did not work: the bound is not kept by that.
             Better::Higher => self.ratio().is_some_and(|ratio| ratio >= bound),
-            Better::Lower => self.ours.median <= theirs / bound,
+            Better::Lower => self.figure() <= theirs / bound,
         })
     }
 
@@ -139,7 +156,7 @@ impl Row {
             format!("{}{}", self.case, if self.busy { " *" } else { "" }),
             self.peer.to_owned(),
             self.unit.to_owned(),
-            show(self.ours.median),
+            show(self.figure()),
             self.theirs.map_or_else(dash, |theirs| show(theirs.median)),
             self.ratio().map_or_else(dash, |ratio| format!("{ratio:.2}")),
             self.bound.map_or_else(dash, |bound| format!("{bound:.2}")),
@@ -176,6 +193,13 @@ mod tests {
         assert_eq!(row(RATE, 30.0, 20.0).and_then(|row| row.ratio()), Some(1.5));
         assert_eq!(row(COST, 20.0, 30.0).and_then(|row| row.ratio()), Some(1.5));
         assert_eq!(row(COST, 0.0, 30.0).and_then(|row| row.ratio()), None);
+    }
+
+    #[test]
+    fn one_bad_run_is_enough_where_the_worst_counts() {
+        let row = |metric| Row::held("fair", metric, &[1.0, 0.9, 1.0], 0.95, false).unwrap();
+        assert_eq!([row(RATE).passes(), row(RATE).at_worst().passes()], [Some(true), Some(false)]);
+        assert_eq!([row(RATE).at_worst().figure(), row(COST).at_worst().figure()], [0.9, 1.0]);
     }
 
     #[test]

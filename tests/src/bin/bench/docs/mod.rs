@@ -40,7 +40,7 @@ sides. The switch has one configuration for all rows: its defaults.
   to one of the networks and one of the peers. Stations, networks and peers are told to the data thread without a daemon.
 - `fair`: five ports, one of which floods with four threads. When the others flood with one thread each: the least of them next to an
   equal share of all that arrives. When they send little: what arrives of it. And the part of all frames that arrived or was counted
-  as dropped, by a link, its queue, or the switch.
+  as dropped, by a link, its queue, or the switch: of the worst run, not the median.
 - `rules10k`: first packets of distinct connections past 10,000 rules, none of which matches before the last; peer `10 rules` is the
   switch itself. `syn-flood`: a stream while first packets from a million sources go to another container, next to the stream while
   the same flood goes to nobody. `conns-1m`: the engine alone among a million connections, next to a thousand.

@@ -18,6 +18,10 @@ use crate::row::Row;
 const PORTS: u32 = 10;
 /// Number of the daemon's host.
 const HOST: u32 = 9;
+/// What the least of the others has to get of an equal share. A flooding port may cost them a fair share and no more, so an
+/// equal share is each one's due; the least of four is never above their mean, and the senders of all five share the
+/// cores: a tenth is left to chance, as where a growing table must not cost throughput.
+const DUE: f64 = 0.9;
 const FLOOD: Force = Force { threads: 4, ..Force::FULL };
 /// 64 frames each 8 ms: a fraction of what an equal share is anywhere.
 const LITTLE: Force = Force { pause: Duration::from_millis(8), ..Force::FULL };
@@ -62,9 +66,11 @@ pub(crate) fn measure(bench: &Bench, lab: &Lab, case: &'static str) -> Result<Ve
         }
     }
     let rows = [
-        Row::compared(case, "equal share", Metric::higher("frames/s, least port"), &least, &shares, busy),
+        Row::compared(case, "equal share", Metric::higher("frames/s, least port"), &least, &shares, busy)
+            .map(|row| row.at_least(DUE)),
         Row::held(case, Metric::higher("arrived of little"), &kept, KEPT, busy),
-        Row::held(case, Metric::higher("known of"), &known, 1.0, busy),
+        // Nothing is lost silently, in no run.
+        Row::held(case, Metric::higher("known of, worst run"), &known, 1.0, busy).map(Row::at_worst),
     ];
     Ok(rows.into_iter().flatten().collect())
 }
