@@ -40,6 +40,10 @@ fn main() -> ExitCode {
             CASES.iter().for_each(|case| println!("{:<16} {}", case.name, case.about));
             ExitCode::SUCCESS
         }
+        Ok(Command::Help) => {
+            println!("{}", args::USAGE);
+            ExitCode::SUCCESS
+        }
         Ok(Command::Run(args)) => run(&args).unwrap_or_else(|error| {
             eprintln!("bench: {error:#}");
             ExitCode::FAILURE
