@@ -1,5 +1,6 @@
 //! CPU time that processes other than the bench's own have used: what disturbs a measurement.
-//! Kernel threads do not count; on an otherwise idle machine what they do is the bench's.
+//! Kernel threads do not count; on an otherwise idle machine what they do is the bench's. Nor does what a hypervisor takes: no
+//! process has that.
 
 use std::collections::HashMap;
 use std::fs;
