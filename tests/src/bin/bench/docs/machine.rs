@@ -3,9 +3,21 @@
 use std::fs;
 use std::process::Command;
 
+const CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+const QUEUE: &str = "/proc/sys/net/core/default_qdisc";
+
 /// In a few words.
 pub(super) fn summary() -> String {
     format!("{}, {} CPUs, Linux {}", cpu(), cpus(), kernel())
+}
+
+/// What the kernel does to TCP if nobody asks for another thing, as the bench does not.
+pub(super) fn tcp() -> String {
+    let (control, queue) = (setting(CONTROL), setting(QUEUE));
+    format!(
+        "TCP rows: congestion control `{control}`, and `{queue}` on links that queue: this machine's defaults, on all sides. \
+         They depend on both; with others, ratios differ."
+    )
 }
 
 /// As a table.
@@ -19,8 +31,8 @@ pub(super) fn table() -> String {
         ("virtual machine", hypervisor.to_owned()),
         ("memory", memory()),
         ("kernel", kernel()),
-        ("TCP congestion control", setting("/proc/sys/net/ipv4/tcp_congestion_control")),
-        ("queue discipline", setting("/proc/sys/net/core/default_qdisc")),
+        ("TCP congestion control", setting(CONTROL)),
+        ("queue discipline", setting(QUEUE)),
         ("commit", said("git", &["rev-parse", "--short=12", "HEAD"])),
         ("date", said("date", &["-u", "+%F"])),
         ("iperf3", said("iperf3", &["--version"])),
