@@ -37,8 +37,9 @@ pub fn echo_reply(frame: &mut Frame, headers: &Headers) -> bool {
         return false;
     }
     link::set_link(frame, back.src_mac, back.dst_mac);
-    let bytes = frame.bytes_mut();
-    let (ip, message) = bytes[l3..].split_at_mut(l4 - l3);
+    // What follows the packet in the frame is not of the message.
+    let packet = &mut frame.bytes_mut()[l3..headers.end as usize];
+    let (ip, message) = packet.split_at_mut(l4 - l3);
     // No sum changes when addresses change places.
     let (hops, addresses, len) = if kind == ECHO { (8, 12, 4) } else { (7, 8, 16) };
     let (src, dst) = ip[addresses..addresses + 2 * len].split_at_mut(len);
