@@ -209,10 +209,10 @@ fn frames_that_are_lost_are_counted() {
     within(|| {
         pair("x0", "x1");
         let set_mtu = |mtu| ["x0", "x1"].iter().for_each(|end| ip(&format!("link set {end} mtu {mtu}")));
-        set_mtu(3700);
+        ip("link set x1 mtu 3700");
         ip("addr add 10.9.0.1/24 dev x1");
         ip("neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 dev x1");
-        // Native mode does not take such an MTU for frames of one piece: the best mode is generic.
+        // Native mode does not take such a peer for frames of one piece: the best mode is generic.
         let mut port = Xdp::open("x0", &XdpOptions::default()).unwrap();
         assert_eq!((port.info().mode, port.info().multi_buffer), (XdpMode::Generic, false));
         let why = port.info().why_generic.clone().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use etherparse::PacketBuilder;
 use port::Sent;
 use port::kernel::{Feature, probe};
-use port::xdp::{Xdp, XdpMode, XdpOptions};
+use port::xdp::XdpMode;
 use wire::{Frame, Gso, Offload, Pool, checksum, parse};
 
 use namespace::{eventually, ip, within};
@@ -203,9 +203,14 @@ fn frames_that_find_no_room_are_counted() {
 }
 
 #[test]
-fn a_small_mtu_has_no_use_for_it() {
-    within(|| {
+fn it_is_used_from_where_native_mode_needs_it() {
+    with_long_frames(|| {
         pair("x0", "x1");
-        assert!(!Xdp::open("x0", &XdpOptions::default()).unwrap().info().multi_buffer);
+        for (mtu, needed) in [(1_500, false), (3_498, false), (3_499, true), (3_818, true)] {
+            ip(&format!("link set x0 mtu {mtu}"));
+            ip(&format!("link set x1 mtu {mtu}"));
+            let port = open("x0", XdpMode::Native);
+            assert_eq!((port.info().mode, port.info().multi_buffer), (XdpMode::Native, needed), "{mtu}");
+        }
     });
 }

@@ -67,7 +67,7 @@ fn idle(
         Feature::Tcx => (uplink.form.as_deref() != Some("tcx")).then_some("another hook was chosen"),
         Feature::AfXdp => (!ports.any).then_some("there was no AF_XDP port yet"),
         Feature::AfXdpBusyPoll => (!ports.busy_polled).then_some("for ports with --xdp-busy-poll"),
-        Feature::AfXdpMultiBuffer => (!ports.multi_buffer).then_some("for AF_XDP ports with an MTU over 3,818"),
+        Feature::AfXdpMultiBuffer => (!ports.multi_buffer).then_some("for AF_XDP ports with an MTU over 3,498"),
     }
 }
 

@@ -87,6 +87,9 @@ pub struct Xdp {
 /// Largest MTU, in bytes, all packets of which are received in one chunk: the kernel keeps 256 bytes of it for itself, and a
 /// frame may have two 802.1Q tags. With a larger one frames come in several, where the kernel has that (Linux 6.6).
 pub const MOST_MTU: u32 = CHUNK as u32 - 256 - 14 - 8;
+/// Largest MTU, in bytes, with which drivers run a program for frames of one buffer: they keep 256 bytes and the end of a buffer
+/// (`skb_shared_info`) for themselves. Most allow a little more, veth 3,506.
+const ONE_BUFFER_MTU: u32 = 3_498;
 
 /// Ethernet header, and an 802.1Q tag that does not count.
 const HEADERS: usize = 14 + 4;
@@ -322,14 +325,16 @@ impl Xdp {
     }
 }
 
-/// Whether frames are to come in several chunks: only where they have to, for drivers pay for it.
+/// Whether frames are to come in several chunks: only where they have to, or native mode would refuse the MTU, for drivers pay for it.
 fn needs_long_frames(ifname: &str) -> Result<bool, Error> {
     let mtu = interface::mtu(ifname)?;
-    if mtu <= MOST_MTU {
+    if mtu <= ONE_BUFFER_MTU {
         return Ok(false);
     }
     let there = trial::multi_buffer();
-    if let Err(error) = &there {
+    if let Err(error) = &there
+        && mtu > MOST_MTU
+    {
         tracing::warn!(ifname, mtu, %error, "longer packets than {MOST_MTU} bytes are not received (Linux 6.6 does that)");
     }
     Ok(there.is_ok())
