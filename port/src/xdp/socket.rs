@@ -295,10 +295,9 @@ impl Socket {
                 Ok(()) if self.zero_copy => break Sent::Done,
                 Ok(()) => {}
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {}
                     // Each time a frame is spent.
                     Some(libc::EBUSY) if !self.zero_copy => without_progress = 0,
-                    Some(libc::EBUSY) => {}
+                    Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::EINTR) => {}
                     Some(libc::ENETDOWN) => break Sent::Down,
                     Some(libc::ENXIO | libc::ENODEV) => break Sent::Gone,
                     _ => break Sent::Refused,
